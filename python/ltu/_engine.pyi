@@ -1,0 +1,88 @@
+"""The C++ engine. Types in, types out; every array is C-contiguous."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float32 = NDArray[np.float32]
+Int32 = NDArray[np.int32]
+
+class Error(Exception): ...
+class ModelFileError(Error): ...
+class PromptError(Error): ...
+
+class Sampling:
+    """Hugging Face's processors in their order: penalty, temperature, top-k, top-p."""
+
+    def __init__(
+        self, temperature: float, top_k: int, top_p: float, repetition_penalty: float, greedy: bool
+    ) -> None: ...
+
+class Event:
+    """What one step made: `kind` is "token", "finished" or "failed"."""
+
+    kind: str
+    query: int
+    repeat: int
+    token: int  # "token"
+    token_ids: list[int]  # "finished"
+    logprob: float  # "finished"
+    stop: str  # "finished": "eos", "length" or "cancelled"
+    message: str  # "failed"
+
+class Engine:
+    """One model on one device. Not thread-safe; long calls release the GIL."""
+
+    def __init__(self, path: str, device: str = "auto", threads: int = 0, kv_memory: int = 0) -> None:
+        """Opens, checks and loads a model file.
+
+        threads 0: physical cores. kv_memory: bytes of KV cache, 0: a quarter of the memory.
+        Raises ModelFileError (names the key or tensor), Error for an unknown device.
+        """
+    def encode(self, features: Float32) -> Float32:
+        """(clips, frames, mels) normalised log-mel → (clips, 32, width) audio embeddings."""
+    def encode_pooled(self, features: Float32) -> Float32:
+        """(clips, frames, mels) → (clips, 32, encoder width): before the division by 50 (for tests)."""
+    def add(
+        self,
+        ids: Sequence[int],
+        clips: Sequence[tuple[bytes, Float32]],
+        repeats: int,
+        seed: int,
+        sampling: Sampling,
+        max_new_tokens: int,
+        stream: bool = False,
+    ) -> int:
+        """Takes a query and returns its id.
+
+        ids: token ids, -1 where a whole clip stands, in the clips' order.
+        clips: (content hash, (32, width) embeddings) for each -1.
+        stream: "token" events too. Raises PromptError when it is longer than the context.
+        """
+    def wants_queries(self) -> bool:
+        """Whether another query would start at once rather than wait."""
+    def step(self) -> list[Event]:
+        """Advances every live answer by one token and returns what happened; [] when idle."""
+    def cancel(self, query: int) -> None: ...
+    def idle(self) -> bool: ...
+    def logits(self, ids: Sequence[int], clips: Sequence[tuple[bytes, Float32]], last_only: bool = False) -> Float32:
+        """Logits of one sequence, (positions, vocabulary) or (1, vocabulary); audio positions included."""
+    def metadata(self) -> dict[str, Any]:
+        """All keys of the file but the tokenizer's big arrays."""
+    def description(self) -> dict[str, Any]:
+        """device, processor features, kernels, threads, bytes of weights and KV cache, timings (s), positions."""
+
+def distribution(logits: Float32, history: Sequence[int], sampling: Sampling) -> Float32:
+    """(vocabulary,) probabilities that a token is drawn from after the processors."""
+
+def quantize(values: Float32, type: str) -> NDArray[np.uint8]:
+    """(rows, columns) → (rows, bytes per row) in a ggml type: f32 f16 bf16 q8_0 q6_k q5_k q4_k q4_1 q4_0."""
+
+def dequantize(data: NDArray[np.uint8], type: str, columns: int) -> Float32: ...
+def tensor_table(keys: dict[str, Any]) -> list[tuple[str, list[int], bool]]:
+    """(name, ggml shape, required) of each tensor that a file with these keys holds."""
+
+def processor() -> dict[str, Any]:
+    """name, features and the kernel sets that this processor can run."""
