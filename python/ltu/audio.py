@@ -30,7 +30,7 @@ PRE_EMPHASIS = 0.97
 FLOOR = float(np.finfo(np.float32).eps)
 
 Float32 = npt.NDArray[np.float32]
-Float64 = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +123,7 @@ def log_mel(waveform: Float32) -> Float32:
 
 
 @cache
-def _mel_filters() -> Float64:
+def _mel_filters() -> Floats:
     """float64[257, 128]: triangles that are even on the mel scale; the Nyquist bin has no weight."""
     low, high = _mel(np.array([LOW_HZ, HIGH_HZ]))
     edges = np.linspace(low, high, MELS + 2)
@@ -131,11 +131,13 @@ def _mel_filters() -> Float64:
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     weights = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))
     weights[-1] = 0
-    return np.maximum(weights, 0)
+    filters: Floats = np.maximum(weights, 0)
+    return filters
 
 
-def _mel(hertz: Float64) -> Float64:
-    return 1127.0 * np.log1p(hertz / 700.0)
+def _mel(hertz: Floats) -> Floats:
+    mel: Floats = 1127.0 * np.log1p(hertz / 700.0)
+    return mel
 
 
 def _seen(rate: int) -> int:
