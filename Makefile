@@ -1,0 +1,43 @@
+# Everything runs in a virtual environment of its own, made on first use. Same commands here and in CI.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test lint format bench demo-model
+
+# Hear it: builds the engine, makes the demo model once, asks it about real recordings.
+demo: $(VENV)/engine
+	$(BIN)/python -m ltu.demo
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p ltu
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.h')
+
+format: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.h')
+
+bench: $(VENV)/dev
+	$(BIN)/python bench/run.py
+
+# Trains the demo model from the recordings of ESC-10 (about three hours on two cores).
+demo-model: $(VENV)/dev
+	@test -n "$(ESC10)" || { echo "usage: make demo-model ESC10=FOLDER_WITH_labels.csv"; exit 2; }
+	$(BIN)/python -m ltu.training.demo --esc10 "$(ESC10)" --output python/ltu/assets/demo
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/engine: $(BIN)/python pyproject.toml CMakeLists.txt $(wildcard cpp/*.cpp cpp/*.h cpp/kernels/*)
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/engine constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@

@@ -1,0 +1,33 @@
+# Decides which back ends of ggml are built: LTU_BACKENDS lists the ggml options to switch on.
+set(LTU_BACKENDS "")
+
+function(ltu_backend NAME FOUND MISSING)
+  set(choice "${LTU_${NAME}}")
+  if(choice STREQUAL "OFF" OR NOT choice)
+    return()
+  endif()
+  if(FOUND)
+    message(STATUS "LTU: ${NAME} back end on")
+    list(APPEND LTU_BACKENDS "GGML_${NAME}")
+    set(LTU_BACKENDS "${LTU_BACKENDS}" PARENT_SCOPE)
+  elseif(choice STREQUAL "ON")
+    message(FATAL_ERROR "LTU_${NAME}=ON, but ${MISSING} was not found")
+  else()
+    message(STATUS "LTU: no ${NAME} back end (${MISSING} not found)")
+  endif()
+endfunction()
+
+find_program(LTU_NVCC nvcc HINTS $ENV{CUDA_HOME}/bin /usr/local/cuda/bin)
+find_package(CUDAToolkit QUIET)
+if(LTU_NVCC AND CUDAToolkit_FOUND AND TARGET CUDA::cublas)
+  set(cuda_found TRUE)
+endif()
+ltu_backend(CUDA "${cuda_found}" "nvcc with cuBLAS and its headers")
+
+find_package(Vulkan QUIET COMPONENTS glslc)
+ltu_backend(VULKAN "${Vulkan_FOUND}" "the Vulkan SDK with glslc")
+
+if(APPLE)
+  set(metal_found TRUE)
+endif()
+ltu_backend(METAL "${metal_found}" "macOS")

@@ -1,0 +1,45 @@
+#pragma once
+#include "ggml-backend.h"
+#include "ggml-cpu.h"
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace ltu {
+
+// The back end that computes, its threads, and the scheduler that runs a graph on it.
+class Device {
+public:
+  // spec: auto, cpu, cuda[:N], vulkan[:N] or metal. threads 0: one for each physical core.
+  Device(const std::string &spec, int threads);
+
+  const std::string &name() const { return name_; }
+  int threads() const { return threads_; }
+  // On CPU products and attention are our own: equal bits whatever the batch and the threads (DESIGN.md, "The runtime").
+  bool own_kernels() const { return own_kernels_; }
+  ggml_backend_buffer_type_t buffer_type() const { return ggml_backend_get_default_buffer_type(main_ ? main_.get() : cpu_.get());
+  }
+
+  // Gives the graph memory; then inputs can be set.
+  void allocate(ggml_cgraph *graph);
+  // Throws Interrupted when the check below said so.
+  void compute(ggml_cgraph *graph);
+  // Asked now and then from the computing thread; true stops the computation.
+  void set_interrupt_check(std::function<bool()> check) { interrupt_check_ = std::move(check); }
+
+private:
+  using Backend = std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)>;
+  std::string name_;
+  int threads_;
+  bool own_kernels_;
+  std::unique_ptr<ggml_threadpool, decltype(&ggml_threadpool_free)> pool_{nullptr, ggml_threadpool_free};
+  Backend cpu_{nullptr, ggml_backend_free}, main_{nullptr, ggml_backend_free};
+  std::unique_ptr<ggml_backend_sched, decltype(&ggml_backend_sched_free)> scheduler_{nullptr,
+                                                                                      ggml_backend_sched_free};
+  std::function<bool()> interrupt_check_;
+};
+
+int physical_cores(); // that this process may run on
+
+} // namespace ltu

@@ -1,0 +1,40 @@
+#include "token_tree.h"
+
+namespace ltu {
+
+Node *TokenTree::child(Node *parent, Label label) {
+  std::unique_ptr<Node> &slot = parent->children[label];
+  if (!slot) {
+    slot = std::make_unique<Node>();
+    slot->parent = parent;
+    slot->label = label;
+    slot->cell = cells_.take();
+    slot->length = parent->length + 1;
+  }
+  return slot.get();
+}
+
+void TokenTree::release(Node *node) {
+  --node->users;
+  while (node->parent && node->users == 0 && node->children.empty()) {
+    Node *parent = node->parent;
+    cells_.give_back(node->cell);
+    parent->children.erase(node->label);
+    node = parent;
+  }
+}
+
+void TokenTree::descend(Node *&node, Node *child) {
+  hold(child);
+  --node->users; // stays: it has a child
+  node = child;
+}
+
+std::vector<int32_t> TokenTree::path(const Node *node) {
+  std::vector<int32_t> cells(static_cast<size_t>(node->length));
+  for (; node->parent; node = node->parent)
+    cells[static_cast<size_t>(node->length - 1)] = node->cell;
+  return cells;
+}
+
+} // namespace ltu
