@@ -1,6 +1,6 @@
 """CAV-MAE's audio branch in PyTorch, under the parameter names of an LTU checkpoint.
 
-Source: LTU `modeling_llama.py`, class CAVMAE (Gong et al., 2023). Every size is free; LTU's own are the defaults.
+Source: LTU `modeling_llama.py`, class CAVMAE (Gong et al.). Every size is free; LTU's own are the defaults.
 """
 
 from collections.abc import Callable
@@ -109,11 +109,12 @@ class AudioEncoder(nn.Module):
 
         `keep` [batch, kept] picks patches (training on a part of the input); `watch` sees every stage.
         """
-        patches, positions = patchify(features, self.config.patch), self.pos_embed_a
+        patches = patchify(features, self.config.patch)
+        positions: Tensor = self.pos_embed_a
         if keep is not None:
             patches = torch.take_along_dim(patches, keep[..., None], 1)
             positions = positions[0, keep]
-        x = self.patch_embed_a(patches) + positions + self.modality_a
+        x: Tensor = self.patch_embed_a(patches) + positions + self.modality_a
         watch(x)
         for block in [*self.blocks_a, *self.blocks_u]:
             x = block(x)
@@ -125,12 +126,13 @@ class AudioEncoder(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Features [batch, 1024, 128] → [batch, 32, width]: mean over frequency, then over pairs in time."""
         frequency, time = self.config.grid
-        x = self.tokens(features).unflatten(1, (frequency, time)).mean(1)
-        return x.unflatten(1, (time // TIME_POOL, TIME_POOL)).mean(2)
+        x = self.tokens(features)
+        x = x.view(len(x), frequency, time // TIME_POOL, TIME_POOL, -1)
+        return x.mean((1, 3))
 
 
 def patchify(features: Tensor, patch: int) -> Tensor:
-    """[batch, frames, mels] → [batch, patches, patch · patch]; token = frequency · times + time, rows mel-major."""
+    """[batch, frames, mels] → [batch, patches, patch · patch]: frequency-major, each patch mel-major."""
     batch, frames, mels = features.shape
     cut = features.transpose(1, 2).reshape(batch, mels // patch, patch, frames // patch, patch)
     return cut.transpose(2, 3).reshape(batch, -1, patch * patch)

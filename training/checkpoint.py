@@ -1,0 +1,62 @@
+"""What a training run leaves: `ltu.safetensors` (only what was trained) and `ltu.json` (what it is)."""
+
+import json
+from collections.abc import Collection
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ltu.audio import Clip
+from ltu.errors import ModelFileError
+from ltu.prompt import AUDIO
+
+from .base import Base
+from .config import Config
+from .model import LTU, load_trained, trained_tensors
+
+SAMPLING = {"temperature": 0.1, "top_k": 500, "top_p": 0.95, "repetition_penalty": 1.1}  # of LTU
+MAX_NEW_TOKENS = 400
+
+
+def save_checkpoint(
+    folder: Path, model: LTU, config: Config, base: Base, clips: Collection[Clip], terms: Collection[str]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.half().contiguous() for name, tensor in trained_tensors(model).items()}
+    save_file(tensors, folder / "ltu.safetensors")
+    description = {
+        "format": 1,
+        "name": config.name,
+        "license": config.license,
+        "encoder": asdict(config.encoder),
+        "lora": {"r": config.lora.r, "alpha": config.lora.alpha, "targets": config.lora.targets},
+        "base_model": {
+            "name": config.base.source.name,
+            "source": config.base.source.url,
+            "sha256": base.sha256,
+            "license": config.base.source.license,
+        },
+        "prompt_template": config.base.template,
+        "bos": config.base.bos,
+        "audio_token": AUDIO,
+        "sampling": SAMPLING,
+        "max_new_tokens": MAX_NEW_TOKENS,
+        "datasets": [asdict(source) for source in config.data.datasets],
+        "train_clips": sorted(clip.hash for clip in clips),
+        "train_terms": sorted(set(terms)),
+    }
+    (folder / "ltu.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+
+
+def load_checkpoint(folder: Path, model: LTU) -> dict[str, Any]:
+    """Fills the model; returns the description. Raises ModelFileError."""
+    try:
+        description: dict[str, Any] = json.loads((folder / "ltu.json").read_text(encoding="utf-8"))
+        tensors: dict[str, torch.Tensor] = load_file(folder / "ltu.safetensors")
+    except Exception as error:  # safetensors has no error class of its own for a broken file
+        raise ModelFileError(f"{folder}: is not a training output of ours: {error}") from None
+    load_trained(model, tensors, str(folder / "ltu.safetensors"))
+    return description

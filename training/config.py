@@ -1,0 +1,111 @@
+"""One training run, as a TOML file says it."""
+
+import sys
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ltu.errors import Error
+
+from .encoder import EncoderConfig
+from .model import LoraSizes
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TEMPLATE = "### Instruction:\n{prompt}\n\n### Response:\n"  # of LTU
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where something comes from, as the model card says it."""
+
+    name: str
+    license: str
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    path: Path  # Hugging Face directory or GGUF file
+    source: Source
+    bos: bool = True
+    template: str = TEMPLATE
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    items: Path  # JSON lines: audio_id (a path or a list of them), instruction, output, optionally term
+    audio: Path  # folder that the items' paths start from
+    datasets: tuple[Source, ...] = ()
+    loss_on: Literal["text", "answer"] = "text"
+    views: int = 1  # per clip; more than one: random views beside the clip itself, for a frozen encoder
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    output: Path
+    parts: tuple[str, ...] = ("lora", "projector", "encoder")
+    checkpoint: Path | None = None  # of ours, to start from
+    epochs: float = 1.0
+    batch: int = 4
+    learning_rate: float = 2e-5
+    warm_up: int = 100  # steps
+    scheduler: str = "cosine"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    name: str
+    license: str
+    base: BaseConfig
+    data: DataConfig
+    train: TrainConfig
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    lora: LoraSizes = field(default_factory=LoraSizes)
+
+
+def read_config(path: Path) -> Config:
+    """Relative paths are taken from the file's folder. Raises Error naming the key that is wrong."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Error(f"{path}: cannot be read: {error.strerror}; give a TOML file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise Error(f"{path}: is not TOML: {error}") from None
+    config: Config = _build(Config, table, path.parent, str(path))
+    return config
+
+
+def _build(kind: Any, table: Any, folder: Path, where: str) -> Any:
+    """A dataclass from a table, a tuple from a list, a path from a string."""
+    if is_dataclass(kind):
+        known = {f.name: f for f in fields(kind)}
+        if unknown := sorted(table.keys() - known.keys()):
+            raise Error(f"{where}: unknown key {unknown[0]}; known are {', '.join(known)}")
+        values = {
+            key: _build(known[key].type, value, folder, f"{where}: {key}") for key, value in table.items()
+        }
+        try:
+            return kind(**values)  # type: ignore[operator]
+        except TypeError as error:
+            raise Error(f"{where}: {str(error).partition(') ')[2] or error}") from None
+    if kind in (Path, Path | None):
+        return folder / value_of(str, table, where)
+    if kind == tuple[Source, ...]:
+        return tuple(_build(Source, row, folder, where) for row in table)
+    if kind == tuple[str, ...]:
+        return tuple(table)
+    return table if not isinstance(kind, type) else value_of(kind, table, where)
+
+
+def value_of(kind: type, value: Any, where: str) -> Any:
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise Error(f"{where}: {value!r} is not of type {kind.__name__}")
+    return value

@@ -1,0 +1,32 @@
+"""Next-token cross-entropy with a term for every *target* that is text (shared design, "Training loss")."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+AUDIO_POSITION = -1  # an id that says: an audio embedding stands here
+IGNORED = -100
+
+
+def text_labels(ids: Tensor, lengths: Tensor, bos_id: int | None) -> Tensor:
+    """Ids [batch, positions] (right-padded, AUDIO_POSITION for audio) → labels of the same shape.
+
+    Audio, padding and BOS are no targets: the last audio position predicts the word after it, nothing predicts
+    audio, and in the prepended format nothing predicts BOS.
+    """
+    padding = torch.arange(ids.shape[1], device=ids.device) >= lengths[:, None]
+    untrained = padding | (ids == AUDIO_POSITION)
+    if bos_id is not None:
+        untrained |= ids == bos_id
+    untrained[:, 0] = True  # nothing stands before it
+    return ids.masked_fill(untrained, IGNORED)
+
+
+def next_token_loss(logits: Tensor, targets: Tensor, target_tokens: Tensor | int | None = None) -> Tensor:
+    """Logits [n, vocabulary] and targets [n] → the sum of the terms divided by `target_tokens`.
+
+    `target_tokens` counts the targets of the global batch (all processes and accumulated steps); left out, this
+    batch is the whole.
+    """
+    total = F.cross_entropy(logits.float(), targets, ignore_index=IGNORED, reduction="sum")
+    return total / ((targets != IGNORED).sum() if target_tokens is None else target_tokens)

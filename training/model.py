@@ -1,0 +1,128 @@
+"""LTU in PyTorch: encoder, projector and a LLaMA with LoRA, audio spliced in between the words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import Tensor, nn
+from transformers import LlamaForCausalLM
+from transformers.modeling_outputs import CausalLMOutput
+
+from ltu.errors import ModelFileError
+
+from .encoder import EPSILON, AudioEncoder, EncoderConfig
+from .loss import AUDIO_POSITION, IGNORED, next_token_loss
+
+DIVISOR = 50.0  # of the encoder's output, before the projector's norm
+PARTS = {
+    "encoder": "audio_encoder.",
+    "projector": "audio_proj.",
+    "lora": "lora_",
+}  # part of a parameter's name
+
+
+@dataclass(frozen=True)
+class LoraSizes:
+    r: int = 8
+    alpha: int = 16
+    targets: tuple[str, ...] = ("q_proj", "v_proj")
+    dropout: float = 0.0
+
+
+class LTU(nn.Module):
+    """Names without the `llama.` prefix are those of an LTU checkpoint; see `trained_tensors`."""
+
+    def __init__(self, base: LlamaForCausalLM, encoder: EncoderConfig, lora: LoraSizes) -> None:
+        super().__init__()
+        self.audio_encoder = AudioEncoder(encoder)
+        self.audio_proj = nn.Sequential(
+            nn.LayerNorm(encoder.width, eps=EPSILON, elementwise_affine=False),
+            nn.Linear(encoder.width, base.config.hidden_size),
+        )
+        self.llama: PeftModel = get_peft_model(
+            base,
+            LoraConfig(
+                r=lora.r,
+                lora_alpha=lora.alpha,
+                lora_dropout=lora.dropout,
+                target_modules=list(lora.targets),
+                task_type="CAUSAL_LM",
+            ),
+        )
+
+    def train_only(self, parts: Sequence[str]) -> None:
+        """Lets gradients flow into the named PARTS alone."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad = any(PARTS[part] in name for part in parts)
+
+    def project(self, encoded: Tensor) -> Tensor:
+        """Encoder output [clips, 32, width] → embeddings [clips, 32, hidden size]."""
+        return self.audio_proj(encoded / DIVISOR)  # type: ignore[no-any-return]
+
+    def splice(self, ids: Tensor, encoded: Tensor) -> Tensor:
+        """Ids [batch, positions] with AUDIO_POSITION where audio stands → inputs [batch, positions, hidden].
+
+        `encoded` [clips, 32, width] fills the audio positions in order, several clips per example included.
+        """
+        words = self.llama.get_input_embeddings()(ids.clamp(min=0))
+        audio = ids == AUDIO_POSITION
+        return words.masked_scatter(audio[..., None], self.project(encoded).to(words.dtype))  # type: ignore[no-any-return]
+
+    def forward(
+        self,
+        ids: Tensor,
+        attention_mask: Tensor,
+        features: Tensor | None = None,
+        encoded: Tensor | None = None,
+        labels: Tensor | None = None,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> CausalLMOutput:
+        """Right-padded batch; clips as features [clips, 1024, 128], or encoded already while the encoder rests.
+
+        With `labels` (IGNORED where nothing is learnt) the vocabulary's logits are made for the targets alone.
+        """
+        if encoded is None:
+            assert features is not None, "a batch needs features or encoded clips"
+            encoded = self.audio_encoder(features)
+        llama = self.llama.get_base_model()
+        hidden = llama.model(
+            inputs_embeds=self.splice(ids, encoded), attention_mask=attention_mask, use_cache=False
+        ).last_hidden_state
+        if labels is None:
+            return CausalLMOutput(logits=llama.lm_head(hidden))
+        targets = labels[:, 1:]
+        learnt = targets != IGNORED
+        logits = llama.lm_head(hidden[:, :-1][learnt])
+        return CausalLMOutput(
+            loss=next_token_loss(logits, targets[learnt], num_items_in_batch), logits=logits
+        )
+
+
+def trained_tensors(model: LTU) -> dict[str, Tensor]:
+    """What `ltu.safetensors` holds: encoder, projector and LoRA under the bare names of the original LTU."""
+    return {name: parameter.detach() for name, parameter in _named(model)}
+
+
+def load_trained(model: LTU, tensors: Mapping[str, Tensor], source: str) -> None:
+    """The reverse of `trained_tensors`. Raises ModelFileError naming each missing, extra or misshapen tensor."""
+    own = dict(_named(model))
+    problems = [f"{name} is missing" for name in own.keys() - tensors.keys()]
+    problems += [f"{name} is not of this model" for name in tensors.keys() - own.keys()]
+    problems += [
+        f"{name} has shape {list(tensors[name].shape)}, the model's is {list(own[name].shape)}"
+        for name in own.keys() & tensors.keys()
+        if own[name].shape != tensors[name].shape
+    ]
+    if problems:
+        raise ModelFileError(f"{source}: {'; '.join(sorted(problems))}")
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(tensors[name])
+
+
+def _named(model: LTU) -> Iterator[tuple[str, nn.Parameter]]:
+    for name, parameter in model.named_parameters():
+        if any(part in name for part in PARTS.values()):
+            bare = name.replace("llama.base_model.model.", "").replace(".default.", ".")
+            yield (bare if bare.startswith("model.") else f"model.{bare}"), parameter

@@ -1,0 +1,89 @@
+"""LoRA fine-tuning: configuration → checkpoint folder, through the transformers Trainer and PEFT."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+from transformers import Trainer, TrainingArguments, set_seed
+
+from ltu.audio import Clip, log_mel
+from ltu.prompt import Prompter
+
+from .base import load_base
+from .checkpoint import load_checkpoint, save_checkpoint
+from .config import Config
+from .encoder import AudioEncoder
+from .examples import Collator, Examples, example, load_clips, read_items
+from .model import LTU
+from .views import random_view
+
+
+def train(config: Config) -> Path:
+    """Trains what `config.train.parts` names and writes the checkpoint; returns its folder."""
+    set_seed(config.train.seed)
+    base = load_base(config.base.path)
+    rows = read_items(config.data.items)
+    clips = load_clips(rows, config.data.audio)
+    bos_id = base.bos_id if config.base.bos else None
+    prompter = Prompter(base.tokenizer_json, config.base.template, bos_id)
+    tokenizer = Tokenizer.from_str(base.tokenizer_json)
+    examples = [example(row, clips, prompter, tokenizer, base.eos_id) for row in rows]
+
+    model = LTU(base.model, config.encoder, config.lora)
+    if config.train.checkpoint:
+        load_checkpoint(config.train.checkpoint, model)
+    model.train_only(config.train.parts)
+
+    if "encoder" in config.train.parts:
+        sounds, kind = (
+            {name: torch.from_numpy(clip.features())[None] for name, clip in clips.items()},
+            "features",
+        )
+    else:
+        sounds, kind = (
+            encode_views(model.audio_encoder, clips, config.data.views, config.train.seed),
+            "encoded",
+        )
+    collator = Collator(sounds, kind, bos_id, config.data.loss_on == "answer", config.train.seed)
+    trainer = Trainer(model, _arguments(config), collator, Examples(examples))
+    trainer.train()
+    terms = {row.term for row in rows if row.term}
+    save_checkpoint(config.train.output, model, config, base, clips.values(), terms)
+    return config.train.output
+
+
+@torch.no_grad()
+def encode_views(
+    encoder: AudioEncoder, clips: Mapping[str, Clip], views: int, seed: int
+) -> dict[str, Tensor]:
+    """Encoder outputs [views, 32, width] per clip: of the clip itself and of random views of it."""
+    rng = np.random.default_rng(seed)
+    encoder.eval()
+    encoded = {}
+    for name, clip in clips.items():
+        power = np.exp(log_mel(clip.waveform))
+        inputs = [clip.features(), *(random_view(power, rng).features for _ in range(views - 1))]
+        encoded[name] = encoder(torch.from_numpy(np.stack(inputs)))
+    return encoded
+
+
+def _arguments(config: Config) -> TrainingArguments:
+    return TrainingArguments(
+        output_dir=str(config.train.output),
+        num_train_epochs=config.train.epochs,
+        per_device_train_batch_size=config.train.batch,
+        learning_rate=config.train.learning_rate,
+        warmup_steps=config.train.warm_up,
+        lr_scheduler_type=config.train.scheduler,
+        bf16=config.train.precision == "bfloat16",
+        seed=config.train.seed,
+        remove_unused_columns=False,
+        label_names=["labels"],
+        save_strategy="no",
+        logging_steps=20,
+        report_to="none",
+        dataloader_pin_memory=False,
+    )

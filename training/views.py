@@ -1,0 +1,86 @@
+"""Random views of a sound, made on its mel energies: as another microphone, room or moment would have it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ltu.audio import FEATURE_MEAN, FEATURE_STD, FLOOR, FRAMES, MELS
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class View:
+    features: Float32  # [1024, 128], normalised
+    frames: int  # of sound; the rest is padding
+
+
+def mix(first: Float32, second: Float32, share: float) -> Float32:
+    """Two sounds [frames, 128] of equal mean power, added with `share` of the power from the first."""
+    frames = min(len(first), len(second))
+    first, second = first[:frames], second[:frames]
+    return share * first + (1 - share) * second * (first.mean() / (second.mean() + FLOOR))
+
+
+def random_view(power: Float32, rng: np.random.Generator) -> View:
+    """Mel energies [frames, 128] of a clip → one augmented input."""
+    power = _length(_roll(_stretch(power, rng), rng), rng)
+    power = _shift_bands(power, rng) * _equaliser(rng)
+    if rng.random() < 0.5:
+        power = power + _noise(power, rng)
+    log = np.log(np.maximum(power * 10 ** rng.uniform(-1.5, 1), FLOOR))
+    log = _hide_bands(log, rng)
+    features = np.zeros((FRAMES, MELS), np.float32)
+    features[: len(log)] = log
+    return View((features - np.float32(FEATURE_MEAN)) / np.float32(FEATURE_STD), len(log))
+
+
+def _stretch(power: Float32, rng: np.random.Generator) -> Float32:
+    speed = np.exp(rng.uniform(-0.2, 0.2))
+    return power[(np.arange(int(len(power) / speed)) * speed).astype(int)]
+
+
+def _roll(power: Float32, rng: np.random.Generator) -> Float32:
+    return np.roll(power, rng.integers(len(power)), axis=0)
+
+
+def _length(power: Float32, rng: np.random.Generator) -> Float32:
+    """Mostly about five seconds; sometimes a part, sometimes repeated up to ten seconds."""
+    kind = rng.random()
+    if kind < 0.15:
+        return power[: rng.integers(len(power) // 4, len(power))]
+    if kind < 0.3:
+        return np.tile(power, (3, 1))[: rng.integers(len(power), FRAMES + 1)]
+    return power[:FRAMES]
+
+
+def _shift_bands(power: Float32, rng: np.random.Generator) -> Float32:
+    """Up to four mel bands up or down; the edge band is repeated."""
+    return power[:, np.clip(np.arange(MELS) + rng.integers(-4, 5), 0, MELS - 1)]
+
+
+def _equaliser(rng: np.random.Generator) -> Float32:
+    """A smooth frequency response of a few decibels."""
+    bands = np.linspace(0, np.pi, MELS)
+    decibels = sum(rng.normal(0, 3 / order) * np.cos(order * bands) for order in (1, 2, 3))
+    return (10 ** (decibels / 10)).astype(np.float32)
+
+
+def _noise(power: Float32, rng: np.random.Generator) -> Float32:
+    """Steady noise of a random colour, 5 to 40 dB below the sound's mean power."""
+    tilt = np.exp(rng.normal(0, 1.5) * np.linspace(-1, 1, MELS))
+    level = power.mean() * 10 ** rng.uniform(-4, -0.5)
+    grain = rng.gamma(4, 0.25, (len(power), MELS))
+    return (level * tilt / tilt.mean() * grain).astype(np.float32)
+
+
+def _hide_bands(log: Float32, rng: np.random.Generator) -> Float32:
+    """Up to two bands of frequencies at the clip's mean; sometimes nothing above a cut-off."""
+    for _ in range(rng.integers(0, 3)):
+        width = rng.integers(1, 17)
+        start = rng.integers(0, MELS - width)
+        log[:, start : start + width] = log.mean()
+    if rng.random() < 0.1:
+        log[:, rng.integers(80, MELS) :] = log.min()
+    return log
