@@ -43,6 +43,32 @@ bool python_interrupted() {
   return PyErr_CheckSignals() != 0;
 }
 
+Query::Mode mode_named(const std::string &name) {
+  if (name == "sample")
+    return Query::Mode::sample;
+  if (name == "exact")
+    return Query::Mode::exact;
+  if (name == "score")
+    return Query::Mode::score;
+  throw Error("unknown mode " + name + ": use sample, exact or score");
+}
+
+std::shared_ptr<Reading> reading_of(const py::array_t<int32_t, py::array::c_style> &next,
+                                    const py::array_t<int8_t, py::array::c_style> &decided,
+                                    const py::array_t<int8_t, py::array::c_style> &at_end) {
+  const auto states = decided.size();
+  bool sound = next.size() == states * 256 && at_end.size() == states && states > 0;
+  for (py::ssize_t i = 0; sound && i < next.size(); ++i)
+    sound = next.data()[i] >= 0 && next.data()[i] < states;
+  for (py::ssize_t i = 0; sound && i < states; ++i)
+    sound = decided.data()[i] >= undecided && decided.data()[i] <= neither && at_end.data()[i] >= yes && at_end.data()[i] <= neither;
+  if (!sound)
+    throw Error("a reading wants next (states, 256), decided (states) and at_end (states)");
+  return std::make_shared<Reading>(Reading{{next.data(), next.data() + next.size()},
+                                           {decided.data(), decided.data() + states},
+                                           {at_end.data(), at_end.data() + states}});
+}
+
 py::object value_of(const gguf_context *g, int64_t id) {
   switch (gguf_get_kv_type(g, id)) {
   case GGUF_TYPE_UINT8: return py::int_(gguf_get_val_u8(g, id));
@@ -159,7 +185,11 @@ void bind_engine(py::module_ &m) {
       .def_readonly("token", &Event::token)
       .def_readonly("token_ids", &Event::tokens)
       .def_readonly("logprob", &Event::logprob)
-      .def_readonly("stop", &Event::stop);
+      .def_readonly("stop", &Event::stop)
+      .def_readonly("masses", &Event::masses)
+      .def_readonly("nodes", &Event::nodes);
+  py::class_<Reading, std::shared_ptr<Reading>>(m, "Reading")
+      .def(py::init(&reading_of), "next"_a, "decided"_a, "at_end"_a);
 
   const auto encode = [](Engine &engine, const Floats &features, bool pooled) {
     const AudioConfig &audio = engine.model().audio();
@@ -187,10 +217,32 @@ void bind_engine(py::module_ &m) {
       .def(
           "add",
           [](Engine &engine, std::vector<int32_t> ids, const Clips &clips, int64_t repeats, uint64_t seed,
-             const Sampling &sampling, int64_t max_new_tokens, bool stream) {
-            return engine.add({std::move(ids), clips_of(clips), repeats, seed, sampling, max_new_tokens, stream});
+             const std::optional<Sampling> &sampling, int64_t max_new_tokens, bool stream, const std::string &mode,
+             std::shared_ptr<Reading> reading, double epsilon, int64_t node_budget,
+             std::vector<std::vector<int32_t>> continuations) {
+            return engine.add({.ids = std::move(ids),
+                               .clips = clips_of(clips),
+                               .mode = mode_named(mode),
+                               .repeats = repeats,
+                               .seed = seed,
+                               .sampling = sampling.value_or(Sampling{}),
+                               .tempered = sampling.has_value(),
+                               .max_new_tokens = max_new_tokens,
+                               .stream = stream,
+                               .reading = std::move(reading),
+                               .epsilon = epsilon,
+                               .node_budget = node_budget,
+                               .continuations = std::move(continuations)});
           },
-          "ids"_a, "clips"_a, "repeats"_a, "seed"_a, "sampling"_a, "max_new_tokens"_a, "stream"_a = false)
+          "ids"_a, "clips"_a, "repeats"_a, "seed"_a, "sampling"_a, "max_new_tokens"_a, "stream"_a = false,
+          "mode"_a = "sample", "reading"_a = nullptr, "epsilon"_a = 1e-3, "node_budget"_a = 4096,
+          "continuations"_a = std::vector<std::vector<int32_t>>{})
+      .def(
+          "set_token_bytes",
+          [](Engine &engine, const std::vector<py::bytes> &tokens) {
+            engine.set_token_bytes({tokens.begin(), tokens.end()});
+          },
+          "tokens"_a)
       .def("wants_queries", &Engine::wants_queries)
       .def("idle", &Engine::idle)
       .def("step", &Engine::step, py::call_guard<py::gil_scoped_release>())

@@ -44,37 +44,41 @@ struct Engine::Answer {
   Node *node;                   // the last computed position
   std::vector<int32_t> path;    // cells of `node`, and of the position after it while it is computed
   std::vector<int32_t> history; // distinct ids that the repetition penalty sees
-  std::vector<int32_t> tokens;  // drawn; the last one is not in the tree yet
+  std::vector<int32_t> tokens;  // drawn or given; the last one is not in the tree yet
+  int32_t state = 0;            // of the reading
   double logprob = 0;
   bool finished = false;
 };
 
 struct Engine::LiveQuery {
   int64_t id;
+  Query query; // as it was asked, without what the next four hold
   std::vector<Label> labels;
   std::vector<std::string> clip_hashes;
   std::vector<int32_t> history;
-  int64_t repeats, max_new_tokens;
+  RandomStream stream{0};
   int64_t window;         // so many of its answers are in the tree at once
   int64_t reserved_cells; // what they take at most
-  Sampling sampling;
-  RandomStream stream{0};
-  bool events_per_token;
+  std::optional<Walk> walk;
   Node *prompt = nullptr; // how far the prompt is in the tree; null once the answers have begun
   std::vector<int32_t> path;
   std::vector<Answer> answers;
 };
 
 struct Engine::Step {
-  struct Draw { // answers (or a prompt's beginning answers) that draw from the same row
+  struct Draw { // what waits for one row: answers that draw from it, or a walk that goes on from it
     LiveQuery *query;
+    Node *node;
     int32_t row;
-    std::vector<size_t> answers;
+    std::vector<int32_t> history; // distinct ids that the repetition penalty sees
+    std::vector<size_t> answers = {};
+    std::optional<Walk::Item> item = std::nullopt;
     std::vector<Candidate> candidates = {};
   };
   LlamaBatch batch;
   std::unordered_map<Node *, int32_t> rows;
   std::vector<Draw> draws;
+  std::deque<std::vector<int32_t>> walk_paths;
   int64_t prompt_positions = 0;
 };
 
@@ -145,8 +149,19 @@ void Engine::forget_clips(const std::vector<std::string> &hashes) {
 
 int64_t Engine::add(Query query) {
   check(query.sampling);
+  if (query.mode == Query::Mode::score)
+    query.repeats = static_cast<int64_t>(query.continuations.size());
   if (query.repeats < 1 || query.max_new_tokens < 1)
-    throw PromptError("a query wants at least one repeat and one new token");
+    throw PromptError("a query wants at least one repeat (or continuation) and one new token");
+  for (const std::vector<int32_t> &given : query.continuations)
+    for (const int32_t id : given)
+      if (id < 0 || id >= model_.llama().vocabulary)
+        throw PromptError("token id " + std::to_string(id) + " of a continuation is outside of the vocabulary");
+  if (query.mode == Query::Mode::exact && !query.reading)
+    throw Error("exact answers need a reading");
+  if (query.reading && static_cast<int64_t>(token_bytes_.size()) < model_.llama().vocabulary)
+    throw Error("a reading needs the bytes of every token");
+
   auto live = std::make_unique<LiveQuery>();
   live->labels = labels(query.ids, query.clips);
   live->id = next_query_++;
@@ -167,15 +182,28 @@ int64_t Engine::add(Query query) {
     }
   }
   live->stream = RandomStream(stream_key(words));
-  live->repeats = query.repeats;
-  live->sampling = query.sampling;
-  live->events_per_token = query.stream;
+
   const auto positions = static_cast<int64_t>(live->labels.size());
-  const int64_t room = std::min(model_.llama().context, cells_.capacity()) - positions + 1; // the last token takes no cell
-  live->max_new_tokens = std::min(query.max_new_tokens, room);
-  const int64_t answer_cells = std::max<int64_t>(1, live->max_new_tokens - 1);
+  const int64_t room = std::min(model_.llama().context, cells_.capacity()) - positions;
+  for (const std::vector<int32_t> &given : query.continuations)
+    query.max_new_tokens = std::max(query.max_new_tokens, static_cast<int64_t>(given.size()));
+  query.max_new_tokens = std::min(query.max_new_tokens, room + 1); // the last token takes no cell
+  for (const std::vector<int32_t> &given : query.continuations)
+    if (static_cast<int64_t>(given.size()) > query.max_new_tokens) {
+      forget_clips(live->clip_hashes);
+      throw PromptError("the prompt and a continuation have more positions than the model's context or the KV cache");
+    }
+  const int64_t answer_cells = std::max<int64_t>(1, query.max_new_tokens - 1);
   live->window = std::clamp<int64_t>((cells_.capacity() - positions) / answer_cells, 1, std::min(query.repeats, most_answers));
-  live->reserved_cells = positions + live->window * (live->max_new_tokens - 1);
+  live->reserved_cells = positions + live->window * (query.max_new_tokens - 1);
+  if (query.mode == Query::Mode::exact) {
+    query.node_budget = std::min(query.node_budget, cells_.capacity() - positions);
+    live->reserved_cells = positions + query.node_budget;
+    live->walk.emplace(*query.reading, token_bytes_, static_cast<int32_t>(model_.llama().eos),
+                       Walk::Limits{query.epsilon, query.node_budget, query.max_new_tokens});
+  }
+  query.clips.clear();
+  live->query = std::move(query);
   const int64_t id = live->id;
   waiting_.push_back(std::move(live));
   return id;
@@ -184,7 +212,7 @@ int64_t Engine::add(Query query) {
 int64_t Engine::live_answers() const {
   int64_t count = 0;
   for (const auto &query : live_)
-    count += query->prompt ? query->repeats
+    count += query->prompt || query->walk ? query->query.repeats
                            : std::count_if(query->answers.begin(), query->answers.end(),
                                            [](const Answer &answer) { return !answer.finished; });
   return count;
@@ -241,11 +269,21 @@ void Engine::plan_prompt(LiveQuery &query, Step &step) {
       ++step.prompt_positions;
     }
   }
-  Step::Draw draw{&query, step.rows.at(query.prompt), {}};
-  for (int64_t repeat = 0; repeat < query.repeats; ++repeat) {
+  begin_answers(query, step);
+}
+
+void Engine::begin_answers(LiveQuery &query, Step &step) {
+  Step::Draw draw{&query, query.prompt, step.rows.at(query.prompt), query.history};
+  if (query.walk) {
+    draw.item = {.parent = query.prompt->parent, .token = -1, .state = 0, .drawn = 0, .mass = 1.0};
     tree_.hold(query.prompt);
-    query.answers.push_back({.repeat = repeat, .node = query.prompt, .path = query.path, .history = query.history, .tokens = {}});
-    draw.answers.push_back(static_cast<size_t>(repeat));
+  } else {
+    for (int64_t repeat = 0; repeat < query.query.repeats; ++repeat) {
+      tree_.hold(query.prompt);
+      query.answers.push_back(
+          {.repeat = repeat, .node = query.prompt, .path = query.path, .history = query.history, .tokens = {}});
+      draw.answers.push_back(static_cast<size_t>(repeat));
+    }
   }
   tree_.release(query.prompt);
   query.prompt = nullptr;
@@ -266,12 +304,31 @@ void Engine::plan_answers(LiveQuery &query, Step &step, int64_t &room) {
     const auto [row, fresh] = step.rows.try_emplace(node, static_cast<int32_t>(step.batch.size()));
     if (fresh)
       append(step.batch, node->label, node->length - 1, answer.path.data());
+    // Answers at one node have the same tokens behind them, so the same history and distribution.
     const auto [draw, first] = draw_of.try_emplace(node, step.draws.size());
     if (first)
-      step.draws.push_back({&query, row->second, {}});
+      step.draws.push_back({&query, node, row->second, answer.history});
     step.draws[draw->second].answers.push_back(i);
   }
   room -= advancing;
+}
+
+void Engine::plan_walk(LiveQuery &query, Step &step, int64_t &room) {
+  for (const Walk::Item &item : query.walk->take(room)) {
+    --room;
+    Node *node = tree_.child(item.parent, item.token);
+    tree_.hold(node);
+    tree_.release(item.parent);
+    const auto [row, fresh] = step.rows.try_emplace(node, static_cast<int32_t>(step.batch.size()));
+    if (fresh) {
+      step.walk_paths.push_back(TokenTree::path(node));
+      append(step.batch, node->label, node->length - 1, step.walk_paths.back().data());
+    }
+    std::vector<int32_t> history = query.history;
+    for (const Node *n = node; n->length > static_cast<int32_t>(query.labels.size()); n = n->parent)
+      remember(history, static_cast<int32_t>(n->label));
+    step.draws.push_back({&query, node, row->second, std::move(history), {}, item});
+  }
 }
 
 std::vector<Event> Engine::step() {
@@ -283,7 +340,9 @@ std::vector<Event> Engine::step() {
     return events;
   int64_t room = most_answers;
   for (auto &query : live_)
-    if (!query->prompt)
+    if (!query->prompt && query->walk)
+      plan_walk(*query, step, room);
+    else if (!query->prompt)
       plan_answers(*query, step, room);
   const int64_t answer_positions = step.batch.size();
   for (auto &query : live_)
@@ -319,30 +378,70 @@ std::vector<Event> Engine::step() {
 
 void Engine::sample(Step &step, const std::vector<float> &logits, std::vector<Event> &events) {
   const auto vocabulary = static_cast<size_t>(model_.llama().vocabulary);
+  const auto row = [&](const Step::Draw &draw) {
+    return std::span(logits).subspan(vocabulary * static_cast<size_t>(draw.row), vocabulary);
+  };
   parallel_for(step.draws.size(), device_.threads(), [&](size_t i) {
     Step::Draw &draw = step.draws[i];
-    const std::span<const float> row(logits.data() + vocabulary * static_cast<size_t>(draw.row), vocabulary);
-    // Answers at one node have the same tokens behind them, so the same history.
-    draw.candidates = distribution(row, draw.query->answers[draw.answers.front()].history, draw.query->sampling);
+    draw.candidates = draw.query->query.tempered ? distribution(row(draw), draw.history, draw.query->query.sampling)
+                                                 : softmax(row(draw));
   });
-  for (const Step::Draw &d : step.draws)
-    for (const size_t i : d.answers) {
-      LiveQuery &query = *d.query;
-      Answer &answer = query.answers[i];
-      const Candidate &chosen =
-          draw(d.candidates, query.stream.uniform(static_cast<uint64_t>(answer.repeat), answer.tokens.size()));
-      answer.logprob += std::log(static_cast<double>(chosen.probability));
-      if (chosen.token == model_.llama().eos) {
-        finish(query, answer, "eos", events);
-        continue;
-      }
-      answer.tokens.push_back(chosen.token);
-      remember(answer.history, chosen.token);
-      if (query.events_per_token)
-        events.push_back({.kind = Event::Kind::token, .query = query.id, .repeat = answer.repeat, .token = chosen.token});
-      if (static_cast<int64_t>(answer.tokens.size()) == query.max_new_tokens)
-        finish(query, answer, "length", events);
+  for (const Step::Draw &draw : step.draws) {
+    for (const size_t i : draw.answers)
+      advance(*draw.query, draw.query->answers[i], draw.candidates, events);
+    if (draw.item) {
+      draw.query->walk->expand(tree_, draw.node, draw.item->state, draw.item->drawn, draw.item->mass, draw.candidates);
+      tree_.release(draw.node);
     }
+  }
+  finish_walks(events);
+}
+
+void Engine::advance(LiveQuery &live, Answer &answer, const std::vector<Candidate> &candidates,
+                     std::vector<Event> &events) {
+  const Query &query = live.query;
+  const size_t drawn = answer.tokens.size();
+  if (query.mode == Query::Mode::score) {
+    const std::vector<int32_t> &given = query.continuations[static_cast<size_t>(answer.repeat)];
+    if (drawn < given.size()) {
+      answer.logprob += std::log(probability_of(candidates, given[drawn]));
+      answer.tokens.push_back(given[drawn]);
+      remember(answer.history, given[drawn]);
+    }
+    if (answer.tokens.size() == given.size())
+      finish(live, answer, "given", events);
+    return;
+  }
+  const Candidate &chosen = draw(candidates, live.stream.uniform(static_cast<uint64_t>(answer.repeat), drawn));
+  answer.logprob += std::log(static_cast<double>(chosen.probability));
+  if (chosen.token == model_.llama().eos)
+    return finish(live, answer, "eos", events);
+  answer.tokens.push_back(chosen.token);
+  remember(answer.history, chosen.token);
+  if (query.stream)
+    events.push_back({.kind = Event::Kind::token, .query = live.id, .repeat = answer.repeat, .token = chosen.token});
+  if (query.reading) {
+    answer.state = query.reading->run(answer.state, token_bytes_[static_cast<size_t>(chosen.token)]);
+    if (query.reading->decided[static_cast<size_t>(answer.state)] != undecided)
+      return finish(live, answer, "decided", events);
+  }
+  if (static_cast<int64_t>(answer.tokens.size()) == query.max_new_tokens)
+    finish(live, answer, "length", events);
+}
+
+void Engine::finish_walks(std::vector<Event> &events) {
+  for (auto &live : live_) {
+    if (!live->walk || live->prompt || !live->walk->finished())
+      continue;
+    events.push_back({.kind = Event::Kind::finished,
+                      .query = live->id,
+                      .repeat = 0,
+                      .stop = "exact",
+                      .masses = live->walk->masses(),
+                      .nodes = live->walk->nodes()});
+    live->walk->abandon(tree_);
+    live->walk.reset();
+  }
 }
 
 void Engine::finish(LiveQuery &query, Answer &answer, const char *stop, std::vector<Event> &events) {
@@ -358,7 +457,7 @@ void Engine::finish(LiveQuery &query, Answer &answer, const char *stop, std::vec
 
 void Engine::remove_finished() {
   std::erase_if(live_, [this](const std::unique_ptr<LiveQuery> &query) {
-    const bool done = !query->prompt && std::all_of(query->answers.begin(), query->answers.end(),
+    const bool done = !query->prompt && !query->walk && std::all_of(query->answers.begin(), query->answers.end(),
                                                     [](const Answer &answer) { return answer.finished; });
     if (done) {
       reserved_cells_ -= query->reserved_cells;
@@ -376,10 +475,14 @@ std::vector<Event> Engine::cancel(int64_t id) {
   for (auto &query : live_) {
     if (query->id != id)
       continue;
-    if (query->prompt) {
-      for (int64_t repeat = 0; repeat < query->repeats; ++repeat)
+    if (query->prompt || query->walk)
+      for (int64_t repeat = 0; repeat < query->query.repeats; ++repeat)
         cancelled(repeat);
+    if (query->prompt)
       tree_.release(std::exchange(query->prompt, nullptr));
+    if (query->walk) {
+      query->walk->abandon(tree_);
+      query->walk.reset();
     }
     for (Answer &answer : query->answers)
       if (!answer.finished)
@@ -389,7 +492,7 @@ std::vector<Event> Engine::cancel(int64_t id) {
   std::erase_if(waiting_, [&](const std::unique_ptr<LiveQuery> &query) {
     if (query->id != id)
       return false;
-    for (int64_t repeat = 0; repeat < query->repeats; ++repeat)
+    for (int64_t repeat = 0; repeat < query->query.repeats; ++repeat)
       cancelled(repeat);
     forget_clips(query->clip_hashes);
     return true;
@@ -398,13 +501,14 @@ std::vector<Event> Engine::cancel(int64_t id) {
 }
 
 void Engine::clear() {
-  std::vector<int64_t> ids;
   for (const auto &query : live_)
-    ids.push_back(query->id);
+    forget_clips(query->clip_hashes);
   for (const auto &query : waiting_)
-    ids.push_back(query->id);
-  for (const int64_t id : ids)
-    cancel(id);
+    forget_clips(query->clip_hashes);
+  live_.clear();
+  waiting_.clear();
+  reserved_cells_ = 0;
+  tree_.clear();
 }
 
 std::vector<float> Engine::logits(const std::vector<int32_t> &ids, const std::vector<Clip> &clips, bool last_only) {

@@ -4,8 +4,10 @@
 #include "kv_cells.h"
 #include "llama.h"
 #include "model.h"
+#include "reading.h"
 #include "sampler.h"
 #include "token_tree.h"
+#include "walk.h"
 #include <array>
 #include <cstdint>
 #include <deque>
@@ -22,13 +24,20 @@ struct Clip {
 };
 
 struct Query {
+  enum class Mode { sample, exact, score };
   std::vector<int32_t> ids; // token ids; -1 where a whole clip stands
   std::vector<Clip> clips;  // one for each -1, in order
-  int64_t repeats = 1;
+  Mode mode = Mode::sample;
+  int64_t repeats = 1; // sample
   uint64_t seed = 0;
   Sampling sampling;
+  bool tempered = true; // score: under the sampler's distribution, or under the model's own
   int64_t max_new_tokens = 400;
-  bool stream = false; // events for every token, not only for finished answers
+  bool stream = false;                              // events for every token, not only for finished answers
+  std::shared_ptr<const Reading> reading = nullptr; // exact: of the answers; sample: stop as soon as it has decided
+  double epsilon = 1e-3;                            // exact: this much may stay undecided
+  int64_t node_budget = 4096;                       // exact: so many positions may be computed
+  std::vector<std::vector<int32_t>> continuations = {}; // score: one answer for each
 };
 
 struct Event {
@@ -36,8 +45,10 @@ struct Event {
   int64_t query, repeat;
   int32_t token = -1;               // token
   std::vector<int32_t> tokens = {}; // finished: without EOS
-  double logprob = 0;               // finished: of all drawn tokens, EOS included
-  const char *stop = "";            // finished: "eos", "length" or "cancelled"
+  double logprob = 0;               // finished: of all drawn or given tokens, EOS included
+  const char *stop = "";            // finished: "eos", "length", "decided", "given", "exact" or "cancelled"
+  std::array<double, 4> masses = {}; // exact: yes, no, neither, undecided
+  int64_t nodes = 0;                 // exact: positions computed
 };
 
 struct Counters {
@@ -53,6 +64,8 @@ public:
 
   AudioEmbeddings encode(const float *features, int64_t clips);
   int64_t add(Query query); // returns its id; throws PromptError when it can't be answered
+  // The bytes of each token, for queries with a reading.
+  void set_token_bytes(std::vector<std::string> bytes) { token_bytes_ = std::move(bytes); }
   bool wants_queries() const;
   bool idle() const { return live_.empty() && waiting_.empty(); }
   std::vector<Event> step();
@@ -80,6 +93,7 @@ private:
   KvCells cells_;
   TokenTree tree_;
   Counters counters_;
+  std::vector<std::string> token_bytes_;
   std::map<std::string, StoredClip> clips_;
   std::map<int64_t, const StoredClip *> clip_by_number_;
   std::deque<std::unique_ptr<LiveQuery>> waiting_;
@@ -93,8 +107,13 @@ private:
   int64_t live_answers() const;
   void admit();
   void plan_prompt(LiveQuery &query, Step &step);
+  void begin_answers(LiveQuery &query, Step &step);
   void plan_answers(LiveQuery &query, Step &step, int64_t &room);
+  void plan_walk(LiveQuery &query, Step &step, int64_t &room);
   void sample(Step &step, const std::vector<float> &logits, std::vector<Event> &events);
+  void advance(LiveQuery &query, Answer &answer, const std::vector<Candidate> &candidates,
+               std::vector<Event> &events);
+  void finish_walks(std::vector<Event> &events);
   void finish(LiveQuery &query, Answer &answer, const char *stop, std::vector<Event> &events);
   void remove_finished();
   void clear();

@@ -74,6 +74,26 @@ std::vector<Candidate> distribution(std::span<const float> logits, std::span<con
   return kept;
 }
 
+std::vector<Candidate> softmax(std::span<const float> logits) {
+  const double highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits)
+    sum += std::exp(static_cast<double>(logit) - highest);
+  std::vector<Candidate> candidates;
+  candidates.reserve(logits.size());
+  for (size_t i = 0; i < logits.size(); ++i)
+    candidates.push_back(
+        {static_cast<int32_t>(i), static_cast<float>(std::exp(static_cast<double>(logits[i]) - highest) / sum)});
+  return candidates;
+}
+
+double probability_of(const std::vector<Candidate> &candidates, int32_t token) {
+  for (const Candidate &c : candidates)
+    if (c.token == token)
+      return c.probability;
+  return 0;
+}
+
 double RandomStream::uniform(uint64_t repeat, uint64_t step) const {
   uint32_t c[4] = {static_cast<uint32_t>(step), static_cast<uint32_t>(step >> 32), static_cast<uint32_t>(repeat),
                    static_cast<uint32_t>(repeat >> 32)};

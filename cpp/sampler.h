@@ -26,6 +26,11 @@ struct Candidate {
 std::vector<Candidate> distribution(std::span<const float> logits, std::span<const int32_t> history,
                                     const Sampling &sampling);
 
+// The model's own distribution over all tokens, by id.
+std::vector<Candidate> softmax(std::span<const float> logits);
+
+double probability_of(const std::vector<Candidate> &candidates, int32_t token); // 0 when it can't be drawn
+
 // A counter-based stream (Philox 4×32-10; Salmon et al., SC 2011): the draw of one repeat at one step depends on
 // nothing else.
 class RandomStream {

@@ -30,6 +30,20 @@ void TokenTree::descend(Node *&node, Node *child) {
   node = child;
 }
 
+void TokenTree::clear() {
+  std::vector<std::map<Label, std::unique_ptr<Node>>> levels;
+  levels.push_back(std::move(root_.children));
+  while (!levels.empty()) { // a loop, because a path may be longer than the stack is deep
+    const auto children = std::move(levels.back());
+    levels.pop_back();
+    for (const auto &[label, node] : children) {
+      cells_.give_back(node->cell);
+      levels.push_back(std::move(node->children));
+    }
+  }
+  root_ = {};
+}
+
 std::vector<int32_t> TokenTree::path(const Node *node) {
   std::vector<int32_t> cells(static_cast<size_t>(node->length));
   for (; node->parent; node = node->parent)

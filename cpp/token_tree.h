@@ -33,6 +33,7 @@ public:
   void release(Node *node);
   // Moves a user from a node to its child.
   void descend(Node *&node, Node *child);
+  void clear(); // every node, whoever uses it
   static std::vector<int32_t> path(const Node *node); // cells, root first
 
 private:

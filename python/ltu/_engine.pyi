@@ -1,4 +1,4 @@
-"""The C++ engine. Types in, types out; every array is C-contiguous."""
+"""The C++ engine. Types in, types out; every array is C-contiguous. Raises the classes of ltu.errors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,7 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
-
-class Error(Exception): ...
-class ModelFileError(Error): ...
-class PromptError(Error): ...
+Int8 = NDArray[np.int8]
 
 class Sampling:
     """Hugging Face's processors in their order: penalty, temperature, top-k, top-p."""
@@ -20,8 +17,17 @@ class Sampling:
         self, temperature: float, top_k: int, top_p: float, repetition_penalty: float, greedy: bool
     ) -> None: ...
 
+class Reading:
+    """One reading of answers as a deterministic automaton over their bytes; state 0 is the start.
+
+    next: int32[states, 256]. decided: int8[states], the outcome that nothing after it can change, -1 none yet.
+    at_end: int8[states], the outcome of an answer that ends there. Outcomes: 0 yes, 1 no, 2 neither.
+    """
+
+    def __init__(self, next: Int32, decided: Int8, at_end: Int8) -> None: ...
+
 class Event:
-    """What one step made: `kind` is "token", "finished" or "failed"."""
+    """What one step made: `kind` is "token" or "finished"."""
 
     kind: str
     query: int
@@ -29,8 +35,9 @@ class Event:
     token: int  # "token"
     token_ids: list[int]  # "finished"
     logprob: float  # "finished"
-    stop: str  # "finished": "eos", "length" or "cancelled"
-    message: str  # "failed"
+    stop: str  # "finished": "eos", "length", "decided", "given", "exact" or "cancelled"
+    masses: list[float]  # of an exact answer: P(yes), P(no), P(neither), undecided
+    nodes: int  # of an exact answer: positions computed
 
 class Engine:
     """One model on one device. Not thread-safe; long calls release the GIL."""
@@ -51,16 +58,27 @@ class Engine:
         clips: Sequence[tuple[bytes, Float32]],
         repeats: int,
         seed: int,
-        sampling: Sampling,
+        sampling: Sampling | None,
         max_new_tokens: int,
         stream: bool = False,
+        mode: str = "sample",
+        reading: Reading | None = None,
+        epsilon: float = 1e-3,
+        node_budget: int = 4096,
+        continuations: Sequence[Sequence[int]] = (),
     ) -> int:
         """Takes a query and returns its id.
 
         ids: token ids, -1 where a whole clip stands, in the clips' order.
         clips: (content hash, (32, width) embeddings) for each -1.
-        stream: "token" events too. Raises PromptError when it is longer than the context.
+        stream: "token" events too.
+        mode "sample": with a reading, an answer stops as soon as its outcome is decided. "exact": the probability of
+        each outcome of the reading, up to epsilon undecided or node_budget positions. "score": the log-likelihood of
+        each continuation, one "finished" event each; sampling None: under the model's own distribution.
+        Raises PromptError when it is longer than the context.
         """
+    def set_token_bytes(self, tokens: Sequence[bytes]) -> None:
+        """The text of each token; queries with a reading need it."""
     def wants_queries(self) -> bool:
         """Whether another query would start at once rather than wait."""
     def step(self) -> list[Event]:
@@ -84,5 +102,5 @@ def dequantize(data: NDArray[np.uint8], type: str, columns: int) -> Float32: ...
 def tensor_table(keys: dict[str, Any]) -> list[tuple[str, list[int], bool]]:
     """(name, ggml shape, required) of each tensor that a file with these keys holds."""
 
-def processor() -> dict[str, Any]:
-    """name, features and the kernel sets that this processor can run."""
+def processor() -> str:
+    """The kernels' instruction set here: scalar, avx2, avx512 or avx512vnni (LTU_PROCESSOR forces a lower one)."""

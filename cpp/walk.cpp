@@ -1,0 +1,71 @@
+#include "walk.h"
+#include <algorithm>
+
+namespace ltu {
+
+std::vector<Walk::Item> Walk::take(int64_t room) {
+  std::vector<Item> taken;
+  std::erase_if(undecided_, [&](const Item &item) {
+    const bool take = static_cast<int64_t>(taken.size()) < std::min(room, limits_.nodes - nodes_) && item.mass >= threshold_;
+    if (take)
+      taken.push_back(item);
+    return take;
+  });
+  nodes_ += static_cast<int64_t>(taken.size());
+  return taken;
+}
+
+void Walk::expand(TokenTree &tree, Node *node, int32_t state, int64_t drawn, double mass,
+                  const std::vector<Candidate> &candidates) {
+  for (const Candidate &candidate : candidates) {
+    const double part = mass * static_cast<double>(candidate.probability);
+    int8_t outcome = undecided;
+    int32_t after = state;
+    if (candidate.token == eos_) {
+      outcome = reading_.at_end[static_cast<size_t>(state)];
+    } else {
+      after = reading_.run(state, token_bytes_[static_cast<size_t>(candidate.token)]);
+      outcome = reading_.decided[static_cast<size_t>(after)];
+      if (outcome == undecided && drawn + 1 == limits_.new_tokens)
+        outcome = reading_.at_end[static_cast<size_t>(after)];
+    }
+    if (outcome == undecided) {
+      tree.hold(node);
+      undecided_.push_back({node, candidate.token, after, drawn + 1, part});
+    } else {
+      decided_[static_cast<size_t>(outcome)] += part;
+    }
+  }
+}
+
+double Walk::undecided_mass() const {
+  double sum = 0;
+  for (const Item &item : undecided_)
+    sum += item.mass;
+  return sum;
+}
+
+bool Walk::finished() {
+  if (nodes_ >= limits_.nodes)
+    return true;
+  const auto heavy = [&](const Item &item) { return item.mass >= threshold_; };
+  if (std::any_of(undecided_.begin(), undecided_.end(), heavy))
+    return false; // in the middle of a round
+  if (undecided_mass() < limits_.epsilon)
+    return true;
+  while (std::none_of(undecided_.begin(), undecided_.end(), heavy))
+    threshold_ /= 2;
+  return false;
+}
+
+void Walk::abandon(TokenTree &tree) {
+  for (const Item &item : undecided_)
+    tree.release(item.parent);
+  undecided_.clear();
+}
+
+std::array<double, 4> Walk::masses() const {
+  return {decided_[yes], decided_[no], decided_[neither], undecided_mass()};
+}
+
+} // namespace ltu
