@@ -1,0 +1,38 @@
+"""The table of --verbose: where the time and the memory went."""
+
+import resource
+import sys
+
+from rich.table import Table
+
+from ltu.model import Model
+
+
+def usage_table(model: Model, load_seconds: float) -> Table:
+    """Times in seconds, speed in positions or tokens a second, memory in MB (10^6 bytes)."""
+    d = model.description()
+    table = Table(show_header=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(justify="right")
+    table.add_column()
+    table.add_row("device", str(d["device"]), f"{d['threads']} threads, kernels: {d['kernels']}")
+    table.add_row("load", f"{load_seconds:.2f} s")
+    table.add_row("encode", f"{d['encode_seconds']:.2f} s", f"{d['clips']} clips")
+    for name, what in (("prompt", "prefill"), ("answer", "decode")):
+        seconds, positions = d[f"{name}_seconds"], d[f"{name}_positions"]
+        rate = f", {positions / seconds:.0f} tokens/s" if seconds else ""
+        table.add_row(what, f"{seconds:.2f} s", f"{positions} tokens{rate}")
+    cache = d["kv_cells_used"] * d["kv_cell_bytes"]
+    table.add_row("weights", _mb(d["weight_bytes"]))
+    table.add_row("KV cache", _mb(cache), f"{d['kv_cells_used']} positions in {d['kv_type']}")
+    table.add_row("peak memory", _mb(_peak_bytes()), "resident, of the whole process")
+    return table
+
+
+def _peak_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # bytes there, KiB elsewhere
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"

@@ -1,0 +1,238 @@
+"""The Python API: a loaded model, and the one way to ask it."""
+
+from collections import OrderedDict, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from ltu.audio import Clip, load_audio
+from ltu.errors import Error, ModelFileError
+from ltu.prompt import Format, Prompter, PromptSequence
+from ltu.query import Answer, Query
+from ltu.sampling import Sampling
+
+if TYPE_CHECKING:
+    from ltu import _engine
+
+Audio = Clip | str | PathLike[str] | BinaryIO | npt.NDArray[Any]
+Float32 = npt.NDArray[np.float32]
+Embedded = tuple[bytes, Float32]  # content hash of a clip, its embeddings [32, width]
+
+EMBEDDING_CACHE_BYTES = 256 << 20
+TOKENIZER_KEY = "tokenizer.huggingface.json"
+
+
+def load(
+    path: str | PathLike[str] | None = None, device: str = "auto", threads: int | None = None
+) -> "Model":
+    """Opens a model file; without a path the demo model, which is built once into the user's cache.
+
+    device: "auto", "cpu", "cuda[:N]", "vulkan[:N]" or "metal". threads: of the CPU, None: physical cores.
+    Raises ModelFileError, or Error for an unknown device.
+    """
+    from ltu import _engine  # here, because audio, training and conversion need no engine
+
+    if path is None:
+        from ltu.demo import demo_model_path
+
+        path = demo_model_path()
+    return Model(_engine.Engine(fspath(path), device, threads or 0), fspath(path))
+
+
+class Model:
+    """One model on one device. Use it from one thread; several threads need a model each."""
+
+    def __init__(self, engine: "_engine.Engine", path: str) -> None:
+        self.path = path
+        self.info = engine.metadata()
+        self.sampling = Sampling(
+            self.info.get("general.sampling.temp", 1.0),
+            self.info.get("general.sampling.top_k", 0),
+            self.info.get("general.sampling.top_p", 1.0),
+            self.info.get("general.sampling.penalty_repeat", 1.0),
+        )
+        self.max_new_tokens: int = self.info["ltu.sampling.max_new_tokens"]
+        self.width: int = self.info["llama.embedding_length"]
+        bos = self.info["tokenizer.ggml.bos_token_id"] if self.info["ltu.prompt.bos"] else None
+        try:
+            self.prompter = Prompter(self.info.pop(TOKENIZER_KEY), self.info["ltu.prompt.template"], bos)
+        except Exception as error:  # tokenizers raises bare exceptions
+            raise ModelFileError(f"{path}: {TOKENIZER_KEY}: {error}; convert the model again") from error
+        self._engine = engine
+        self._embeddings: OrderedDict[str, Float32] = OrderedDict()
+        self._inboxes: dict[int, deque[_engine.Event]] = {}
+
+    def encode(self, clip: Clip) -> Float32:
+        """float32[32, width]: the clip in the language model's embedding space. Raises AudioError."""
+        return self._embedded([clip])[0][1]
+
+    def answers(self, queries: Iterable[Query]) -> Iterator[Answer]:
+        """Asks each query and yields answers as they finish, in any order.
+
+        Queries are read only when the engine has room for one, so the iterable may be endless; they are
+        computed together. When the caller stops early, what is unfinished is cancelled. Raises PromptError
+        for a query longer than the context, AudioError for a clip without sound.
+        """
+        with closing(self._run(queries, stream=False)) as events:
+            yield from (answer for _, answer in events if answer is not None)
+
+    @overload
+    def generate(
+        self,
+        prompt: str,
+        audio: Audio | Sequence[Audio] | None = ...,
+        repeats: int = ...,
+        seed: int = ...,
+        sampling: Sampling | None = ...,
+        max_new_tokens: int | None = ...,
+        format: Format = ...,
+        stream: Literal[False] = ...,
+    ) -> list[Answer]: ...
+    @overload
+    def generate(
+        self,
+        prompt: str,
+        audio: Audio | Sequence[Audio] | None = ...,
+        repeats: int = ...,
+        seed: int = ...,
+        sampling: Sampling | None = ...,
+        max_new_tokens: int | None = ...,
+        format: Format = ...,
+        *,
+        stream: Literal[True],
+    ) -> Iterator[str]: ...
+    def generate(
+        self,
+        prompt: str,
+        audio: Audio | Sequence[Audio] | None = None,
+        repeats: int = 1,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        max_new_tokens: int | None = None,
+        format: Format = "interleaved",
+        stream: bool = False,
+    ) -> list[Answer] | Iterator[str]:
+        """Answers to a prompt with one clip per [AUDIO], in order of repeat.
+
+        sampling, max_new_tokens: None takes the file's. format "prepended": clips before the text, which then
+        holds no [AUDIO]. stream: an iterator over pieces of the text of one answer. Raises PromptError when
+        [AUDIO]s and clips differ in number or the prompt is longer than the context, AudioError.
+        """
+        sequence = self.prompter.sequence(prompt, _clips(audio), format)
+        query = Query(sequence, repeats, seed, sampling, max_new_tokens)
+        if stream:
+            if repeats != 1:
+                raise Error(f"stream gives the text of one answer, not of {repeats}; use repeats=1")
+            return self._pieces(query)
+        return sorted(self.answers([query]), key=lambda answer: answer.repeat)
+
+    def generate_ids(
+        self,
+        sequence: Sequence[int | Clip],
+        repeats: int = 1,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        max_new_tokens: int | None = None,
+    ) -> list[list[int]]:
+        """Ids that follow a sequence of token ids and clips, one list for each repeat, EOS left out."""
+        query = Query(PromptSequence.of(sequence), repeats, seed, sampling, max_new_tokens)
+        answers = sorted(self.answers([query]), key=lambda answer: answer.repeat)
+        return [list(answer.token_ids) for answer in answers]
+
+    def logits(self, sequence: Sequence[int | Clip]) -> Float32:
+        """float32[positions, vocabulary] of a sequence of token ids and clips; a clip is 32 positions."""
+        whole = PromptSequence.of(sequence)
+        return self._engine.logits(whole.ids, self._embedded(whole.clips))
+
+    def description(self) -> dict[str, Any]:
+        """Device, processor features, kernels, threads, bytes of weights and KV cache, times so far (s)."""
+        return self._engine.description()
+
+    def _pieces(self, query: Query) -> Iterator[str]:
+        stream = self.prompter.stream()
+        with closing(self._run([query], stream=True)) as events:
+            for event, answer in events:
+                piece = stream.push(event.token) if answer is None else stream.finish()
+                if piece:
+                    yield piece
+
+    def _run(
+        self, queries: Iterable[Query], stream: bool
+    ) -> Generator[tuple["_engine.Event", Answer | None], None, None]:
+        """The loop under everything: (event, its answer when it is a finished one)."""
+        source: Iterator[Query] | None = iter(queries)
+        live: dict[int, Query] = {}  # by the engine's id
+        left: dict[int, int] = {}  # answers still to come
+        inbox: deque[_engine.Event] = deque()
+        try:
+            while source or live:
+                while source and self._engine.wants_queries():
+                    query = next(source, None)
+                    if query is None:
+                        source = None
+                    else:
+                        id = self._add(query, stream)
+                        live[id], left[id], self._inboxes[id] = query, query.repeats, inbox
+                if not inbox:
+                    self._step()
+                if live and not inbox and self._engine.idle():
+                    raise Error("a failure in another use of this model ended these queries; ask them again")
+                while inbox:
+                    event = inbox.popleft()
+                    if event.kind == "token":
+                        yield event, None
+                        continue
+                    query = live[event.query]
+                    left[event.query] -= 1
+                    if not left[event.query]:
+                        del live[event.query], self._inboxes[event.query]
+                    yield event, self._answer(event, query)
+        finally:
+            for id in live:
+                self._engine.cancel(id)
+                del self._inboxes[id]
+
+    def _step(self) -> None:
+        """One step of the engine; each run of `answers` that is under way gets its own events."""
+        for event in self._engine.step():
+            inbox = self._inboxes.get(event.query)
+            if inbox is not None:  # a cancelled query has none
+                inbox.append(event)
+
+    def _add(self, query: Query, stream: bool) -> int:
+        tokens = self.max_new_tokens if query.max_new_tokens is None else query.max_new_tokens
+        sampling = self.sampling if query.sampling is None else query.sampling
+        clips = self._embedded(query.sequence.clips)
+        return self._engine.add(
+            query.sequence.ids, clips, query.repeats, query.seed, sampling.engine(), tokens, stream
+        )
+
+    def _answer(self, event: "_engine.Event", query: Query) -> Answer:
+        text = self.prompter.decode(event.token_ids)
+        stop = cast(Literal["eos", "length", "cancelled"], event.stop)
+        return Answer(text, tuple(event.token_ids), event.logprob, stop, event.repeat, query.tag)
+
+    def _embedded(self, clips: Iterable[Clip]) -> list[Embedded]:
+        """Encodes clips that the cache lacks; the least recently used leave it."""
+        result = []
+        for clip in clips:
+            embeddings = self._embeddings.pop(clip.hash, None)
+            if embeddings is None:
+                embeddings = self._engine.encode(clip.features()[None])[0]
+            self._embeddings[clip.hash] = embeddings
+            if len(self._embeddings) * embeddings.nbytes > EMBEDDING_CACHE_BYTES:
+                self._embeddings.popitem(last=False)
+            result.append((bytes.fromhex(clip.hash), embeddings))
+        return result
+
+
+def _clips(audio: Audio | Sequence[Audio] | None) -> list[Clip]:
+    if audio is None:
+        return []
+    if isinstance(audio, Sequence) and not isinstance(audio, str):
+        return [clip for item in audio for clip in _clips(item)]
+    return [audio if isinstance(audio, Clip) else load_audio(audio)]

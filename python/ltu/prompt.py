@@ -1,0 +1,139 @@
+"""Prompt and clips → the token ids that the model reads; token ids → text."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tokenizers import Tokenizer
+
+from ltu.audio import Clip
+from ltu.errors import PromptError
+
+AUDIO = "[AUDIO]"
+CLIP = -1  # stands in a list of ids for the 32 positions of one clip
+Format = Literal["interleaved", "prepended"]
+
+
+@dataclass(frozen=True)
+class PromptSequence:
+    """What the model reads: `ids` with CLIP where a whole clip stands, in the order of `clips`."""
+
+    ids: tuple[int, ...]
+    clips: tuple[Clip, ...] = ()
+
+    def __post_init__(self) -> None:
+        places = self.ids.count(CLIP)
+        if places != len(self.clips):
+            raise PromptError(f"the sequence has {places} places for clips and {len(self.clips)} clips")
+
+    @classmethod
+    def of(cls, items: Iterable[int | Clip]) -> "PromptSequence":
+        """A sequence from token ids and clips, each clip where its 32 embeddings belong."""
+        items = tuple(items)
+        clips = tuple(item for item in items if isinstance(item, Clip))
+        return cls(tuple(CLIP if isinstance(item, Clip) else item for item in items), clips)
+
+
+class Prompter:
+    """Tokenizer and template of one model file.
+
+    Text of a prompt is never read as a control token ("</s>" is four characters), [AUDIO] excepted; the
+    template's own control tokens are.
+    """
+
+    def __init__(self, tokenizer_json: str, template: str, bos_id: int | None) -> None:
+        """`template` holds "{prompt}" once; `bos_id` None: no BOS. Raises PromptError."""
+        if template.count("{prompt}") != 1:
+            raise PromptError(f"the prompt template {template!r} must hold {{prompt}} exactly once")
+        description = json.loads(tokenizer_json)
+        added = description["added_tokens"]
+        for token in added:  # special tokens will be read as text; [AUDIO] must not be
+            token["special"] = token["special"] and token["content"] != AUDIO
+        self._tokenizer = Tokenizer.from_str(json.dumps(description))
+        self._tokenizer.encode_special_tokens = True
+        self._control = {token["content"]: token["id"] for token in added if token["special"]}
+        self._audio_id = self._tokenizer.token_to_id(AUDIO)
+        if self._audio_id is None:
+            raise PromptError(f"the tokenizer has no {AUDIO}")
+        self._bos = () if bos_id is None else (bos_id,)
+        self._before, self._after = template.split("{prompt}")
+
+    def sequence(
+        self, prompt: str, clips: Sequence[Clip] = (), format: Format = "interleaved"
+    ) -> PromptSequence:
+        """Puts the clips at the prompt's [AUDIO]s, or before BOS ("prepended"), as the LTU code does.
+
+        Raises PromptError when placeholders and clips differ in number.
+        """
+        check_clips(prompt, len(clips), format)
+        before, after = self._pieces(self._before), self._pieces(self._after)
+        text = [*before[:-1], before[-1] + prompt + after[0], *after[1:]]
+        ids = (*self._bos, *(id for position, piece in enumerate(text) for id in self._ids(position, piece)))
+        if format == "prepended":
+            ids = (CLIP,) * len(clips) + ids
+        return PromptSequence(ids, tuple(clips))
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of generated ids, control tokens left out; invalid UTF-8 becomes U+FFFD."""
+        text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
+        return text
+
+    def stream(self) -> "TextStream":
+        return TextStream(self)
+
+    def is_byte(self, token: int) -> bool:
+        """Whether a token is one byte of a character that the vocabulary lacks (SentencePiece's <0x..>)."""
+        return bool(re.fullmatch("<0x[0-9A-F]{2}>", self._tokenizer.id_to_token(token) or ""))
+
+    def _pieces(self, template: str) -> list[str]:
+        """Text and control tokens in turn; text stands at even positions and may be empty."""
+        if not self._control:
+            return [template]
+        return re.split(f"({'|'.join(map(re.escape, self._control))})", template)
+
+    def _ids(self, position: int, piece: str) -> list[int]:
+        if position % 2:
+            return [self._control[piece]]
+        ids: list[int] = self._tokenizer.encode(piece, add_special_tokens=False).ids
+        return [CLIP if id == self._audio_id else id for id in ids]
+
+
+class TextStream:
+    """Generated ids in, text that can't change any more out."""
+
+    def __init__(self, prompter: Prompter) -> None:
+        self._prompter = prompter
+        self._ids: list[int] = []
+        self._sent = 0
+
+    def push(self, token: int) -> str:
+        """Text that this token completes; "" while a character lacks bytes."""
+        self._ids.append(token)
+        if self._prompter.is_byte(token):
+            return ""
+        return self._new(self._prompter.decode(self._ids).rstrip("\N{REPLACEMENT CHARACTER}"))
+
+    def finish(self) -> str:
+        """What was held back when the answer ended."""
+        return self._new(self._prompter.decode(self._ids))
+
+    def _new(self, text: str) -> str:
+        piece = text[self._sent :]
+        self._sent = max(self._sent, len(text))
+        return piece
+
+
+def check_clips(prompt: str, clips: int, format: Format) -> None:
+    """Raises PromptError, which says what to do, unless the prompt has a place for each clip."""
+    places = prompt.count(AUDIO)
+    if format == "prepended":
+        if places:
+            raise PromptError(
+                f"the prompt holds {places} {AUDIO} and the format is prepended, which puts clips before the "
+                f"text; take {AUDIO} out or use the interleaved format"
+            )
+    elif places != clips:
+        what = f"add {AUDIO} where each clip belongs" if places < clips else f"give one clip for each {AUDIO}"
+        raise PromptError(f"the prompt holds {places} {AUDIO} and there are {clips} clips; {what}")

@@ -1,0 +1,61 @@
+"""How the next token is drawn: Hugging Face's processors with Hugging Face's meaning."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ltu.errors import Error
+
+if TYPE_CHECKING:
+    from ltu import _engine
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Applied in this order (transformers `generate`): penalty, temperature, top-k, top-p.
+
+    A field left out is neutral; LTU's own settings are in its model files (`Model.sampling`). Raises Error.
+    """
+
+    temperature: float = 1.0
+    """Divides the logits; 0 is greedy: the largest logit after the penalty."""
+    top_k: int = 0
+    """Only the k largest logits stay, ties at the k-th too; 0 is off."""
+    top_p: float = 1.0
+    """The tail whose ascending sum of probabilities is at most 1 - top_p goes."""
+    repetition_penalty: float = 1.0
+    """For each distinct text id so far, BOS and prompt included: divides logits > 0, multiplies others."""
+
+    def __post_init__(self) -> None:
+        for name, fits, range_ in (
+            ("temperature", 0 <= self.temperature < float("inf"), "0 (greedy) or more"),
+            ("top_k", self.top_k >= 0, "0 (off) or more"),
+            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1 (off)"),
+            ("repetition_penalty", 0 < self.repetition_penalty < float("inf"), "above 0; 1 is off"),
+        ):
+            if not fits:
+                raise Error(f"{name} is {getattr(self, name)}; give a value {range_}")
+
+    @property
+    def greedy(self) -> bool:
+        return self.temperature == 0
+
+    def probabilities(
+        self, logits: npt.NDArray[np.float32], history: Iterable[int]
+    ) -> npt.NDArray[np.float32]:
+        """float32[vocabulary] logits, text ids so far → float32[vocabulary] that a token is drawn from."""
+        from ltu import _engine
+
+        ids = [token for token in history if token >= 0]
+        return _engine.distribution(np.ascontiguousarray(logits, dtype=np.float32), ids, self.engine())
+
+    def engine(self) -> "_engine.Sampling":
+        """The same settings as the engine takes them."""
+        from ltu import _engine
+
+        return _engine.Sampling(
+            self.temperature, self.top_k, self.top_p, self.repetition_penalty, self.greedy
+        )
