@@ -60,15 +60,18 @@ def load_clips(rows: Iterable[Row], folder: Path) -> dict[str, Clip]:
     return {name: load_audio(folder / name) for name in dict.fromkeys(n for row in rows for n in row.audio)}
 
 
+def expand(ids: Iterable[int]) -> list[int]:
+    """A prompt's ids with each clip's place made as long as its embeddings."""
+    return [id for token in ids for id in ([AUDIO_POSITION] * EMBEDDINGS if token == CLIP else [token])]
+
+
 def example(
     row: Row, clips: Mapping[str, Clip], prompter: Prompter, tokenizer: Tokenizer, eos: int
 ) -> Example:
     """Prompt as the engine will build it, then the answer and EOS. No [AUDIO]: the clips stand before BOS."""
     format: Format = "interleaved" if AUDIO in row.instruction else "prepended"
     prompt = prompter.sequence(row.instruction, [clips[name] for name in row.audio], format).ids
-    expanded = [
-        id for token in prompt for id in ([AUDIO_POSITION] * EMBEDDINGS if token == CLIP else [token])
-    ]
+    expanded = expand(prompt)
     answer = tokenizer.encode(row.output, add_special_tokens=False).ids
     return Example(torch.tensor([*expanded, *answer, eos]), len(expanded), row.audio)
 

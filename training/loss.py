@@ -11,8 +11,8 @@ IGNORED = -100
 def text_labels(ids: Tensor, lengths: Tensor, bos_id: int | None) -> Tensor:
     """Ids [batch, positions] (right-padded, AUDIO_POSITION for audio) → labels of the same shape.
 
-    Audio, padding and BOS are no targets: the last audio position predicts the word after it, nothing predicts
-    audio, and in the prepended format nothing predicts BOS.
+    Audio, padding and BOS are no targets: the last audio position predicts the word after it, nothing
+    predicts audio, and in the prepended format nothing predicts BOS.
     """
     padding = torch.arange(ids.shape[1], device=ids.device) >= lengths[:, None]
     untrained = padding | (ids == AUDIO_POSITION)
@@ -25,8 +25,8 @@ def text_labels(ids: Tensor, lengths: Tensor, bos_id: int | None) -> Tensor:
 def next_token_loss(logits: Tensor, targets: Tensor, target_tokens: Tensor | int | None = None) -> Tensor:
     """Logits [n, vocabulary] and targets [n] → the sum of the terms divided by `target_tokens`.
 
-    `target_tokens` counts the targets of the global batch (all processes and accumulated steps); left out, this
-    batch is the whole.
+    `target_tokens` counts the targets of the global batch (all processes and accumulated steps); left out,
+    this batch is the whole.
     """
     total = F.cross_entropy(logits.float(), targets, ignore_index=IGNORED, reduction="sum")
     return total / ((targets != IGNORED).sum() if target_tokens is None else target_tokens)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 from transformers.modeling_outputs import CausalLMOutput
@@ -40,7 +40,7 @@ class LTU(nn.Module):
             nn.LayerNorm(encoder.width, eps=EPSILON, elementwise_affine=False),
             nn.Linear(encoder.width, base.config.hidden_size),
         )
-        self.llama: PeftModel = get_peft_model(
+        self.llama = get_peft_model(
             base,
             LoraConfig(
                 r=lora.r,
@@ -65,9 +65,9 @@ class LTU(nn.Module):
 
         `encoded` [clips, 32, width] fills the audio positions in order, several clips per example included.
         """
-        words = self.llama.get_input_embeddings()(ids.clamp(min=0))
+        words: Tensor = self.llama.get_input_embeddings()(ids.clamp(min=0))
         audio = ids == AUDIO_POSITION
-        return words.masked_scatter(audio[..., None], self.project(encoded).to(words.dtype))  # type: ignore[no-any-return]
+        return words.masked_scatter(audio[..., None], self.project(encoded).to(words.dtype))
 
     def forward(
         self,
@@ -76,19 +76,24 @@ class LTU(nn.Module):
         features: Tensor | None = None,
         encoded: Tensor | None = None,
         labels: Tensor | None = None,
+        last: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> CausalLMOutput:
-        """Right-padded batch; clips as features [clips, 1024, 128], or encoded already while the encoder rests.
+        """Right-padded batch; clips as features [clips, 1024, 128], or `encoded` while the encoder rests.
 
-        With `labels` (IGNORED where nothing is learnt) the vocabulary's logits are made for the targets alone.
+        With `labels` (IGNORED where nothing is learnt) logits are made for the targets alone, with `last`
+        [batch] for one position of each example.
         """
         if encoded is None:
             assert features is not None, "a batch needs features or encoded clips"
             encoded = self.audio_encoder(features)
         llama = self.llama.get_base_model()
+        assert isinstance(llama, LlamaForCausalLM)
         hidden = llama.model(
             inputs_embeds=self.splice(ids, encoded), attention_mask=attention_mask, use_cache=False
         ).last_hidden_state
+        if last is not None:
+            hidden = hidden[torch.arange(len(hidden)), last]
         if labels is None:
             return CausalLMOutput(logits=llama.lm_head(hidden))
         targets = labels[:, 1:]
@@ -105,7 +110,7 @@ def trained_tensors(model: LTU) -> dict[str, Tensor]:
 
 
 def load_trained(model: LTU, tensors: Mapping[str, Tensor], source: str) -> None:
-    """The reverse of `trained_tensors`. Raises ModelFileError naming each missing, extra or misshapen tensor."""
+    """The reverse of `trained_tensors`. Raises ModelFileError naming each missing, extra or wrong tensor."""
     own = dict(_named(model))
     problems = [f"{name} is missing" for name in own.keys() - tensors.keys()]
     problems += [f"{name} is not of this model" for name in tensors.keys() - own.keys()]

@@ -103,8 +103,8 @@ def ask(wording: str, relation: Relation, term: str, true: bool) -> tuple[str, s
 def training_items(clips: Mapping[str, str], pairs: int, rng: Rng) -> list[Item]:
     """Items about clips (audio id → class), shuffled.
 
-    A seen term is asked about `pairs` times of a clip of which it is true and as often of another (a synonym half
-    as often); one identity item is added per eight of those.
+    A seen term is asked about `pairs` times of a clip of which it is true and as often of another (a synonym
+    half as often); one identity item is added per eight of those.
     """
     by_class: dict[str, list[str]] = {}
     for audio, name in clips.items():
@@ -114,10 +114,9 @@ def training_items(clips: Mapping[str, str], pairs: int, rng: Rng) -> list[Item]
         if term.seen:
             for _ in range(pairs // 2 if term.kind == "synonym" else pairs):
                 items += _pair(term, by_class, rng)
-    audio = list(clips)
-    for index in rng.permutation(np.resize(np.arange(len(audio)), len(items) // 8)):
+    for name in rng.permutation(np.resize(list(clips), len(items) // 8)).tolist():
         wording = _pick(_by_format("identity", rng), rng)
-        items.append(Item(audio[index], wording, f"Labels: {labels_of(clips[audio[index]])}"))
+        items.append(Item(name, wording, f"Labels: {labels_of(clips[name])}"))
     return [items[index] for index in rng.permutation(len(items))]
 
 

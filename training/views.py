@@ -20,7 +20,8 @@ def mix(first: Float32, second: Float32, share: float) -> Float32:
     """Two sounds [frames, 128] of equal mean power, added with `share` of the power from the first."""
     frames = min(len(first), len(second))
     first, second = first[:frames], second[:frames]
-    return share * first + (1 - share) * second * (first.mean() / (second.mean() + FLOOR))
+    level = first.mean() / (second.mean() + FLOOR)
+    return np.asarray(share * first + (1 - share) * level * second, np.float32)
 
 
 def random_view(power: Float32, rng: np.random.Generator) -> View:
@@ -29,7 +30,7 @@ def random_view(power: Float32, rng: np.random.Generator) -> View:
     power = _shift_bands(power, rng) * _equaliser(rng)
     if rng.random() < 0.5:
         power = power + _noise(power, rng)
-    log = np.log(np.maximum(power * 10 ** rng.uniform(-1.5, 1), FLOOR))
+    log = np.log(np.maximum(power * np.float32(10 ** rng.uniform(-1.5, 1)), np.float32(FLOOR)))
     log = _hide_bands(log, rng)
     features = np.zeros((FRAMES, MELS), np.float32)
     features[: len(log)] = log
@@ -38,7 +39,8 @@ def random_view(power: Float32, rng: np.random.Generator) -> View:
 
 def _stretch(power: Float32, rng: np.random.Generator) -> Float32:
     speed = np.exp(rng.uniform(-0.2, 0.2))
-    return power[(np.arange(int(len(power) / speed)) * speed).astype(int)]
+    frames = (np.arange(int(len(power) / speed)) * speed).astype(int)
+    return np.asarray(power[frames])
 
 
 def _roll(power: Float32, rng: np.random.Generator) -> Float32:
@@ -57,14 +59,15 @@ def _length(power: Float32, rng: np.random.Generator) -> Float32:
 
 def _shift_bands(power: Float32, rng: np.random.Generator) -> Float32:
     """Up to four mel bands up or down; the edge band is repeated."""
-    return power[:, np.clip(np.arange(MELS) + rng.integers(-4, 5), 0, MELS - 1)]
+    return np.asarray(power[:, np.clip(np.arange(MELS) + rng.integers(-4, 5), 0, MELS - 1)])
 
 
 def _equaliser(rng: np.random.Generator) -> Float32:
     """A smooth frequency response of a few decibels."""
     bands = np.linspace(0, np.pi, MELS)
-    decibels = sum(rng.normal(0, 3 / order) * np.cos(order * bands) for order in (1, 2, 3))
-    return (10 ** (decibels / 10)).astype(np.float32)
+    order = np.arange(1, 4)[:, None]
+    decibels = np.sum(rng.normal(0, 3 / order) * np.cos(order * bands), axis=0)
+    return np.asarray(10 ** (decibels / 10), np.float32)
 
 
 def _noise(power: Float32, rng: np.random.Generator) -> Float32:
@@ -72,7 +75,7 @@ def _noise(power: Float32, rng: np.random.Generator) -> Float32:
     tilt = np.exp(rng.normal(0, 1.5) * np.linspace(-1, 1, MELS))
     level = power.mean() * 10 ** rng.uniform(-4, -0.5)
     grain = rng.gamma(4, 0.25, (len(power), MELS))
-    return (level * tilt / tilt.mean() * grain).astype(np.float32)
+    return np.asarray(level * tilt / tilt.mean() * grain, np.float32)
 
 
 def _hide_bands(log: Float32, rng: np.random.Generator) -> Float32:

@@ -1,0 +1,85 @@
+"""The stages of the demo model; each reads what the one before left in a folder."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from ltu.audio import log_mel
+from ltu.prompt import Prompter
+
+from ..base import load_base
+from ..checkpoint import load_checkpoint, save_checkpoint
+from ..config import Config
+from ..examples import read_items
+from ..model import LTU
+from ..questions import training_items
+from ..train import encode_views, train
+from .card import write_card
+from .classify import ENCODER_RECIPE, TEACHER_RECIPE, Classifier, Labels, Teacher, fit
+from .esc10 import Recording
+from .evaluate import Judge, ask_labels, ask_terms
+from .projector import fit_projector
+
+PAIRS = 36  # questions about each term that are true, and as many that are false
+SEED = 0
+
+
+def learn_sounds(recordings: Sequence[Recording], work: Path) -> None:
+    """Teacher, then encoder → `teacher.pt`, `encoder.pt`."""
+    work.mkdir(parents=True, exist_ok=True)
+    names = sorted({recording.label for recording in recordings})
+    labels: Labels = np.array([names.index(recording.label) for recording in recordings])
+    sounds = [np.exp(log_mel(recording.clip.waveform)) for recording in recordings]
+    torch.manual_seed(SEED)
+    teacher, student = Teacher(len(names)), Classifier(len(names))
+    if not (work / "teacher.pt").is_file():
+        torch.save(fit(teacher, sounds, labels, TEACHER_RECIPE).state_dict(), work / "teacher.pt")
+    if not (work / "encoder.pt").is_file():
+        teacher.load_state_dict(torch.load(work / "teacher.pt"))
+        torch.save(
+            fit(student, sounds, labels, ENCODER_RECIPE, teacher.eval()).state_dict(), work / "encoder.pt"
+        )
+
+
+def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> None:
+    """The encoder, a fitted projector and fresh LoRA as a checkpoint to train on."""
+    base = load_base(config.base.path)
+    model = LTU(base.model, config.encoder, config.lora)
+    trained = torch.load(work / "encoder.pt")
+    model.audio_encoder.load_state_dict(
+        {name.removeprefix("encoder."): v for name, v in trained.items() if name.startswith("encoder.")}
+    )
+    clips = {recording.file: recording.clip for recording in recordings}
+    encoded = encode_views(model.audio_encoder, clips, views=4, seed=SEED)
+    words = [recording.label.lower() for recording in recordings]
+    fit_projector(
+        model, [encoded[r.file] for r in recordings], words, Tokenizer.from_str(base.tokenizer_json)
+    )
+    assert config.train.checkpoint is not None
+    save_checkpoint(config.train.checkpoint, model, config, base, clips.values(), ())
+
+
+def learn_language(recordings: Sequence[Recording], config: Config) -> None:
+    """Projector and LoRA, by the same path as `ltu-train`."""
+    clips = {recording.file: recording.label for recording in recordings}
+    items = training_items(clips, PAIRS, np.random.default_rng(SEED))
+    lines = [json.dumps(item.row(), ensure_ascii=False) for item in items]
+    config.data.items.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    train(config)
+
+
+def evaluate(recordings: Sequence[Recording], config: Config) -> None:
+    """Asks the finished checkpoint about recordings that it never heard → MODEL_CARD.md beside it."""
+    base = load_base(config.base.path)
+    model = LTU(base.model, config.encoder, config.lora)
+    load_checkpoint(config.train.output, model)
+    prompter = Prompter(base.tokenizer_json, config.base.template, base.bos_id if config.base.bos else None)
+    judge = Judge(model, prompter, base.eos_id)
+    asked = ask_terms(judge, recordings, np.random.default_rng(SEED))
+    named = ask_labels(judge, recordings)
+    items = len(read_items(config.data.items))
+    write_card(config.train.output / "MODEL_CARD.md", config, asked, named, items)
