@@ -1,0 +1,1 @@
+"""SHARD: the Synonym and Hypernym Audio Reasoning Dataset as a benchmark: build, run, report."""

@@ -1,0 +1,181 @@
+"""Words and clips → a specification: which questions are asked of which clip, and what is right."""
+
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from ltu.audio import load_audio
+from ltu.errors import AudioError, Error
+from ltu.shard.clips import Candidate
+from ltu.shard.negatives import Pairs, Positive, assign, balanced, per_clip
+from ltu.shard.ontology import DISTANCES, Distance, audioset
+from ltu.shard.prompts import cells, prompt
+from ltu.shard.spec import Question, Spec, SpecClip
+from ltu.shard.words import TASKS, Task, Word, true_terms
+
+Say = Callable[[str], None]
+
+
+class Fact(NamedTuple):
+    """What may be asked of a clip, and what is right; `tiers` as in a Question."""
+
+    task: Task
+    about: Positive
+    expected: bool
+    tiers: tuple[Distance, ...]
+
+
+def build(
+    words: Sequence[Word],
+    candidates: Sequence[Candidate],
+    folder: Path,
+    name: str,
+    seed: int = 0,
+    questions: Literal["paper", "all"] = "paper",
+    paper_negatives: bool = False,
+    per_word: int = 4,
+    say: Say = lambda note: None,
+) -> Spec:
+    """A whole benchmark. `say` is told, one line each, what could not be had. Raises Error."""
+    used = {candidate.label for candidate in candidates}
+    for word in words:
+        have = sum(candidate.label == word.label for candidate in candidates)
+        if have < per_word:
+            say(f"{word.label}: {have} clips instead of {per_word}")
+    words = [word for word in words if word.label in used]
+    if len(words) < 2:
+        raise Error(
+            f"{folder}: clips of {len(words)} words; at least two are needed to ask what a clip is not"
+        )
+    clips = read_clips(candidates, folder)
+    by_label = {word.label: word for word in words}
+    true = {word.label: true_terms(word) for word in words}
+    facts: list[Fact] = []
+    for task in TASKS:
+        positives = [Positive(c.id, t, c.label) for c in clips for t in by_label[c.label].terms(task)]
+        facts += _facts(task, positives, clips, true, seed, paper_negatives, say)
+    clips = _with_other(clips, facts, true, random.Random(f"{seed} other"))
+    rows: list[Question] = []
+    for clip in clips:
+        mine = [fact for fact in facts if fact.about.clip == clip.id]
+        mine.sort(key=lambda fact: (TASKS.index(fact.task), fact.about.term))
+        for cell in cells(questions):
+            if (text := prompt("identity", cell)) is not None:
+                rows.append(Question(len(rows), clip.id, "identity", *cell, text))
+            for task, about, expected, tiers in mine:
+                text = prompt(task, cell, about.term)
+                assert text is not None
+                about_term = (about.term, about.term_word, expected, tiers)
+                rows.append(Question(len(rows), clip.id, task, *cell, text, *about_term))
+    header = {
+        "name": name,
+        "seed": seed,
+        "questions": questions,
+        "negatives": "two a clip and relation" if paper_negatives else "balanced by term and by clip",
+        "clips_folder": str(folder.resolve()),
+        "sources": {"words": name, "ontology": "AudioSet, 632 classes", "synsets": "WordNet 3.1"},
+        "versions": {"ltu-engine": _version()},
+        "counts": {"words": len(words), "clips": len(clips), "questions": len(rows)},
+    }
+    return Spec(header, tuple(words), tuple(clips), tuple(rows))
+
+
+def read_clips(candidates: Sequence[Candidate], folder: Path) -> list[SpecClip]:
+    """Decodes each file once for its hash. Raises AudioError for one that cannot be heard or is there twice."""
+    clips: list[SpecClip] = []
+    seen: dict[str, str] = {}
+    for candidate in candidates:
+        hash = load_audio(folder / candidate.file).hash
+        if hash in seen:
+            raise AudioError(f"{candidate.file}: is the same recording as {seen[hash]}; remove one of them")
+        seen[hash] = candidate.file
+        clips.append(SpecClip(len(clips), candidate.file, candidate.label, candidate.recording, hash))
+    return clips
+
+
+def _facts(
+    task: Task,
+    positives: list[Positive],
+    clips: Sequence[SpecClip],
+    true: dict[str, frozenset[str]],
+    seed: int,
+    paper_negatives: bool,
+    say: Say,
+) -> list[Fact]:
+    """What is asked of which clip, and what is right, for one relation."""
+    label_of = {clip.id: clip.label for clip in clips}
+    asked_for: dict[str, list[str]] = defaultdict(list)  # term → the words that it belongs to
+    for positive in positives:
+        if positive.term_word not in asked_for[positive.term]:
+            asked_for[positive.term].append(positive.term_word)
+
+    closest = {
+        (label, term): max((audioset().distance(label, word) for word in words), key=DISTANCES.index)
+        for label in true
+        for term, words in asked_for.items()
+    }
+
+    def at(distance: Distance) -> Callable[[int, str], bool]:
+        def allowed(clip: int, term: str) -> bool:
+            label = label_of[clip]
+            return closest[label, term] == distance and term.casefold() not in true[label]
+
+        return allowed
+
+    tiers: dict[Positive, list[Distance]] = {positive: [] for positive in positives}
+    negatives: list[Fact] = []
+    for distance in DISTANCES[:1] if paper_negatives else DISTANCES:
+        rng = random.Random(f"{seed} {task} {distance}")
+        kept: Sequence[Positive] = positives
+        pairs: Pairs
+        if paper_negatives:
+            pairs = per_clip(positives, 2, at(distance), rng)
+        else:
+            kept, pairs = balanced(positives, at(distance), rng)
+        if distance == DISTANCES[0] and len(kept) < len(positives):
+            left_out = len(positives) - len(kept)
+            say(f"{task}: {left_out} of {len(positives)} questions have no balanced negative")
+        for positive in kept:
+            tiers[positive].append(distance)
+        turns: dict[str, int] = defaultdict(int)
+        for clip, term in pairs:  # a term of several words stands for each of them in turn
+            word = asked_for[term][turns[term] % len(asked_for[term])]
+            turns[term] += 1
+            negatives.append(Fact(task, Positive(clip, term, word), False, (distance,)))
+    return [Fact(task, p, True, tuple(tiers[p])) for p in positives if tiers[p]] + negatives
+
+
+def _with_other(
+    clips: Sequence[SpecClip],
+    facts: Sequence[Fact],
+    true: dict[str, frozenset[str]],
+    rng: random.Random,
+) -> list[SpecClip]:
+    """Each clip gets another word's clip, of which none of its terms is true, each clip taken once."""
+    terms: dict[int, set[str]] = defaultdict(set)
+    for _, about, _, _ in facts:
+        terms[about.clip].add(about.term.casefold())
+    label = {clip.id: clip.label for clip in clips}
+
+    def unrelated(other: int, clip: int) -> bool:
+        return label[other] != label[clip] and not terms[clip] & true[label[other]]
+
+    def another_word(other: int, clip: int) -> bool:
+        return label[other] != label[clip]
+
+    once = dict.fromkeys(label, 1)
+    found = {clip: other for other, clip in assign(once, once, unrelated, rng)}
+    left = {clip: 1 for clip in label if clip not in found}
+    free = {other: 1 for other in label if other not in found.values()}
+    found |= {clip: other for other, clip in assign(left, free, another_word, rng)}
+    return [SpecClip(c.id, c.file, c.label, c.recording, c.hash, found.get(c.id)) for c in clips]
+
+
+def _version() -> str:
+    try:
+        return version("ltu-engine")
+    except PackageNotFoundError:
+        return "unknown"

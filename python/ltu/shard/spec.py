@@ -1,0 +1,154 @@
+"""The specification file: words, clips and questions of one benchmark, as JSON Lines below a header.
+
+Each line has a `kind`: "header" (first), "word", "clip", "question". docs/shard.md lists the fields.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ltu.errors import Error
+from ltu.shard.ontology import Distance
+from ltu.shard.prompts import Cell, Position, Relation, Wording, prompt
+from ltu.shard.words import Word
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SpecClip:
+    """One evaluation clip; `label` is its word's, `other` a clip of another word (a control)."""
+
+    id: int
+    file: str
+    label: str
+    recording: str
+    hash: str
+    other: int | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """One prompt about one clip. Identity questions have no term and no expected answer.
+
+    `term_label` is the word that the term was asked for. `tiers` are the distances in whose J the question
+    counts: a negative in its own, a positive in each tier where it has its negative.
+    """
+
+    id: int
+    clip: int
+    task: Relation
+    position: Position
+    wording: Wording
+    prompt: str
+    term: str = ""
+    term_label: str = ""
+    expected: bool | None = None
+    tiers: tuple[Distance, ...] = ()
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.position, self.wording)
+
+
+@dataclass(frozen=True)
+class Spec:
+    header: dict[str, Any]
+    words: tuple[Word, ...]
+    clips: tuple[SpecClip, ...]
+    questions: tuple[Question, ...]
+
+    @property
+    def hash(self) -> str:
+        """Hex SHA-256 of words, clips and questions; the same benchmark has the same, wherever it lies."""
+        rows = "\n".join(line for line in self._lines() if not line.startswith('{"kind": "header"'))
+        return hashlib.sha256(rows.encode()).hexdigest()
+
+    def word(self, label: str) -> Word:
+        return next(word for word in self.words if word.label == label)
+
+    def write(self, path: Path) -> None:
+        path.write_text("".join(f"{line}\n" for line in self._lines()), encoding="utf-8")
+
+    def _lines(self) -> Iterator[str]:
+        yield _line("header", {"format": FORMAT, **self.header})
+        yield from (_line("word", word.to_json()) for word in self.words)
+        yield from (_line("clip", asdict(clip)) for clip in self.clips)
+        yield from (_line("question", asdict(question)) for question in self.questions)
+
+
+def _line(kind: str, row: dict[str, Any]) -> str:
+    return json.dumps({"kind": kind, **row}, ensure_ascii=False)
+
+
+Row = TypeVar("Row", SpecClip, Question)
+
+
+def _row(cls: type[Row], row: dict[str, Any]) -> Row:
+    known = {field.name for field in fields(cls)}
+    if unknown := set(row) - known:
+        raise ValueError(f"unknown fields {', '.join(sorted(unknown))}")
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+    return cls(**values)
+
+
+def read_spec(path: Path) -> Spec:
+    """Reads and checks a specification. Raises Error that names the line."""
+    if not path.is_file():
+        raise Error(f"{path}: no such file; make one with ltu-shard build")
+    header: dict[str, Any] | None = None
+    words, clips, questions = [], [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            kind = row.pop("kind")
+            if (header is None) != (kind == "header"):
+                raise ValueError("one header is needed, on the first line")
+            if kind == "header":
+                if row.pop("format") != FORMAT:
+                    raise ValueError("made by another version; build it again")
+                header = row
+            elif kind == "word":
+                words.append(Word.from_json(row))
+            elif kind == "clip":
+                clips.append(_row(SpecClip, row))
+            elif kind == "question":
+                questions.append(_row(Question, row))
+            else:
+                raise ValueError(f"unknown kind {kind!r}")
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise Error(f"{path}:{number}: is not a line of a specification: {error}") from None
+    if header is None:
+        raise Error(f"{path}: is empty; make one with ltu-shard build")
+    spec = Spec(header, tuple(words), tuple(clips), tuple(questions))
+    if problems := list(check(spec)):
+        raise Error(f"{path}: {problems[0]}" + (f" (and {len(problems) - 1} more)" if problems[1:] else ""))
+    return spec
+
+
+def check(spec: Spec) -> Iterator[str]:
+    """What contradicts itself in a specification, one line each."""
+    labels = {word.label for word in spec.words}
+    clips = {clip.id: clip for clip in spec.clips}
+    if len(clips) != len(spec.clips):
+        yield "two clips have the same id"
+    if len({question.id for question in spec.questions}) != len(spec.questions):
+        yield "two questions have the same id"
+    for clip in spec.clips:
+        if clip.label not in labels:
+            yield f"clip {clip.id}: its word {clip.label!r} is not in the file"
+        if clip.other is not None and clip.other not in clips:
+            yield f"clip {clip.id}: the other clip {clip.other} is not in the file"
+    for question in spec.questions:
+        where = f"question {question.id}"
+        if question.clip not in clips:
+            yield f"{where}: its clip {question.clip} is not in the file"
+        elif question.task != "identity" and question.term_label not in labels:
+            yield f"{where}: the word {question.term_label!r} of its term is not in the file"
+        elif (question.expected is None) != (question.task == "identity"):
+            yield f"{where}: a question about a term needs an expected answer, an identity question has none"
+        elif question.prompt != prompt(question.task, question.cell, question.term):
+            yield f"{where}: its prompt is not what its task, position, wording and term make"

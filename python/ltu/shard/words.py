@@ -1,0 +1,98 @@
+"""The benchmark's words: an AudioSet label, its sense in WordNet, and the terms asked about it."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from ltu.errors import Error
+from ltu.shard.ontology import audioset, label_parts
+
+Task = Literal["synonym", "hypernym"]
+TASKS: tuple[Task, ...] = ("synonym", "hypernym")
+GROUPS = {
+    "Human sounds": "anthrophony",
+    "Music": "anthrophony",
+    "Sounds of things": "anthrophony",
+    "Animal": "biophony",
+    "Natural sounds": "geophony",
+}
+
+
+@dataclass(frozen=True)
+class Word:
+    """One row of a word table (assets/shard/*.jsonl).
+
+    `word` stands in a sentence where the sound would; `score` is how well the ontology agrees with the
+    synset (0 to 1, `reviewed` says why another was taken); `outside` are terms that are not from WordNet;
+    `related` are terms of the table that would be true of this word, so never its negatives.
+    """
+
+    label: str
+    word: str
+    group: str
+    synset: str
+    gloss: str
+    score: float
+    synonyms: tuple[str, ...]
+    hypernyms: tuple[str, ...]
+    outside: tuple[str, ...] = ()
+    related: tuple[str, ...] = ()
+    reviewed: str = ""
+    dataset_class: str = ""
+
+    def terms(self, task: Task) -> tuple[str, ...]:
+        return self.synonyms if task == "synonym" else self.hypernyms
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> "Word":
+        return cls(
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+        )
+
+
+def group_of(label: str) -> str:
+    """anthrophony, biophony or geophony, from the label's top-level branch."""
+    for root, group in GROUPS.items():
+        if root in audioset().roots(label):
+            return group
+    raise Error(f"{label}: belongs to none of the three groups; choose a label below {', '.join(GROUPS)}")
+
+
+def true_terms(word: Word) -> frozenset[str]:
+    """Terms, case-folded, that are not asked of a clip of `word` as a negative.
+
+    Those that name a noun sense of the word, an ancestor or descendant of one (`related`), the clip's label,
+    or a label above or below that one.
+    """
+    ontology = audioset()
+    labels = {word.label} | ontology.ancestors(word.label) | ontology.descendants(word.label)
+    parts = {part for label in labels for part in (label.casefold(), *label_parts(label))}
+    own = {*word.synonyms, *word.hypernyms, *word.related, word.word}
+    return frozenset(parts | {term.casefold() for term in own})
+
+
+def read_words(path: Path) -> list[Word]:
+    """Reads a word table. Raises Error for a row that is not one."""
+    return _parse(path.read_text(encoding="utf-8").splitlines(), str(path))
+
+
+def shipped_words(name: Literal["words", "esc10"] = "words") -> list[Word]:
+    """The reviewed 78 words, or those of the ten ESC-10 classes."""
+    text = files("ltu").joinpath(f"assets/shard/{name}.jsonl").read_text(encoding="utf-8")
+    return _parse(text.splitlines(), name)
+
+
+def _parse(lines: Iterable[str], where: str) -> list[Word]:
+    words = []
+    for number, line in enumerate(lines, 1):
+        try:
+            words.append(Word.from_json(json.loads(line)))
+        except (ValueError, TypeError) as error:
+            raise Error(f"{where}:{number}: is not a row of a word table: {error}") from None
+    return words
