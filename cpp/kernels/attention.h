@@ -8,24 +8,24 @@ namespace ltu::kernels {
 // One layer. The result of a position depends on its own path only, bit for bit: all scores, the exact
 // maximum, the exponentials, then the weighted sum of V in path order.
 struct AttentionBatch {
-  const float* q;    // [position][heads * head_dim], already rotated
-  int64_t q_stride;  // in floats
-  const void* k;     // [cell][kv_heads * head_dim], float32 or (if half) float16
-  const void* v;
-  int64_t kv_stride;  // from one cell to the next, in elements of k and v
+  const float *q;   // [position][heads * head_dim], already rotated
+  int64_t q_stride; // in floats
+  const void *k;    // [cell][kv_heads * head_dim], float32 or (if half) float16
+  const void *v;
+  int64_t kv_stride; // from one cell to the next, in elements of k and v
   bool half;
   int heads;
   int kv_heads;
-  int head_dim;  // any; a multiple of 16 is fastest
+  int head_dim; // any; a multiple of 16 is fastest
   float scale;
-  const int32_t* const* cells;  // per position: its path's cells, root first, itself last
-  const int32_t* lengths;       // per position: length of its path, at least 1
-  int positions;                // neighbours that share long prefixes are computed together
-  float* out;                   // [position][heads * head_dim]
+  const int32_t *const *cells; // per position: its path's cells, root first, itself last
+  const int32_t *lengths;      // per position: length of its path, at least 1
+  int positions;               // neighbours that share long prefixes are computed together
+  float *out;                  // [position][heads * head_dim]
   int64_t out_stride;
 };
 
 // Called by every thread of a pool with its own number; no barrier inside.
-void attend(const AttentionBatch& batch, int thread, int threads);
+void attend(const AttentionBatch &batch, int thread, int threads);
 
-}  // namespace ltu::kernels
+} // namespace ltu::kernels

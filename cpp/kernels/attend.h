@@ -1,0 +1,242 @@
+#pragma once
+// Attention along paths. Included once per variant.
+//
+// Columns are (position, query head) pairs that read one kv head. Keys and values are gathered once per run
+// of neighbouring positions whose paths agree in a block of cells. Every number depends on its own path
+// alone: scores are summed over d in order, weights by lanes (cell % 16) in path order, outputs over cells in
+// path order.
+
+namespace ltu::kernels::LTU_VARIANT {
+
+constexpr int kCells = 64; // of a path that are gathered at once
+
+struct Chunk { // neighbouring positions, one kv head
+  const AttentionBatch &batch;
+  int kv_head;
+  int begin, end;  // positions
+  int group;       // query heads per kv head
+  int64_t padded;  // head_dim, a multiple of 16
+  int64_t longest; // path, a multiple of kCells
+  float *q;        // [column][q_stride], scaled
+  float *scores;   // [column][score_stride]
+  float *out;      // [column][q_stride]
+  float *cells;    // [head_dim][kCells] of keys, or [kCells][padded] of values
+  // Odd numbers of cache lines, see float_stride.
+  int64_t q_stride() const { return float_stride(padded); }
+  int64_t score_stride() const { return float_stride(longest); }
+  int columns() const { return (end - begin) * group; }
+};
+
+// sum[c][p] += sum over k of w[k][16 p...] x[c][k]
+template <int P, int C>
+void add_products(const float *w, int64_t w_stride, const float *x, int64_t x_stride, int64_t k_count,
+                  float *y, int64_t y_stride) {
+  Floats sum[C][P];
+  for (int c = 0; c < C; c++)
+    for (int p = 0; p < P; p++)
+      sum[c][p] = load(y + c * y_stride + p * kLanes);
+  for (int64_t k = 0; k < k_count; k++) {
+    Floats row[P];
+    for (int p = 0; p < P; p++)
+      row[p] = load(w + k * w_stride + p * kLanes);
+    for (int c = 0; c < C; c++) {
+      Floats value = broadcast(x[c * x_stride + k]);
+      for (int p = 0; p < P; p++)
+        sum[c][p] = fma(row[p], value, sum[c][p]);
+    }
+  }
+  for (int c = 0; c < C; c++)
+    for (int p = 0; p < P; p++)
+      store(y + c * y_stride + p * kLanes, sum[c][p]);
+}
+
+template <int C>
+void add_products_wide(const float *w, int64_t w_stride, int64_t width, const float *x, int64_t x_stride,
+                       int64_t k_count, float *y, int64_t y_stride) {
+  constexpr int P = float_panels(C);
+  int64_t j = 0;
+  for (; j + P * kLanes <= width; j += P * kLanes)
+    add_products<P, C>(w + j, w_stride, x, x_stride, k_count, y + j, y_stride);
+  for (; j < width; j += kLanes)
+    add_products<1, C>(w + j, w_stride, x, x_stride, k_count, y + j, y_stride);
+}
+
+template <int... c>
+void add_products_all(int columns, const float *w, int64_t w_stride, int64_t width, const float *x,
+                      int64_t x_stride, int64_t k_count, float *y, int64_t y_stride,
+                      std::integer_sequence<int, c...>) {
+  using Function =
+      void (*)(const float *, int64_t, int64_t, const float *, int64_t, int64_t, float *, int64_t);
+  static constexpr Function functions[] = {add_products_wide<c + 1>...};
+  const int64_t tiles = (columns + kColumns - 1) / kColumns;
+  for (int64_t tile = 0; tile < tiles; tile++) {
+    const int64_t column = split(0, columns, tiles, tile), next = split(0, columns, tiles, tile + 1);
+    functions[next - column - 1](w, w_stride, width, x + column * x_stride, x_stride, k_count,
+                                 y + column * y_stride, y_stride);
+  }
+}
+
+// f(begin, end, path, count): positions [begin, end) whose paths agree in the cells path[0..count) as far as
+// they reach, for the block that starts at `first`.
+template <class F> void for_runs(const Chunk &chunk, int64_t first, F f) {
+  const AttentionBatch &b = chunk.batch;
+  auto reach = [&](int position) {
+    int64_t left = b.lengths[position] - first;
+    return left < kCells ? left : int64_t{kCells};
+  };
+  for (int begin = chunk.begin; begin < chunk.end;) {
+    int64_t count = reach(begin);
+    if (count <= 0) {
+      begin++;
+      continue;
+    }
+    const int32_t *path = b.cells[begin] + first;
+    int end = begin + 1;
+    for (; end < chunk.end; end++) {
+      int64_t also = reach(end);
+      if (also <= 0)
+        break;
+      const int32_t *other = b.cells[end] + first;
+      if (std::memcmp(path, other, size_t(also < count ? also : count) * sizeof(int32_t)))
+        break;
+      if (also > count) {
+        count = also;
+        path = other;
+      }
+    }
+    f(begin, end, path, count);
+    begin = end;
+  }
+}
+
+LTU_INLINE Floats load_cell(const AttentionBatch &b, const void *base, int64_t offset, int lanes) {
+  if (!b.half)
+    return load_some(static_cast<const float *>(base) + offset, lanes);
+  const uint16_t *from = static_cast<const uint16_t *>(base) + offset;
+  if (lanes == kLanes)
+    return load_half(from);
+  uint16_t some[kLanes] = {};
+  std::memcpy(some, from, lanes * sizeof(uint16_t));
+  return load_half(some);
+}
+
+// Keys of the path, turned: cells side by side.
+inline void gather_keys(const Chunk &chunk, const int32_t *path, int64_t count) {
+  const AttentionBatch &b = chunk.batch;
+  for (int64_t j = 0; j < count; j += kLanes)
+    by_lanes(b.head_dim, [&](int64_t d, int lanes) {
+      Floats rows[kLanes];
+      for (int i = 0; i < kLanes; i++)
+        rows[i] = j + i < count
+                      ? load_cell(b, b.k, path[j + i] * b.kv_stride + int64_t{chunk.kv_head} * b.head_dim + d,
+                                  lanes)
+                      : zero();
+      transpose(rows);
+      for (int i = 0; i < lanes; i++)
+        store(chunk.cells + (d + i) * kCells + j, rows[i]);
+    });
+}
+
+inline void gather_values(const Chunk &chunk, const int32_t *path, int64_t count) {
+  const AttentionBatch &b = chunk.batch;
+  for (int64_t j = 0; j < count; j++)
+    by_lanes(b.head_dim, [&](int64_t d, int lanes) {
+      int64_t offset = path[j] * b.kv_stride + int64_t{chunk.kv_head} * b.head_dim + d;
+      store(chunk.cells + j * chunk.padded + d, load_cell(b, b.v, offset, lanes));
+    });
+}
+
+// Scores of one column into weights; zeros up to the end of its last block. Returns 1 / their sum.
+inline float soft_max(float *scores, int64_t length) {
+  Floats most = broadcast(scores[0]);
+  const int64_t whole = length / kLanes * kLanes;
+  for (int64_t j = 0; j < whole; j += kLanes)
+    most = max(most, load(scores + j));
+  float largest = max_lanes(most);
+  for (int64_t j = whole; j < length; j++)
+    largest = scores[j] > largest ? scores[j] : largest;
+  for (int64_t j = length; j < (length + kCells - 1) / kCells * kCells; j++)
+    scores[j] = -INFINITY; // weight 0
+  const Floats shift = broadcast(largest);
+  Floats sum = zero();
+  for (int64_t j = 0; j < length; j += kLanes) {
+    Floats weight = exp(sub(load(scores + j), shift));
+    store(scores + j, weight);
+    sum = add(sum, weight);
+  }
+  for (int64_t j = (length + kLanes - 1) / kLanes * kLanes; j < (length + kCells - 1) / kCells * kCells; j++)
+    scores[j] = 0;
+  return 1 / sum_lanes(sum);
+}
+
+inline void attend_chunk(const Chunk &chunk) {
+  const AttentionBatch &b = chunk.batch;
+  constexpr auto sequence = std::make_integer_sequence<int, kColumns>();
+  const int64_t q_stride = chunk.q_stride(), score_stride = chunk.score_stride();
+  const int64_t head = int64_t{chunk.kv_head} * chunk.group * b.head_dim;
+  const Floats scale = broadcast(b.scale);
+  for (int column = 0; column < chunk.columns(); column++) {
+    const float *from =
+        b.q + (chunk.begin + column / chunk.group) * b.q_stride + head + column % chunk.group * b.head_dim;
+    by_lanes(b.head_dim, [&](int64_t d, int lanes) {
+      store(chunk.q + column * q_stride + d, mul(load_some(from + d, lanes), scale));
+      store(chunk.out + column * q_stride + d, zero());
+    });
+    int64_t blocks = (b.lengths[chunk.begin + column / chunk.group] + kCells - 1) / kCells;
+    std::memset(chunk.scores + column * score_stride, 0, blocks * kCells * sizeof(float));
+  }
+  for (int64_t first = 0; first < chunk.longest; first += kCells)
+    for_runs(chunk, first, [&](int begin, int end, const int32_t *path, int64_t count) {
+      gather_keys(chunk, path, count);
+      const int64_t column = int64_t{begin - chunk.begin} * chunk.group;
+      add_products_all((end - begin) * chunk.group, chunk.cells, kCells,
+                       (count + kLanes - 1) / kLanes * kLanes, chunk.q + column * q_stride, q_stride,
+                       b.head_dim, chunk.scores + column * score_stride + first, score_stride, sequence);
+    });
+  // q has done its work: its first place takes 1 / the sum of weights.
+  for (int column = 0; column < chunk.columns(); column++)
+    chunk.q[column * q_stride] =
+        soft_max(chunk.scores + column * score_stride, b.lengths[chunk.begin + column / chunk.group]);
+  for (int64_t first = 0; first < chunk.longest; first += kCells)
+    for_runs(chunk, first, [&](int begin, int end, const int32_t *path, int64_t count) {
+      gather_values(chunk, path, count);
+      const int64_t column = int64_t{begin - chunk.begin} * chunk.group;
+      add_products_all((end - begin) * chunk.group, chunk.cells, chunk.padded, chunk.padded,
+                       chunk.scores + column * score_stride + first, score_stride, count,
+                       chunk.out + column * q_stride, q_stride, sequence);
+    });
+  for (int column = 0; column < chunk.columns(); column++) {
+    float *to = b.out + (chunk.begin + column / chunk.group) * b.out_stride + head +
+                column % chunk.group * b.head_dim;
+    const Floats share = broadcast(chunk.q[column * q_stride]);
+    by_lanes(b.head_dim, [&](int64_t d, int lanes) {
+      store_some(to + d, mul(load(chunk.out + column * q_stride + d), share), lanes);
+    });
+  }
+}
+
+// `scratch(floats)` gives this thread's memory, 64-byte aligned.
+inline void attend(const AttentionBatch &b, int thread, int threads, float *(*scratch)(int64_t floats)) {
+  int64_t longest = 1;
+  for (int i = 0; i < b.positions; i++)
+    longest = b.lengths[i] > longest ? b.lengths[i] : longest;
+  longest = (longest + kCells - 1) / kCells * kCells;
+  const int group = b.heads / b.kv_heads;
+  const int64_t padded = (b.head_dim + kLanes - 1) / kLanes * kLanes;
+  // Scores of a chunk stay in the second cache; enough columns that turning the keys costs little.
+  int64_t columns = (int64_t{1} << 17) / longest;
+  columns = columns < 96 ? columns : 96;
+  int64_t step = columns / group > 1 ? columns / group : 1;
+  const int64_t chunks = (b.positions + step - 1) / step;
+  const int64_t most = step * group, q_floats = most * float_stride(padded);
+  float *memory = scratch(2 * q_floats + most * float_stride(longest) + kCells * padded);
+  for (int64_t task = thread; task < chunks * b.kv_heads; task += threads) {
+    const int64_t chunk = task / b.kv_heads;
+    float *p = memory;
+    attend_chunk({b, int(task % b.kv_heads), int(split(0, b.positions, chunks, chunk)),
+                  int(split(0, b.positions, chunks, chunk + 1)), group, padded, longest, p,
+                  p + 2 * q_floats + kCells * padded, p + q_floats, p + 2 * q_floats});
+  }
+}
+
+} // namespace ltu::kernels::LTU_VARIANT

@@ -1,0 +1,321 @@
+#pragma once
+// Matrix products: one walk for all types, and what each type does in a tile. Included once per variant.
+
+#include <utility>
+
+namespace ltu::kernels::LTU_VARIANT {
+
+// A tile: the sums of C columns and P panels, each 16 rows.
+template <int P, int C> struct Tile {
+  Floats sum[C][P];
+};
+
+// Float weights. x is float32 [n][float_stride].
+template <WeightType type> struct FloatWeights {
+  using Activation = float;
+  static constexpr int64_t k_block = 256; // 64 rows by 256 stay in the second cache, as do 512 columns by 256
+  static constexpr int panels(int columns) { return float_panels(columns); }
+  static int64_t stride(int64_t k) { return float_stride(k); }
+  static int64_t units(int64_t k) { return k; }
+  static constexpr int64_t column_block = 512;
+
+  const PackedMatrix &w;
+  int64_t first_panel;
+
+  LTU_INLINE Floats weights(const std::byte *panel, int64_t k) const {
+    if constexpr (type == WeightType::f32)
+      return load(reinterpret_cast<const float *>(panel) + k * kLanes);
+    auto *bits = reinterpret_cast<const uint16_t *>(panel) + k * kLanes;
+    if constexpr (type == WeightType::f16)
+      return load_half(bits);
+    return load_bfloat(bits);
+  }
+
+  template <int P, int C>
+  LTU_INLINE void add_products(const float *x, int64_t x_stride, int64_t begin, int64_t end,
+                               Tile<P, C> &tile) const {
+    const std::byte *panel[P];
+    for (int p = 0; p < P; p++)
+      panel[p] = w.panel(first_panel + p);
+    Floats sum[C][P]; // a local copy stays in registers
+    for (int c = 0; c < C; c++)
+      for (int p = 0; p < P; p++)
+        sum[c][p] = tile.sum[c][p];
+    for (int64_t k = begin; k < end; k++) {
+      Floats row[P];
+      for (int p = 0; p < P; p++)
+        row[p] = weights(panel[p], k);
+      for (int c = 0; c < C; c++) {
+        Floats value = broadcast(x[c * x_stride + k]);
+        for (int p = 0; p < P; p++)
+          sum[c][p] = fma(row[p], value, sum[c][p]);
+      }
+    }
+    for (int c = 0; c < C; c++)
+      for (int p = 0; p < P; p++)
+        tile.sum[c][p] = sum[c][p];
+  }
+};
+
+// Quantised weights: x is ActivationBlock [n][block_stride]. Per block an exact integer dot product, then
+// sum += (dot * weights' scale) * activations' scale, then sum -= weights' minimum * activations' scaled sum.
+template <WeightType type> struct QuantisedWeights {
+  using Activation = ActivationBlock;
+  static constexpr Layout form = layout(type);
+  static constexpr int64_t k_block = 64; // in blocks of 32
+  static constexpr int64_t column_block = 128;
+  static constexpr int panels(int columns) { return quantised_panels(columns); }
+  static int64_t stride(int64_t k) { return block_stride(k); }
+  static int64_t units(int64_t k) { return k / kBlock; }
+
+  static constexpr bool is_signed = type == WeightType::q8_0;
+  static constexpr bool has_minimum =
+      type == WeightType::q4_1 || type == WeightType::q4_k || type == WeightType::q5_k;
+  static constexpr int halves =
+      type == WeightType::q6_k ? 2 : 1; // parts of a block with a scale of their own
+  static constexpr int pairs = 4 / halves;
+
+  const PackedMatrix &w;
+  int64_t first_panel;
+
+  // Groups 2i and 2i + 1 of a block.
+  template <int i> LTU_INLINE static void load_pair(const uint8_t *block, Bytes &even, Bytes &odd) {
+    if constexpr (is_signed) {
+      even = load_bytes(block + 128 * i);
+      odd = load_bytes(block + 128 * i + 64);
+      return;
+    }
+    Bytes both = load_bytes(block + 64 * i);
+    even = shift_and<0>(both, 15);
+    odd = shift_and<4>(both, 15);
+    if constexpr (type == WeightType::q5_k) {
+      Bytes high = load_bytes(block + 256);
+      even = either(even, shift_and<2 * i - 4>(high, 16));
+      odd = either(odd, shift_and<2 * i + 1 - 4>(high, 16));
+    }
+    if constexpr (type == WeightType::q6_k) {
+      Bytes high = load_bytes(block + 256 + 64 * (i / 2));
+      even = either(even, shift_and<4 * (i % 2) - 4>(high, 48));
+      odd = either(odd, shift_and<4 * (i % 2) + 2 - 4>(high, 48));
+    }
+  }
+
+  LTU_INLINE static Floats half_row(const uint8_t *scales, int row) {
+    return load_half(reinterpret_cast<const uint16_t *>(scales) + row * kLanes);
+  }
+
+  // Scale, and minimum with its sign turned, of 16 rows in part `half` of a block.
+  LTU_INLINE static void load_scales(const uint8_t *scales, int64_t block, int half, Floats &scale,
+                                     Floats &offset) {
+    if constexpr (form.scale_weights == kBlock) {
+      scales += block * form.scale_bytes;
+      scale = half_row(scales, 0);
+      if constexpr (has_minimum)
+        offset = half_row(scales, 1);
+      return;
+    }
+    constexpr int parts = kSuperBlock / kBlock;
+    scales += block / parts * form.scale_bytes;
+    int part = int(block % parts);
+    if constexpr (type == WeightType::q6_k) {
+      scale =
+          mul(half_row(scales, 0), to_floats(load_signed_bytes(scales + 32 + (part * 2 + half) * kLanes)));
+    } else {
+      scale = mul(half_row(scales, 0), to_floats(load_unsigned_bytes(scales + 64 + part * kLanes)));
+      offset = mul(half_row(scales, 1), to_floats(load_unsigned_bytes(scales + 64 + 128 + part * kLanes)));
+      offset = sub(zero(), offset);
+    }
+  }
+
+  LTU_INLINE static Ints correct(Ints dot, const ActivationBlock &x, int half) {
+    if constexpr (type == WeightType::q4_0)
+      return add_ints(dot, broadcast_int(x.minus_8_sum));
+    if constexpr (type == WeightType::q6_k)
+      return add_ints(dot, broadcast_int(x.minus_32_sum[half]));
+    if constexpr (is_signed && !kSignedDots)
+      return add_ints(dot, broadcast_int(x.minus_128_sum));
+    return dot;
+  }
+
+  template <int i, int P, int C>
+  LTU_INLINE static void add_pair(const uint8_t *const *block, const ActivationBlock *x, int64_t x_stride,
+                                  Ints (&dot)[C][P]) {
+    Bytes even[P], odd[P];
+    for (int p = 0; p < P; p++)
+      load_pair<i>(block[p], even[p], odd[p]);
+    for (int c = 0; c < C; c++) {
+      const int8_t *values = x[c * x_stride].values + 8 * i;
+      Bytes x0 = broadcast_bytes(values), x1 = broadcast_bytes(values + 4);
+      for (int p = 0; p < P; p++)
+        dot[c][p] = is_signed ? dot_pair_signed(dot[c][p], even[p], x0, odd[p], x1)
+                              : dot_pair(dot[c][p], even[p], x0, odd[p], x1);
+    }
+  }
+
+  template <int half, int P, int C, int... i>
+  LTU_INLINE static void add_half(const uint8_t *const *scales, const uint8_t *const *quants, int64_t b,
+                                  const ActivationBlock *x, int64_t x_stride, Floats (&sum)[C][P],
+                                  std::integer_sequence<int, i...>) {
+    Ints dot[C][P];
+    for (int c = 0; c < C; c++)
+      for (int p = 0; p < P; p++)
+        dot[c][p] = zero_ints();
+    (add_pair<half * pairs + i>(quants, x, x_stride, dot), ...);
+    for (int p = 0; p < P; p++) {
+      Floats scale, offset;
+      load_scales(scales[p], b, half, scale, offset);
+      for (int c = 0; c < C; c++) {
+        const ActivationBlock &block = x[c * x_stride];
+        Floats scaled = mul(to_floats(correct(dot[c][p], block, half)), scale);
+        sum[c][p] = fma(scaled, broadcast(block.scale), sum[c][p]);
+        if constexpr (has_minimum)
+          sum[c][p] = fma(offset, broadcast(block.scaled_sum), sum[c][p]);
+      }
+    }
+  }
+
+  template <int P, int C>
+  LTU_INLINE void add_products(const ActivationBlock *x, int64_t x_stride, int64_t begin, int64_t end,
+                               Tile<P, C> &tile) const {
+    const uint8_t *scales[P], *quants[P];
+    for (int p = 0; p < P; p++) {
+      scales[p] = reinterpret_cast<const uint8_t *>(w.panel(first_panel + p));
+      quants[p] = scales[p] + form.scales_bytes(w.columns()) + begin * form.block_bytes;
+    }
+    Floats sum[C][P];
+    for (int c = 0; c < C; c++)
+      for (int p = 0; p < P; p++)
+        sum[c][p] = tile.sum[c][p];
+    for (int64_t b = begin; b < end; b++) {
+      constexpr auto sequence = std::make_integer_sequence<int, pairs>();
+      add_half<0>(scales, quants, b, x + b, x_stride, sum, sequence);
+      if constexpr (halves == 2)
+        add_half<1>(scales, quants, b, x + b, x_stride, sum, sequence);
+      for (int p = 0; p < P; p++)
+        quants[p] += form.block_bytes;
+    }
+    for (int c = 0; c < C; c++)
+      for (int p = 0; p < P; p++)
+        tile.sum[c][p] = sum[c][p];
+  }
+};
+
+// What a call of multiply() does with its share.
+struct Job {
+  const PackedMatrix &w;
+  const void *x;
+  float *y;
+  int64_t y_stride;
+  const Epilogue &epilogue;
+};
+
+LTU_INLINE Floats finish(Floats sum, const Epilogue &e, int64_t column, int64_t row, int rows) {
+  if (e.bias)
+    sum = add(sum, load_some(e.bias + row, rows));
+  if (e.gelu)
+    sum = gelu(sum);
+  if (e.residual)
+    sum = add(sum, load_some(e.residual + column * e.residual_stride + row, rows));
+  return sum;
+}
+
+// C columns from `column`, P panels from `panel`, k from begin to end. Sums wait in y between parts of k.
+template <class Weights, int P, int C>
+void multiply_tile(const Job &job, int64_t panel, int64_t column, int64_t begin, int64_t end) {
+  const int64_t k = job.w.columns(), stride = Weights::stride(k);
+  auto rows_in = [&](int p) {
+    int64_t left = job.w.rows() - (panel + p) * kLanes;
+    return int(left < kLanes ? left : kLanes);
+  };
+  auto place = [&](int c, int p) { return job.y + (column + c) * job.y_stride + (panel + p) * kLanes; };
+  Tile<P, C> tile;
+  for (int c = 0; c < C; c++)
+    for (int p = 0; p < P; p++)
+      tile.sum[c][p] = begin ? load_some(place(c, p), rows_in(p)) : zero();
+  const auto *x = static_cast<const typename Weights::Activation *>(job.x) + column * stride;
+  Weights{job.w, panel}.add_products(x, stride, begin, end, tile);
+  const bool last = end == Weights::units(k);
+  for (int c = 0; c < C; c++)
+    for (int p = 0; p < P; p++) {
+      Floats sum = tile.sum[c][p];
+      if (last)
+        sum = finish(sum, job.epilogue, column + c, (panel + p) * kLanes, rows_in(p));
+      store_some(place(c, p), sum, rows_in(p));
+    }
+}
+
+template <class Weights, int C>
+void multiply_columns(const Job &job, int64_t panel, int64_t panels_end, int64_t column, int64_t begin,
+                      int64_t end) {
+  constexpr int P = Weights::panels(C);
+  for (; panel + P <= panels_end; panel += P)
+    multiply_tile<Weights, P, C>(job, panel, column, begin, end);
+  for (; panel < panels_end; panel++)
+    multiply_tile<Weights, 1, C>(job, panel, column, begin, end);
+}
+
+template <class Weights, int... c>
+void multiply_some_columns(int columns, const Job &job, int64_t panel, int64_t panels_end, int64_t column,
+                           int64_t begin, int64_t end, std::integer_sequence<int, c...>) {
+  using Function = void (*)(const Job &, int64_t, int64_t, int64_t, int64_t, int64_t);
+  static constexpr Function functions[] = {multiply_columns<Weights, c + 1>...};
+  functions[columns - 1](job, panel, panels_end, column, begin, end);
+}
+
+constexpr int kPanelStep = 4; // panels whose weights are used for all columns before going on
+
+// [begin, end) in `parts` parts as equal as may be: where part i starts.
+constexpr int64_t split(int64_t begin, int64_t end, int64_t parts, int64_t i) {
+  return begin + (end - begin) * i / parts;
+}
+
+template <class Weights>
+void multiply_share(const Job &job, int64_t panel_begin, int64_t panel_end, int64_t column_begin,
+                    int64_t column_end) {
+  const int64_t units = Weights::units(job.w.columns()), n = column_end - column_begin;
+  // A single tile of columns streams its weights from end to end.
+  const int64_t k_step = n <= kColumns ? units : Weights::k_block;
+  const int64_t blocks = (n + Weights::column_block - 1) / Weights::column_block;
+  for (int64_t block = 0; block < blocks; block++) {
+    const int64_t from = split(column_begin, column_end, blocks, block),
+                  to = split(column_begin, column_end, blocks, block + 1);
+    const int64_t tiles = (to - from + kColumns - 1) / kColumns;
+    for (int64_t k = 0; k < units; k += k_step) {
+      const int64_t k_end = k + k_step < units ? k + k_step : units;
+      for (int64_t panel = panel_begin; panel < panel_end; panel += kPanelStep) {
+        const int64_t panels_end = panel + kPanelStep < panel_end ? panel + kPanelStep : panel_end;
+        for (int64_t tile = 0; tile < tiles; tile++) {
+          const int64_t column = split(from, to, tiles, tile), next = split(from, to, tiles, tile + 1);
+          multiply_some_columns<Weights>(int(next - column), job, panel, panels_end, column, k, k_end,
+                                         std::make_integer_sequence<int, kColumns>());
+        }
+      }
+    }
+  }
+}
+
+// Panels and columns are dealt out as a grid of threads whose largest share is smallest.
+template <class Weights>
+void multiply_any(const PackedMatrix &w, const void *x, int64_t n, float *y, int64_t y_stride, int thread,
+                  int threads, const Epilogue &epilogue) {
+  const int64_t steps = (w.panels() + kPanelStep - 1) / kPanelStep;
+  int64_t across = 1, least = INT64_MAX; // threads that share the columns of the same rows
+  for (int64_t parts = 1; parts <= threads; parts++) {
+    if (threads % parts)
+      continue;
+    int64_t down = threads / parts;
+    int64_t largest = (steps + down - 1) / down * ((n + parts - 1) / parts);
+    if (largest < least) {
+      least = largest;
+      across = parts;
+    }
+  }
+  const int64_t down = threads / across, i = thread / across, j = thread % across;
+  const int64_t panel = split(0, steps, down, i) * kPanelStep,
+                panels_end = split(0, steps, down, i + 1) * kPanelStep;
+  const Job job{w, x, y, y_stride, epilogue};
+  multiply_share<Weights>(job, panel, panels_end < w.panels() ? panels_end : w.panels(),
+                          split(0, n, across, j), split(0, n, across, j + 1));
+}
+
+} // namespace ltu::kernels::LTU_VARIANT

@@ -1,0 +1,31 @@
+#pragma once
+// What each variant offers to dispatch.cpp.
+
+#include "attention.h"
+#include "layout.h"
+
+namespace ltu::kernels {
+
+struct Table {
+  void (*multiply)(const PackedMatrix &w, const void *x, int64_t n, float *y, int64_t y_stride, int thread,
+                   int threads, const Epilogue &epilogue);
+  void (*write_rows)(const Rows &rows, int64_t k, int64_t begin, int64_t end, float *out, int64_t out_stride);
+  void (*pack_quantised)(const Rows &rows, int64_t k, int64_t begin, int64_t end, ActivationBlock *out,
+                         float *buffer);
+  void (*attend)(const AttentionBatch &batch, int thread, int threads, float *(*scratch)(int64_t floats));
+};
+
+namespace scalar {
+const Table &table();
+}
+namespace avx2 {
+const Table &table();
+}
+namespace avx512 {
+const Table &table();
+}
+namespace avx512vnni {
+const Table &table();
+}
+
+} // namespace ltu::kernels

@@ -1,0 +1,4 @@
+#define LTU_VARIANT scalar
+#include "simd_scalar.h"
+//
+#include "variant.h"
