@@ -1,0 +1,7 @@
+"""Checkpoints → one GGUF file (docs/gguf.md)."""
+
+from ltu.convert.convert import convert, export_llama, requantise
+from ltu.convert.describe import describe
+from ltu.convert.model import Written
+
+__all__ = ["Written", "convert", "describe", "export_llama", "requantise"]

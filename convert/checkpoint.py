@@ -1,0 +1,80 @@
+"""Weights of PyTorch checkpoints: safetensors or .bin, one file or shards."""
+
+import json
+import struct
+from pathlib import Path
+
+from ltu.convert.pickled import read_pickled
+from ltu.convert.tensor import Tensor
+from ltu.errors import ModelFileError
+
+SAFETENSORS_TYPES = {
+    "F32": "f32",
+    "F16": "f16",
+    "BF16": "bf16",
+    "F64": "f64",
+    "I64": "i64",
+    "I32": "i32",
+    "I16": "i16",
+    "I8": "i8",
+    "U8": "i8",
+    "BOOL": "i8",
+}
+WHOLE = ("model.safetensors", "pytorch_model.bin")
+
+
+def read_directory(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a Hugging Face directory. Raises ModelFileError."""
+    for name in WHOLE:
+        index = folder / f"{name}.index.json"
+        if index.is_file():
+            return _read_shards(index)
+        if (folder / name).is_file():
+            return read_weights(folder / name)
+    raise ModelFileError(f"{folder}: holds no weights: none of {', '.join(WHOLE)}, whole or in shards")
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Tensors of one file; their values stay there. Raises ModelFileError."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(4)
+        return read_safetensors(path) if path.suffix == ".safetensors" else read_pickled(path, start)
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror}") from error
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    size = path.stat().st_size
+    try:
+        with open(path, "rb") as file:
+            [length] = struct.unpack("<Q", file.read(8))
+            if length > size - 8:
+                raise ModelFileError(f"{path}: the file ends inside its header; get it again")
+            header = json.loads(file.read(length))
+        tensors = {}
+        for name, entry in header.items():
+            if name == "__metadata__":
+                continue
+            shape, (start, end) = entry["shape"], entry["data_offsets"]
+            if entry["dtype"] not in SAFETENSORS_TYPES:
+                raise ModelFileError(f"{path}: tensor {name} is of the unsupported type {entry['dtype']}")
+            tensor = Tensor.in_file(path, 8 + length + start, shape, SAFETENSORS_TYPES[entry["dtype"]])
+            if tensor.bytes != end - start or not 0 <= start <= end <= size - 8 - length:
+                raise ModelFileError(f"{path}: tensor {name} lies outside of the file; get it again")
+            tensors[name] = tensor
+        return tensors
+    except (AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
+        raise ModelFileError(f"{path}: is no safetensors file, or a broken one ({error})") from None
+
+
+def _read_shards(index: Path) -> dict[str, Tensor]:
+    try:
+        weight_map: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        files = dict.fromkeys(weight_map.values())
+        shards = {name: read_weights(index.parent / Path(name).name) for name in files}
+        return {name: shards[file][name] for name, file in weight_map.items()}
+    except KeyError as error:
+        raise ModelFileError(f"{index}: {error} is missing") from None
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{index}: is no index of shards ({error})") from None

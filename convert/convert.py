@@ -1,0 +1,185 @@
+"""Checkpoint → GGUF, GGUF → GGUF."""
+
+import re
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
+from pathlib import Path
+
+from ltu.convert import gguf_file
+from ltu.convert.gguf_file import Progress, Value
+from ltu.convert.llama import heads, read_base
+from ltu.convert.ltu_part import LtuPart, read_checkpoint, read_release, sha256
+from ltu.convert.model import Model, Written, write_model
+from ltu.convert.names import LLAMA_BLOCK
+from ltu.convert.tensor import Tensor, merged, permuted
+from ltu.errors import Error, ModelFileError
+
+PathName = str | PathLike[str]
+ENCODINGS = {
+    "q6_k": "Q6_K",
+    "q5_k": "Q5_K_S",
+    "q4_k": "Q4_K_S",
+    "mixed": "Q4_K_M",
+}  # in llama.cpp's file names
+LORA_TARGETS = {source.removesuffix(".weight"): to for to, source in LLAMA_BLOCK.items()}
+
+
+def convert(
+    base: PathName,
+    ltu: PathName | None = None,
+    checkpoint: PathName | None = None,
+    outtype: str = "mixed",
+    output: PathName = ".",
+    progress: Progress | None = None,
+) -> Written:
+    """Joins a LLaMA with what makes it an LTU, and writes one file.
+
+    base: Hugging Face directory or llama GGUF. One of ltu, a file of the original release, and checkpoint,
+    a folder of ours. outtype: f32 f16 bf16 q8_0 q6_k q5_k q4_k q4_0 mixed. output: file, or folder for a file
+    of the usual name. progress: gets tensor, bytes done, bytes in all. Raises Error, ModelFileError.
+    """
+    if (ltu is None) == (checkpoint is None):
+        raise Error(
+            "a LLaMA alone can't hear: give ltu (a file of the original release) or a checkpoint of ours"
+        )
+    part = read_release(Path(ltu)) if ltu is not None else read_checkpoint(Path(checkpoint or ""))
+    model = _joined(read_base(Path(base)), part)
+    written = write_model(model, outtype, _file(Path(output), model, outtype), progress)
+    return Written(written.path, written.bytes, (*_base_differs(Path(base), part), *written.notes))
+
+
+def requantise(
+    gguf: PathName, outtype: str = "mixed", output: PathName = ".", progress: Progress | None = None
+) -> Written:
+    """An LTU file in another type. Raises Error, ModelFileError."""
+    model = _read_ltu(Path(gguf))
+    return write_model(model, outtype, _file(Path(output), model, outtype), progress)
+
+
+def export_llama(
+    gguf: PathName, output: PathName, outtype: str | None = None, progress: Progress | None = None
+) -> Written:
+    """The language model of an LTU file as a plain llama GGUF, which llama.cpp loads.
+
+    outtype None: the tensors are copied as they are. Raises Error, ModelFileError.
+    """
+    model = _read_ltu(Path(gguf))
+    kept = ("general.", "llama.", "tokenizer.")
+    keys = {key: value for key, value in model.keys.items() if key.startswith(kept)}
+    keys.pop("tokenizer.huggingface.json", None)
+    keys["general.architecture"] = "llama"
+    tensors = {name: t for name, t in model.tensors.items() if not name.startswith(("a.", "mm."))}
+    return write_model(Model(keys, tensors, model.where), outtype, Path(output), progress)
+
+
+def _joined(base: Model, part: LtuPart) -> Model:
+    """LoRA folded in, tensors and keys together; the part's keys win."""
+    tensors = dict(base.tensors)
+    for module, (a, b) in part.lora.items():
+        name = _lora_target(module)
+        matrix = tensors.get(name)
+        if matrix is None or matrix.shape != (b.row_count, a.columns):
+            shape = "no such matrix" if matrix is None else f"one of shape {list(matrix.shape)}"
+            raise ModelFileError(
+                f"{part.where}: LoRA of {module} fits [{b.row_count}, {a.columns}], {base.where} has "
+                f"{shape}: is it the right base?"
+            )
+        if name.endswith(("attn_q.weight", "attn_k.weight")):  # the base's rows are in llama.cpp's order
+            b = permuted(b, heads(base.keys, name))
+        tensors[name] = merged(matrix, a, b, part.scale)
+    names = {to.removesuffix(".weight") for to in map(_lora_target, part.lora)}
+    _check_every_layer(names, base, part)
+    tensors |= part.tensors
+    keys = base.keys | part.keys | _general(base.keys, part.keys, tensors)
+    return Model(
+        {"general.architecture": "ltu"} | keys | {"general.architecture": "ltu"}, tensors, part.where
+    )
+
+
+def _lora_target(module: str) -> str:
+    """model.layers.0.self_attn.q_proj → blk.0.attn_q.weight."""
+    match = re.fullmatch(r"model\.layers\.(\d+)\.(.+)", module)
+    to = LORA_TARGETS.get(match[2]) if match else None
+    if match is None or to is None:
+        raise ModelFileError(f"LoRA of {module} is not supported")
+    return f"blk.{match[1]}.{to}"
+
+
+def _check_every_layer(names: set[str], base: Model, part: LtuPart) -> None:
+    kinds = {name.split(".", 2)[2] for name in names}
+    blocks = int(base.keys["llama.block_count"])
+    missing = [
+        f"blk.{i}.{kind}" for i in range(blocks) for kind in sorted(kinds) if f"blk.{i}.{kind}" not in names
+    ]
+    if missing:
+        raise ModelFileError(
+            f"{part.where}: has no LoRA for {', '.join(missing)}, which its other layers have"
+        )
+
+
+def _general(
+    base: Mapping[str, Value], part: Mapping[str, Value], tensors: Mapping[str, Tensor]
+) -> dict[str, Value]:
+    """Usual general.* keys of the joined model."""
+    base_name = str(part.get("general.base_model.0.name") or base.get("general.name", "LLaMA"))
+    finetune = str(part.get("general.finetune", "LTU"))
+    count = sum(tensor.row_count * tensor.columns for tensor in tensors.values())
+    return {
+        "general.type": "model",
+        "general.name": f"{base_name} {finetune}",
+        "general.basename": str(base.get("general.basename", base_name)),
+        "general.finetune": finetune,
+        "general.size_label": size_label(count),
+        "general.quantized_by": f"ltu-convert {_version()}",
+        "general.base_model.count": 1,
+        "general.base_model.0.name": base_name,
+    }
+
+
+def size_label(count: int) -> str:
+    """A number of parameters as file names give it: 135M, 6.8B."""
+    for unit, letter in ((10**9, "B"), (10**6, "M")):
+        if count >= unit:
+            value = count / unit
+            return f"{value:.0f}{letter}" if value >= 10 else f"{value:.1f}{letter}"
+    return f"{count / 1000:.0f}K"
+
+
+def file_name(keys: Mapping[str, Value], outtype: str) -> str:
+    """The usual name of a GGUF file: base, size, fine-tuning, encoding."""
+    parts = [keys.get(f"general.{key}") for key in ("basename", "size_label", "finetune")]
+    parts.append(ENCODINGS.get(outtype, outtype.upper()))
+    return "-".join(re.sub(r"[^\w.]+", "-", str(part)) for part in parts if part) + ".gguf"
+
+
+def _file(output: Path, model: Model, outtype: str) -> Path:
+    path = output / file_name(model.keys, outtype) if output.is_dir() else output
+    if not path.parent.is_dir():
+        raise Error(f"{path.parent}: there is no such folder")
+    return path
+
+
+def _read_ltu(path: Path) -> Model:
+    file = gguf_file.read(path)
+    architecture = file.keys.get("general.architecture")
+    if architecture != "ltu":
+        raise ModelFileError(
+            f"{path}: its architecture is {architecture!r}, expected 'ltu'; a LLaMA is given with --base"
+        )
+    keys = {key: value for key, value in file.keys.items() if key != "general.alignment"}
+    return Model(keys, dict(file.tensors), str(path))
+
+
+def _base_differs(base: Path, part: LtuPart) -> list[str]:
+    wanted = part.keys.get("ltu.base_model.sha256")
+    if not wanted or not base.is_file() or sha256(base) == wanted:
+        return []
+    return [f"{base} is another file than the base that was trained on (SHA-256 {wanted})"]
+
+
+def _version() -> str:
+    try:
+        return version("ltu-engine")
+    except PackageNotFoundError:  # run from the source tree
+        return ""

@@ -1,0 +1,147 @@
+"""The base: a LLaMA under GGUF names, from a Hugging Face directory or a GGUF file."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ltu import tokenizer
+from ltu.convert import gguf_file
+from ltu.convert.checkpoint import read_directory
+from ltu.convert.gguf_file import GgufFile, Value
+from ltu.convert.model import Model
+from ltu.convert.names import UNUSED_LLAMA, llama_names, take
+from ltu.convert.tensor import Tensor, permuted
+from ltu.errors import ModelFileError
+
+HUGGING_FACE = "tokenizer.huggingface.json"
+
+
+def read_base(path: Path) -> Model:
+    """A LLaMA from a directory or a GGUF file. Raises ModelFileError."""
+    if path.is_dir():
+        return read_hugging_face(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: there is no such file or directory")
+    return read_gguf(path)
+
+
+def read_hugging_face(folder: Path) -> Model:
+    """`config.json`, weights (safetensors or .bin, whole or in shards) and tokenizer of a LLaMA."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        tied = bool(config.get("tie_word_embeddings", False))
+        source = read_directory(folder)
+        if tied:
+            source.pop("lm_head.weight", None)
+        tensors = take(source, llama_names(config["num_hidden_layers"], tied), UNUSED_LLAMA, folder)
+        rows = tensors["token_embd.weight"].row_count
+        keys = llama_keys(config, rows, folder)
+    except FileNotFoundError as error:
+        raise ModelFileError(f"{error.filename}: is missing; is {folder} a Hugging Face model?") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{folder}/config.json: lacks {error}, or has it in another form") from None
+    for name in tensors:
+        if name.endswith(("attn_q.weight", "attn_k.weight")):
+            tensors[name] = permuted(tensors[name], heads(keys, name))
+    if factors := _rope_factors(config, keys):
+        tensors["rope_freqs.weight"] = factors
+    json_, vocabulary = tokenizer.from_directory(folder, rows)
+    keys |= vocabulary | {HUGGING_FACE: tokenizer.with_audio(json_, rows)}
+    name = str(config.get("_name_or_path") or folder.resolve().name).rstrip("/").split("/")[-1]
+    return Model({"general.name": name, "general.basename": name} | keys, tensors, str(folder))
+
+
+def read_gguf(path: Path) -> Model:
+    """A GGUF file of the architecture llama, as llama.cpp's converter writes it."""
+    file = gguf_file.read(path)
+    architecture = file.keys.get("general.architecture")
+    if architecture != "llama":
+        hint = "; an LTU file is converted with --gguf" if architecture == "ltu" else ""
+        raise ModelFileError(f"{path}: its architecture is {architecture!r}, expected 'llama'{hint}")
+    if file.keys.get("llama.expert_count"):
+        raise ModelFileError(f"{path}: is a mixture of experts, which is not supported")
+    if "token_embd.weight" not in file.tensors:
+        raise ModelFileError(f"{path}: tensor token_embd.weight is missing")
+    return Model(_completed(file), dict(file.tensors), str(path))
+
+
+def heads(keys: dict[str, Value], tensor: str) -> int:
+    """Heads that the rows of a q or k matrix belong to."""
+    count = keys["llama.attention.head_count"]
+    if "attn_k" in tensor:
+        count = keys.get("llama.attention.head_count_kv", count)
+    return int(count)
+
+
+def llama_keys(config: dict[str, Any], rows: int, where: object) -> dict[str, Value]:
+    """Hyper-parameters from a Hugging Face configuration."""
+    if config.get("model_type") != "llama" or config.get("hidden_act", "silu") != "silu":
+        raise ModelFileError(f"{where}: config.json describes {config.get('model_type')}, expected llama")
+    width, head_count = config["hidden_size"], config["num_attention_heads"]
+    head_size = config.get("head_dim") or width // head_count
+    keys: dict[str, Value] = {
+        "llama.context_length": config["max_position_embeddings"],
+        "llama.embedding_length": width,
+        "llama.block_count": config["num_hidden_layers"],
+        "llama.feed_forward_length": config["intermediate_size"],
+        "llama.vocab_size": rows,
+        "llama.attention.head_count": head_count,
+        "llama.attention.head_count_kv": config.get("num_key_value_heads") or head_count,
+        "llama.attention.layer_norm_rms_epsilon": float(config["rms_norm_eps"]),
+        "llama.rope.dimension_count": head_size,
+        "llama.rope.freq_base": float(_rope(config).get("rope_theta", 10000.0)),
+    }
+    if head_size * head_count != width:
+        keys |= {"llama.attention.key_length": head_size, "llama.attention.value_length": head_size}
+    return keys | _scaling(config, where)
+
+
+def _rope(config: dict[str, Any]) -> dict[str, Any]:
+    """Rotary settings in one place, as transformers 5 writes them."""
+    old = {"rope_theta": config["rope_theta"]} if "rope_theta" in config else {}
+    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    return old | scaling | {"rope_type": scaling.get("rope_type", scaling.get("type", "default"))}
+
+
+def _scaling(config: dict[str, Any], where: object) -> dict[str, Value]:
+    rope = _rope(config)
+    if rope["rope_type"] in ("default", "llama3"):  # the latter is in rope_freqs.weight
+        return {}
+    if rope["rope_type"] not in ("linear", "yarn"):
+        raise ModelFileError(f"{where}: rope scaling {rope['rope_type']!r} is not supported")
+    keys: dict[str, Value] = {
+        "llama.rope.scaling.type": rope["rope_type"],
+        "llama.rope.scaling.factor": float(rope["factor"]),
+    }
+    if original := rope.get("original_max_position_embeddings"):
+        keys["llama.rope.scaling.original_context_length"] = original
+    return keys
+
+
+def _rope_factors(config: dict[str, Any], keys: dict[str, Value]) -> Tensor | None:
+    """Llama 3.1's stretching of slow rotations, as the divisors that ggml_rope takes.
+
+    Source: transformers' modeling_rope_utils.py, _compute_llama3_parameters.
+    """
+    rope = _rope(config)
+    if rope["rope_type"] != "llama3":
+        return None
+    size, base = keys["llama.rope.dimension_count"], keys["llama.rope.freq_base"]
+    wavelength = 2 * math.pi * float(base) ** (np.arange(0, int(size), 2) / int(size))
+    low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
+    turns = rope["original_max_position_embeddings"] / wavelength
+    smooth = np.clip((turns - low) / (high - low), 0, 1)
+    return Tensor.of((1 / ((1 - smooth) / factor + smooth)).astype(np.float32))
+
+
+def _completed(file: GgufFile) -> dict[str, Value]:
+    """Keys of a base with what older converters left out, and the tokenizer as Hugging Face JSON."""
+    rows = file.tensors["token_embd.weight"].row_count
+    wanted = ("general.", "llama.", "tokenizer.")
+    keys = {key: value for key, value in file.keys.items() if key.startswith(wanted)}
+    keys = {"llama.vocab_size": rows, **tokenizer.filled(keys, rows)}
+    keys[HUGGING_FACE] = tokenizer.with_audio(tokenizer.from_keys(keys, str(file.path)), rows)
+    return keys

@@ -1,0 +1,197 @@
+"""What makes a LLaMA an LTU: audio encoder, projector, LoRA and the settings that belong to them.
+
+Two sources: a release of the original LTU (`ltu_ori_paper.bin`) and the folder that `ltu-train` writes.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltu.convert.checkpoint import read_weights
+from ltu.convert.gguf_file import Value
+from ltu.convert.names import ENCODER, UNUSED_AUDIO, audio_names, bare, take
+from ltu.convert.tensor import Tensor, reshaped
+from ltu.errors import ModelFileError
+from ltu.prompt import AUDIO
+
+# LTU's own settings: its finetune.py (LoRA, template) and inference_gradio.py (sampling)
+ALPHA = 16
+HEAD_SIZE = 64
+TEMPLATE = "### Instruction:\n{prompt}\n\n### Response:\n"
+SAMPLING = {"temperature": 0.1, "top_k": 500, "top_p": 0.95, "repetition_penalty": 1.1}
+MAX_NEW_TOKENS = 400
+LORA = re.compile(r"(model\.layers\.\d+\.\w+\.\w+)\.lora_([AB])\.weight")
+
+
+@dataclass(frozen=True)
+class LtuPart:
+    """Tensors under GGUF names; LoRA pairs (A, B) under the name of the matrix that they are added to."""
+
+    tensors: dict[str, Tensor]
+    lora: dict[str, tuple[Tensor, Tensor]]
+    scale: float  # alpha / r
+    keys: dict[str, Value]
+    where: str
+
+
+def read_release(path: Path) -> LtuPart:
+    """The original's file of trained weights. Raises ModelFileError that names what lacks or is left over."""
+    source = {bare(name): tensor for name, tensor in read_weights(path).items()}
+    width = source[ENCODER + "modality_a"].columns if ENCODER + "modality_a" in source else 768
+    encoder = {"width": width, "heads": width // HEAD_SIZE, "frames": 1024, "mels": 128, "patch": 16}
+    encoder |= {group: _count(source, f"{ENCODER}{group}.") for group in ("blocks_a", "blocks_u")}
+    if (path.parent / "adapter_config.json").is_file():
+        alpha = _read_json(path.parent / "adapter_config.json").get("lora_alpha", ALPHA)
+    else:
+        alpha = ALPHA
+    description = {
+        "encoder": encoder,
+        "lora": {"alpha": alpha},
+        "name": "LTU",
+        "datasets": [{"name": "OpenAQA-5M", "url": "https://github.com/YuanGongND/ltu"}],
+        "source": "https://github.com/YuanGongND/ltu",
+    }
+    return _part(source, description, path)
+
+
+def read_checkpoint(folder: Path) -> LtuPart:
+    """What `ltu-train` wrote: `ltu.safetensors` and `ltu.json`. Raises ModelFileError."""
+    description = _read_json(folder / "ltu.json")
+    if description.get("format") != 1:
+        raise ModelFileError(f"{folder}/ltu.json: format {description.get('format')} is not supported, 1 is")
+    source = {bare(name): tensor for name, tensor in read_weights(folder / "ltu.safetensors").items()}
+    try:
+        return _part(source, description, folder / "ltu.safetensors")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ModelFileError(f"{folder}/ltu.json: lacks {error}, or has it in another form") from None
+
+
+def audio_keys(encoder: Mapping[str, int], feed_forward: int, llama_width: int) -> dict[str, Value]:
+    """Sizes and constants of encoder and projector (docs/gguf.md)."""
+    frames, mels, patch = encoder["frames"], encoder["mels"], encoder["patch"]
+    return {
+        "clip.has_audio_encoder": True,
+        "clip.audio.projector_type": "ltu",
+        "clip.audio.embedding_length": encoder["width"],
+        "clip.audio.feed_forward_length": feed_forward,
+        "clip.audio.block_count": encoder["blocks_a"] + encoder["blocks_u"],
+        "clip.audio.attention.head_count": encoder["heads"],
+        "clip.audio.attention.layer_norm_epsilon": 1e-5,
+        "clip.audio.num_mel_bins": mels,
+        "clip.audio.projection_dim": llama_width,
+        "ltu.audio.sample_rate": 16000,
+        "ltu.audio.frame_count": frames,
+        "ltu.audio.feature_mean": -5.081,
+        "ltu.audio.feature_std": 4.4849,
+        "ltu.audio.patch_size": patch,
+        "ltu.audio.joint_block_count": encoder["blocks_u"],
+        "ltu.audio.time_pool": 2,
+        "ltu.audio.embedding_count": frames // patch // 2,
+        "ltu.projector.divisor": 50.0,
+        "ltu.projector.layer_norm_epsilon": 1e-5,
+    }
+
+
+def prompt_keys(description: Mapping[str, Any]) -> dict[str, Value]:
+    """Template and sampling; LTU's own where the description has none."""
+    sampling = SAMPLING | description.get("sampling", {})
+    return {
+        "ltu.prompt.template": description.get("prompt_template", TEMPLATE),
+        "ltu.prompt.bos": bool(description.get("bos", True)),
+        "ltu.prompt.audio_token": AUDIO,
+        "ltu.sampling.max_new_tokens": description.get("max_new_tokens", MAX_NEW_TOKENS),
+        "general.sampling.temp": float(sampling["temperature"]),
+        "general.sampling.top_k": sampling["top_k"],
+        "general.sampling.top_p": float(sampling["top_p"]),
+        "general.sampling.penalty_repeat": float(sampling["repetition_penalty"]),
+        "ltu.train.clips": description.get("train_clips", []),
+        "ltu.train.terms": description.get("train_terms", []),
+    }
+
+
+def _part(source: Mapping[str, Tensor], description: Mapping[str, Any], path: Path) -> LtuPart:
+    lora: dict[str, dict[str, Tensor]] = {}
+    rest = {}
+    for name, tensor in source.items():
+        if match := LORA.fullmatch(name):
+            lora.setdefault(match[1], {})[match[2]] = tensor
+        else:
+            rest[name] = tensor
+    for module, pair in lora.items():
+        if len(pair) < 2:
+            raise ModelFileError(f"{path}: {module} has lora_{min(pair)} and not its other half")
+    encoder = description["encoder"]
+    tensors = take(rest, audio_names(encoder["blocks_a"], encoder["blocks_u"]), UNUSED_AUDIO, path)
+    for name in ("a.modality_embd", "a.position_embd.weight", "a.patch_embd.weight"):
+        tensors[name] = reshaped(tensors[name], _flat(name, tensors[name].shape))
+    projector = tensors["mm.a.weight"]
+    keys = audio_keys(encoder, tensors["a.blk.0.ffn_up.weight"].row_count, projector.row_count)
+    ranks = {pair["A"].row_count for pair in lora.values()}
+    if len(ranks) > 1:
+        raise ModelFileError(f"{path}: LoRA of different ranks: {sorted(ranks)}")
+    keys |= prompt_keys(description) | provenance(description)
+    keys["ltu.adapter.sha256"] = sha256(path)
+    return LtuPart(
+        tensors,
+        {module: (pair["A"], pair["B"]) for module, pair in lora.items()},
+        description["lora"]["alpha"] / ranks.pop() if ranks else 0.0,
+        keys,
+        str(path),
+    )
+
+
+def provenance(description: Mapping[str, Any]) -> dict[str, Value]:
+    """Usual general.* keys about the fine-tuning: its name, licence, base model and data."""
+    base = description.get("base_model", {})
+    keys = {
+        "general.finetune": description.get("name"),
+        "general.license": description.get("license"),
+        "general.source.url": description.get("source"),
+        "general.base_model.0.name": base.get("name"),
+        "general.base_model.0.repo_url": base.get("source"),
+        "general.base_model.0.license": base.get("license"),
+        "ltu.base_model.sha256": base.get("sha256"),
+    }
+    datasets = description.get("datasets", [])
+    keys["general.dataset.count"] = len(datasets) or None
+    for i, dataset in enumerate(datasets):
+        keys[f"general.dataset.{i}.name"] = dataset.get("name")
+        keys[f"general.dataset.{i}.license"] = dataset.get("license")
+        keys[f"general.dataset.{i}.repo_url"] = dataset.get("url")
+    return {key: value for key, value in keys.items() if value}
+
+
+def sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _flat(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(1, 1, width) → (width); (1, patches, width) → (patches, width); (width, 1, 16, 16) → (width, 256)."""
+    if name == "a.modality_embd":
+        return shape[-1:]
+    if name == "a.position_embd.weight":
+        return shape[-2:]
+    return (shape[0], shape[-1] * shape[-2])
+
+
+def _count(source: Mapping[str, Tensor], prefix: str) -> int:
+    numbers = {int(name.removeprefix(prefix).split(".")[0]) for name in source if name.startswith(prefix)}
+    return max(numbers, default=0) + 1
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return value
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelFileError(f"{path}: is no JSON: {error}") from None

@@ -1,0 +1,99 @@
+"""A model under GGUF names, and the way from there to a file."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltu import _engine
+from ltu.convert import check, gguf_file, outtype
+from ltu.convert.gguf_file import Progress, Value
+from ltu.convert.tensor import Tensor, converted
+from ltu.errors import Error, ModelFileError
+
+
+@dataclass(frozen=True)
+class Model:
+    keys: dict[str, Value]
+    tensors: dict[str, Tensor]
+    where: str  # what it was read from, for messages
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a conversion made."""
+
+    path: Path
+    bytes: int
+    notes: tuple[str, ...]
+
+
+def write_model(model: Model, type: str | None, output: Path, progress: Progress | None = None) -> Written:
+    """Writes the file under a temporary name, lets the engine compute what `inspect --self-test` compares,
+    and gives it its name. type None: tensors keep theirs. Raises Error, ModelFileError."""
+    is_ltu = model.keys["general.architecture"] == "ltu"
+    if is_ltu:
+        check_shapes(model)
+    keys, tensors, notes = dict(model.keys), model.tensors, []
+    if type:
+        types, fallbacks = outtype.choose(tensors, type)
+        tensors = {name: converted(tensor, types[name]) for name, tensor in tensors.items()}
+        notes = outtype.summary(fallbacks)
+        keys["general.file_type"] = outtype.OUTTYPES[type]
+        keys["general.quantization_version"] = 2
+        keys.pop("ltu.convert.fallbacks", None)
+        if notes and is_ltu:
+            keys["ltu.convert.fallbacks"] = list(notes)
+    if is_ltu:
+        keys |= check.placeholder(keys)
+    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
+    try:
+        _check_space(output, sum(tensor.bytes for tensor in tensors.values()))
+        gguf_file.write(partial, keys, tensors, progress)
+        if is_ltu and (reason := check.obstacle(partial)):
+            notes.append(reason)
+        elif is_ltu:
+            gguf_file.rewrite_keys(partial, keys | check.compute(partial, keys, tensors), tensors)
+        size = partial.stat().st_size
+        os.replace(partial, output)
+    except OSError as error:
+        raise Error(f"{output}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return Written(output, size, tuple(notes))
+
+
+def check_shapes(model: Model) -> None:
+    """Compares with the engine's own table of tensors. Raises ModelFileError that names all that differ."""
+    table = {
+        name: (tuple(shape), required) for name, shape, required in _engine.tensor_table(dict(model.keys))
+    }
+    problems = [
+        f"{name} is missing"
+        for name, (_, required) in table.items()
+        if required and name not in model.tensors
+    ]
+    for name, tensor in model.tensors.items():
+        if name not in table:
+            problems.append(f"{name} is not part of an LTU model")
+        elif tensor.shape[::-1] != table[name][0]:
+            expected = list(table[name][0][::-1])
+            problems.append(f"{name} has shape {list(tensor.shape)}, its sizes ask for {expected}")
+    if problems:
+        raise ModelFileError(f"{model.where}: {'; '.join(problems)}")
+
+
+def sizes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
+    """Type → (number of tensors, bytes)."""
+    result: dict[str, tuple[int, int]] = {}
+    for tensor in tensors.values():
+        count, size = result.get(tensor.type, (0, 0))
+        result[tensor.type] = (count + 1, size + tensor.bytes)
+    return result
+
+
+def _check_space(output: Path, needed: int) -> None:
+    free = shutil.disk_usage(output.parent).free
+    if free < needed:
+        raise Error(f"{output.parent}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free")

@@ -1,0 +1,83 @@
+"""Which type each tensor of a file is stored in."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ltu.convert.tensor import TYPES, Tensor
+from ltu.errors import Error
+
+# name → general.file_type (llama.cpp's llama_ftype)
+OUTTYPES = {
+    "f32": 0,
+    "f16": 1,
+    "bf16": 32,
+    "q8_0": 7,
+    "q6_k": 18,
+    "q5_k": 16,
+    "q4_k": 14,
+    "q4_0": 2,
+    "mixed": 15,
+}
+K_QUANTS = ("q4_k", "q5_k", "q6_k")
+MATRIX = re.compile(
+    r"(token_embd|output|blk\.\d+\.(attn|ffn)_(?!norm)\w+|a\.patch_embd|a\.blk\.\d+\.(attn|ffn)_\w+|mm\.a)\.weight"
+)
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """A matrix whose rows don't fit the blocks of the type asked for."""
+
+    tensor: str
+    wanted: str
+    used: str
+    columns: int
+
+    def __str__(self) -> str:
+        return f"{self.tensor}: {self.used} instead of {self.wanted}, its rows hold {self.columns} values"
+
+
+def choose(tensors: Mapping[str, Tensor], outtype: str) -> tuple[dict[str, str], list[Fallback]]:
+    """Type of each tensor, and the matrices that could not have the one asked for."""
+    if outtype not in OUTTYPES:
+        raise Error(f"unknown type {outtype}; there are {', '.join(OUTTYPES)}")
+    blocks = sum(name.endswith(".attn_q.weight") for name in tensors)
+    tied = "output.weight" not in tensors
+    types, fallbacks = {}, []
+    for name, tensor in tensors.items():
+        wanted = _wanted(name, outtype, blocks, tied)
+        types[name] = _fitting(wanted, tensor.columns)
+        if types[name] != wanted:
+            fallbacks.append(Fallback(name, wanted, types[name], tensor.columns))
+    return types, fallbacks
+
+
+def summary(fallbacks: list[Fallback]) -> list[str]:
+    """One line for what happened alike in every block."""
+    return list(dict.fromkeys(re.sub(r"blk\.\d+\.", "blk.*.", str(fallback)) for fallback in fallbacks))
+
+
+def _wanted(name: str, outtype: str, blocks: int, tied: bool) -> str:
+    if not MATRIX.fullmatch(name):
+        return "f32"
+    if name.startswith(("a.", "mm.")):  # small beside the LLaMA, and every answer hangs on it
+        return "f32" if outtype == "f32" else "f16"
+    return _mixed(name, blocks, tied) if outtype == "mixed" else outtype
+
+
+def _mixed(name: str, blocks: int, tied: bool) -> str:
+    """llama.cpp's Q4_K_M: q6_k where errors cost most, q4_k elsewhere (llama-quant.cpp, use_more_bits)."""
+    if name == "output.weight" or (tied and name == "token_embd.weight"):
+        return "q6_k"
+    if match := re.fullmatch(r"blk\.(\d+)\.(attn_v|ffn_down)\.weight", name):
+        i, eighth = int(match[1]), blocks // 8
+        if i < eighth or i >= 7 * blocks // 8 or (i - eighth) % 3 == 2:
+            return "q6_k"
+    return "q4_k"
+
+
+def _fitting(type: str, columns: int) -> str:
+    if type in K_QUANTS and columns % TYPES[type][1]:
+        type = "q8_0"
+    return "f16" if columns % TYPES[type][1] else type
