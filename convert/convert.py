@@ -148,7 +148,8 @@ def size_label(count: int) -> str:
 
 def file_name(keys: Mapping[str, Value], outtype: str) -> str:
     """The usual name of a GGUF file: base, size, fine-tuning, encoding."""
-    parts = [keys.get(f"general.{key}") for key in ("basename", "size_label", "finetune")]
+    parts = [keys.get("general.basename", keys.get("general.name"))]
+    parts += [keys.get(f"general.{key}") for key in ("size_label", "finetune")]
     parts.append(ENCODINGS.get(outtype, outtype.upper()))
     return "-".join(re.sub(r"[^\w.]+", "-", str(part)) for part in parts if part) + ".gguf"
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ltu.convert import gguf_file
+from ltu.convert import check, gguf_file
 from ltu.convert.convert import size_label
 from ltu.convert.model import sizes
 
@@ -32,4 +32,16 @@ def describe(path: Path) -> dict[str, Any]:
             type: {"tensors": count, "bytes": size} for type, (count, size) in sizes(file.tensors).items()
         },
         "self_test": bool(file.keys.get("ltu.check.logit_tolerance")),
+    }
+
+
+def run_self_test(path: Path, device: str = "auto") -> dict[str, Any]:
+    """Computes the file's check values anew. Raises Error when it has none, ModelFileError."""
+    test = check.self_test(path, gguf_file.read(path).keys, device)
+    return {
+        "passed": test.passed,
+        "embedding": {"deviation": test.embedding_deviation, "tolerance": test.embedding_tolerance},
+        "logit": {"deviation": test.logit_deviation, "tolerance": test.logit_tolerance},
+        "device": test.engine["device"],
+        "kernels": test.engine["kernels"],
     }

@@ -1,0 +1,150 @@
+"""ltu-convert: checkpoint → GGUF, GGUF → GGUF, and what a file is."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ltu.cli.console import FAILED, NOTES, Device, Json, application, command, print_json, wrong_usage
+
+app = application(
+    "Converts a checkpoint to a GGUF file, or a GGUF file to another type.\n\n"
+    "ltu-convert --base LLAMA_DIR_OR_GGUF --ltu ltu.bin --outtype q4_k --output m.gguf\n\n"
+    "ltu-convert --base LLAMA_DIR_OR_GGUF --checkpoint OUR_OUTPUT --output m.gguf\n\n"
+    "ltu-convert --gguf m.gguf --outtype q8_0 --output n.gguf\n\n"
+    "ltu-convert inspect m.gguf --self-test"
+)
+
+
+class Outtype(str, Enum):
+    f32 = "f32"
+    f16 = "f16"
+    bf16 = "bf16"
+    q8_0 = "q8_0"
+    q6_k = "q6_k"
+    q5_k = "q5_k"
+    q4_k = "q4_k"
+    q4_0 = "q4_0"
+    mixed = "mixed"
+
+
+@app.callback(invoke_without_command=True)
+@command
+def convert(
+    context: typer.Context,
+    base: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="LLaMA: Hugging Face directory, or llama GGUF.")
+    ] = None,
+    ltu: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weights of an original LTU release.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="What ltu-train wrote, instead of --ltu.")
+    ] = None,
+    gguf: Annotated[Path | None, typer.Option(metavar="FILE", help="LTU file to convert anew.")] = None,
+    llama_only: Annotated[
+        bool, typer.Option("--llama-only", help="Write the LLaMA of --gguf alone, for llama.cpp.")
+    ] = False,
+    outtype: Annotated[
+        Outtype | None,
+        typer.Option(
+            help="Type of the LLaMA's matrices. mixed (default): q4_k, and q6_k where errors cost most "
+            "(output, half of attn_v and ffn_down), as llama.cpp's Q4_K_M. Audio matrices are f16 unless all "
+            "is f32; rows that don't fit become q8_0 or f16. Default of --llama-only: as they are.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="In a folder the file gets its usual name.")
+    ] = None,
+) -> None:
+    if context.invoked_subcommand:
+        return
+    if (base is None) == (gguf is None):
+        raise wrong_usage("--base", "give either --base, with --ltu or --checkpoint, or --gguf; see --help")
+    if output is None:
+        raise wrong_usage("--output", "name the file to write")
+    if gguf and (ltu or checkpoint):
+        raise wrong_usage("--gguf", "is converted as it is; --ltu and --checkpoint go with --base")
+    if base and llama_only:
+        raise wrong_usage("--llama-only", "goes with --gguf")
+    if base and (ltu is None) == (checkpoint is None):
+        raise wrong_usage(
+            "--base",
+            "a LLaMA alone can't hear: add either --ltu FILE (audio encoder, projector and LoRA of the "
+            "original release) or --checkpoint FOLDER (what ltu-train wrote)",
+        )
+    from ltu.convert import convert, export_llama, requantise  # here: --help needs no engine
+
+    type = outtype.value if outtype else None
+    columns = (TextColumn("{task.description:28}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=NOTES, transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def progress(tensor: str, done: int, total: int) -> None:
+            bar.update(task, description="checking" if done == total else tensor, completed=done, total=total)
+
+        if base:
+            written = convert(base, ltu, checkpoint, type or "mixed", output, progress)
+        elif llama_only:
+            written = export_llama(str(gguf), output, type, progress)
+        else:
+            written = requantise(str(gguf), type or "mixed", output, progress)
+    for note in written.notes:
+        NOTES.print(f"note: {note}", markup=False, soft_wrap=True)
+    print(f"{written.path}  {written.bytes / 1e6:.1f} MB")
+
+
+@app.command()
+@command
+def inspect(
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Compare what this machine computes with the converter's.")
+    ] = False,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Shows what a file is: provenance, sizes, types, template."""
+    from ltu.convert import describe, run_self_test
+
+    description = describe(file)
+    test = run_self_test(file, device) if self_test else None
+    if test:
+        description["self_test"] = test
+    if json:
+        print_json(description)
+    else:
+        _print(description)
+    if test and not test["passed"]:
+        raise typer.Exit(FAILED)
+
+
+def _print(description: dict[str, Any]) -> None:
+    print(
+        f"{description['file']}: {description['bytes'] / 1e6:.1f} MB, {description['parameters']} parameters"
+    )
+    for key, value in description["keys"].items():
+        for line in value if isinstance(value, list) else [value]:
+            print(f"  {key} = {line:.6g}" if isinstance(line, float) else f"  {key} = {line!r}")
+    tokens, training = description["tokenizer"], description["training"]
+    print(f"tokenizer: {tokens['model']}, {tokens['tokens']} tokens")
+    print(f"training: {training['clips']} clips and {training['terms']} terms are listed")
+    for type, size in description["types"].items():
+        print(f"{type}: {size['tensors']} tensors, {size['bytes'] / 1e6:.1f} MB")
+    test = description["self_test"]
+    if not isinstance(test, dict):
+        print(
+            "self-test: " + ("values are there, run with --self-test" if test else "the file has no values")
+        )
+        return
+    for part in ("embedding", "logit"):
+        values = test[part]
+        print(f"self-test: {part}s differ by {values['deviation']:.2g}, {values['tolerance']:.2g} is allowed")
+    result = "passed" if test["passed"] else "FAILED"
+    print(f"self-test: {result} on {test['device']}, kernels {test['kernels']}")
+
+
+def main() -> None:
+    app(prog_name="ltu-convert")
