@@ -38,15 +38,11 @@ def train(config: Config) -> Path:
     model.train_only(config.train.parts)
 
     if "encoder" in config.train.parts:
-        sounds, kind = (
-            {name: torch.from_numpy(clip.features())[None] for name, clip in clips.items()},
-            "features",
-        )
+        sounds = {name: torch.from_numpy(clip.features().copy())[None] for name, clip in clips.items()}
+        kind = "features"
     else:
-        sounds, kind = (
-            encode_views(model.audio_encoder, clips, config.data.views, config.train.seed),
-            "encoded",
-        )
+        sounds = encode_views(model.audio_encoder, clips, config.data.views, config.train.seed)
+        kind = "encoded"
     collator = Collator(sounds, kind, bos_id, config.data.loss_on == "answer", config.train.seed)
     trainer = Trainer(model, _arguments(config), collator, Examples(examples))
     trainer.train()
@@ -66,7 +62,8 @@ def encode_views(
     for name, clip in clips.items():
         power = np.exp(log_mel(clip.waveform))
         inputs = [clip.features(), *(random_view(power, rng).features for _ in range(views - 1))]
-        encoded[name] = encoder(torch.from_numpy(np.stack(inputs)))
+        with torch.autocast("cpu", torch.bfloat16):
+            encoded[name] = encoder(torch.from_numpy(np.stack(inputs))).float()
     return encoded
 
 

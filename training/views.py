@@ -74,8 +74,8 @@ def _noise(power: Float32, rng: np.random.Generator) -> Float32:
     """Steady noise of a random colour, 5 to 40 dB below the sound's mean power."""
     tilt = np.exp(rng.normal(0, 1.5) * np.linspace(-1, 1, MELS))
     level = power.mean() * 10 ** rng.uniform(-4, -0.5)
-    grain = rng.gamma(4, 0.25, (len(power), MELS))
-    return np.asarray(level * tilt / tilt.mean() * grain, np.float32)
+    grain = rng.standard_gamma(4, (len(power), MELS), np.float32)
+    return np.asarray((level * tilt / tilt.mean() / 4).astype(np.float32) * grain)
 
 
 def _hide_bands(log: Float32, rng: np.random.Generator) -> Float32:

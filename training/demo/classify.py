@@ -26,8 +26,9 @@ ENCODER = EncoderConfig(width=192, mlp=768, heads=3, blocks_a=5, blocks_u=1)
 class Recipe:
     steps: int
     learning_rate: float
+    cosine: int  # steps until the learning rate would be zero
     whole_steps: int  # the last ones, on all patches of the input
-    kept: int = 120  # patches drawn per example before, padding included
+    kept: int = 80  # patches drawn per example before, padding included
     batch: int = 32
     weight_decay: float = 0.05
     warm_up: int = 100
@@ -38,8 +39,8 @@ class Recipe:
     seed: int = 0
 
 
-TEACHER_RECIPE = Recipe(steps=1000, learning_rate=2e-3, whole_steps=1000)
-ENCODER_RECIPE = Recipe(steps=1900, learning_rate=1e-3, whole_steps=60)
+TEACHER_RECIPE = Recipe(steps=750, learning_rate=2e-3, cosine=1000, whole_steps=750)
+ENCODER_RECIPE = Recipe(steps=1300, learning_rate=1e-3, cosine=1300, whole_steps=30)
 
 
 class Teacher(nn.Module):
@@ -115,8 +116,8 @@ def fit(
 
 
 def _schedule(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, then a cosine to zero."""
-    return min((step + 1) / recipe.warm_up, 0.5 + 0.5 * math.cos(math.pi * step / recipe.steps))
+    """Linear warm-up, then a cosine towards zero."""
+    return min((step + 1) / recipe.warm_up, 0.5 + 0.5 * math.cos(math.pi * step / recipe.cosine))
 
 
 @torch.no_grad()
