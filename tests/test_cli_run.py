@@ -1,0 +1,228 @@
+"""ltu-run as a user meets it: what it prints where, on a pipe and on a terminal."""
+
+import io
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+import ltu
+from ltu.cli.console import spread
+from tiny import tiny_gguf
+
+COMMAND = [sys.executable, "-c", "from ltu.cli.run import main; main()"]
+PROMPT = "Is [AUDIO] a bird?"
+TWO = "Compare [AUDIO] and [AUDIO]."
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_gguf(tmp_path_factory.mktemp("tiny") / "tiny.gguf", outtype="f32")
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("audio")
+    paths = [folder / "one.wav", folder / "two.flac"]
+    for seed, path in enumerate(paths):
+        soundfile.write(path, np.random.default_rng(seed).normal(0, 0.1, (44_100, 2)), 44_100)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def model(model_file: Path) -> ltu.Model:
+    return ltu.load(model_file, device="cpu")
+
+
+def run(*arguments: object, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, input=input, timeout=120)
+
+
+def output(*arguments: object, input: bytes = b"") -> str:
+    result = run(*arguments, input=input)
+    assert result.returncode == 0, result.stderr.decode()
+    return result.stdout.decode()
+
+
+def test_prints_the_answer_and_nothing_else(
+    model: ltu.Model, model_file: Path, recordings: list[Path]
+) -> None:
+    result = run("--gguf", model_file, "--audio", recordings[0], "--prompt", PROMPT, "--max-new-tokens", 12)
+    [answer] = model.generate(PROMPT, recordings[0], max_new_tokens=12)
+    assert result.stdout.decode() == answer.text + "\n"
+    assert result.stderr == b""
+
+
+def test_json_holds_every_answer_with_its_ids(
+    model: ltu.Model, model_file: Path, recordings: list[Path]
+) -> None:
+    prompts = [PROMPT, "What is [AUDIO]"]
+    asked = [argument for prompt in prompts for argument in ("--prompt", prompt)]
+    options = ["--repeats", 3, "--seed", 7, "--temperature", 0.9, "--top-k", 20, "--max-new-tokens", 6]
+    text = output("--gguf", model_file, "--audio", recordings[0], *asked, *options, "--json")
+    document = json.loads(text)
+    assert document["clips"][0]["hash"] == ltu.load_audio(recordings[0]).hash
+    sampling = document["sampling"]
+    assert sampling["temperature"] == 0.9
+    assert sampling["top_k"] == 20
+    assert sampling["top_p"] == model.sampling.top_p  # not given: the file's
+    expected = [
+        (prompt, answer.repeat, answer.text, list(answer.token_ids), answer.logprob, answer.stop)
+        for prompt in prompts
+        for answer in model.generate(prompt, recordings[0], 3, 7, ltu.Sampling(**sampling), 6)
+    ]
+    keys = ("prompt", "repeat", "text", "token_ids", "logprob", "stop")
+    assert [tuple(answer[key] for key in keys) for answer in document["answers"]] == expected
+
+
+def test_several_clips_follow_one_option_or_several(model_file: Path, recordings: list[Path]) -> None:
+    one, two = recordings
+    common = ["--gguf", model_file, "--prompt", TWO, "--max-new-tokens", 8, "--temperature", 0, "--json"]
+    together = json.loads(output(*common, "--audio", one, two))
+    assert together == json.loads(output(*common, "--audio", one, "--audio", two))
+    assert [clip["name"] for clip in together["clips"]] == [str(one), str(two)]
+
+
+def test_standard_input_is_a_clip(model_file: Path, recordings: list[Path]) -> None:
+    common = ["--gguf", model_file, "--prompt", PROMPT, "--max-new-tokens", 8]
+    from_file = output(*common, "--audio", recordings[1])
+    assert output(*common, "--audio", "-", input=recordings[1].read_bytes()) == from_file
+
+
+def test_prepended_clips_need_no_placeholder(
+    model: ltu.Model, model_file: Path, recordings: list[Path]
+) -> None:
+    prompt = "What can be heard?"
+    options = ["--format", "prepended", "--max-new-tokens", 8]
+    text = output("--gguf", model_file, "--audio", recordings[0], "--prompt", prompt, *options)
+    [answer] = model.generate(prompt, recordings[0], max_new_tokens=8, format="prepended")
+    assert text == answer.text + "\n"
+
+
+def test_repeats_are_printed_with_their_numbers(model_file: Path, recordings: list[Path]) -> None:
+    options = ["--repeats", 3, "--max-new-tokens", 1]
+    text = output("--gguf", model_file, "--audio", recordings[0], "--prompt", PROMPT, *options)
+    for number in (1, 2, 3):
+        assert f"[{number}/3] " in text
+
+
+def test_verbose_adds_times_and_memory_on_standard_error(model_file: Path, recordings: list[Path]) -> None:
+    common = ["--gguf", model_file, "--audio", recordings[0], "--prompt", PROMPT, "--max-new-tokens", 5]
+    result = run(*common, "--verbose")
+    assert result.stdout.decode() == output(*common)
+    for word in ("load", "encode", "prefill", "decode", "tokens/s", "peak memory", "kernels"):
+        assert word in result.stderr.decode()
+
+
+def test_a_cut_clip_costs_one_warning(model_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 12 * 16_000), 16_000)
+    result = run("--gguf", model_file, "--audio", path, "--prompt", PROMPT, "--max-new-tokens", 2)
+    [line] = result.stderr.decode().splitlines()
+    assert line.startswith("warning: ")
+    assert "12.0 s" in line
+
+
+def test_a_reader_that_leaves_costs_no_traceback(model_file: Path, recordings: list[Path]) -> None:
+    arguments = ["--gguf", model_file, "--audio", recordings[0], "--prompt", PROMPT]
+    command = [*COMMAND, *map(str, arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    assert process.wait(120) == 1
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_options_with_several_values_are_spread() -> None:
+    assert spread(["--audio", "a", "b", "--prompt", "c d", "--audio", "-", "e"], "--audio") == [
+        *("--audio", "a", "--audio", "b", "--prompt", "c d", "--audio", "-", "--audio", "e")
+    ]
+
+
+class Terminal:
+    """A process on a terminal of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes], screen: int) -> None:
+        self.process, self._screen, self.seen = process, screen, ""
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        """Reads the screen until it shows `text` after what was waited for before."""
+        end = time.monotonic() + seconds
+        new = io.StringIO()
+        while text not in new.getvalue():
+            assert time.monotonic() < end, f"{text!r} did not come; seen: {self.seen}{new.getvalue()}"
+            if select.select([self._screen], [], [], 0.2)[0]:
+                new.write(os.read(self._screen, 65_536).decode(errors="replace"))
+        self.seen += new.getvalue()
+
+    def type(self, text: str) -> None:
+        os.write(self._screen, text.encode())
+
+
+@contextmanager
+def terminal(*arguments: object) -> Iterator[Terminal]:
+    screen, its_end = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)],
+        stdin=its_end,
+        stdout=its_end,
+        stderr=its_end,
+        start_new_session=True,
+        env=os.environ | {"TERM": "dumb"},
+    )
+    os.close(its_end)
+    try:
+        yield Terminal(process, screen)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(screen)
+
+
+def test_conversation_keeps_the_clip_and_survives_a_wrong_prompt(
+    model: ltu.Model, model_file: Path, recordings: list[Path]
+) -> None:
+    options: dict[str, Any] = {"max_new_tokens": 8}
+    with terminal("--gguf", model_file, "--audio", recordings[0], "--max-new-tokens", 8) as session:
+        session.wait_for("> ")
+        for prompt in (PROMPT, "What is [AUDIO]"):
+            session.type(prompt + "\n")
+            session.wait_for("\r\n> ")
+            [answer] = model.generate(prompt, recordings[0], **options)
+            assert answer.text.split()[0] in session.seen
+        session.type("What is it?\n")
+        session.wait_for("add [AUDIO]")
+        session.type("\x04")
+        assert session.process.wait(60) == 0
+
+
+def test_a_terminal_is_asked_for_the_clip_that_a_prompt_lacks(
+    model_file: Path, recordings: list[Path]
+) -> None:
+    with terminal("--gguf", model_file, "--prompt", TWO, "--max-new-tokens", 2) as session:
+        for path in recordings:
+            session.wait_for("of 2: ")
+            session.type(f"{path}\n")
+        assert session.process.wait(60) == 0
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback(model_file: Path, recordings: list[Path]) -> None:
+    with terminal("--gguf", model_file, "--audio", recordings[0]) as session:
+        session.wait_for("> ")
+        session.process.send_signal(signal.SIGINT)
+        assert session.process.wait(60) == 130
+        assert "Traceback" not in session.seen
