@@ -44,7 +44,7 @@ def convert(
             "a LLaMA alone can't hear: give ltu (a file of the original release) or a checkpoint of ours"
         )
     part = read_release(Path(ltu)) if ltu is not None else read_checkpoint(Path(checkpoint or ""))
-    model = _joined(read_base(Path(base)), part)
+    model = joined(read_base(Path(base)), part)
     written = write_model(model, outtype, _file(Path(output), model, outtype), progress)
     return Written(written.path, written.bytes, (*_base_differs(Path(base), part), *written.notes))
 
@@ -73,7 +73,7 @@ def export_llama(
     return write_model(Model(keys, tensors, model.where), outtype, Path(output), progress)
 
 
-def _joined(base: Model, part: LtuPart) -> Model:
+def joined(base: Model, part: LtuPart) -> Model:
     """LoRA folded in, tensors and keys together; the part's keys win."""
     tensors = dict(base.tensors)
     for module, (a, b) in part.lora.items():
