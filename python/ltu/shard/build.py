@@ -68,8 +68,8 @@ def build(
             for task, about, expected, tiers in mine:
                 text = prompt(task, cell, about.term)
                 assert text is not None
-                about_term = (about.term, about.term_word, expected, tiers)
-                rows.append(Question(len(rows), clip.id, task, *cell, text, *about_term))
+                id, term, label = len(rows), about.term, about.term_word
+                rows.append(Question(id, clip.id, task, *cell, text, term, label, expected, tiers))
     header = {
         "name": name,
         "seed": seed,
@@ -84,7 +84,7 @@ def build(
 
 
 def read_clips(candidates: Sequence[Candidate], folder: Path) -> list[SpecClip]:
-    """Decodes each file once for its hash. Raises AudioError for one that cannot be heard or is there twice."""
+    """Decodes each file for its hash. Raises AudioError for one it cannot read, or that is there twice."""
     clips: list[SpecClip] = []
     seen: dict[str, str] = {}
     for candidate in candidates:

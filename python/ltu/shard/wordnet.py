@@ -23,8 +23,8 @@ from ltu.shard.words import Word, group_of
 Synset = Any  # nltk is untyped
 
 # Hypernyms that say nothing about a clip: WordNet's top, kinds of kinds, and what every clip is (a sound).
-TOP_TERMS = """entity, physical entity, abstraction, abstract entity, thing, object, physical object, whole, unit,
-    artifact, artefact, instrumentality, instrumentation, matter, substance, part, portion, process,
+TOP_TERMS = """entity, physical entity, abstraction, abstract entity, thing, object, physical object, whole,
+    unit, artifact, artefact, instrumentality, instrumentation, matter, substance, part, portion, process,
     physical process, natural process, chemical process, organic process, attribute, state, event, happening,
     psychological feature, act, deed, human action, human activity, action, activity, occurrence, occurrent,
     natural event, phenomenon, natural phenomenon, physical phenomenon, living thing, animate thing, organism,

@@ -51,9 +51,8 @@ class Word:
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> "Word":
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
-        )
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+        return cls(**values)
 
 
 def group_of(label: str) -> str:

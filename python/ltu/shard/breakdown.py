@@ -1,0 +1,167 @@
+"""Figures with intervals: of a condition, and of its parts."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ltu.shard import metrics
+from ltu.shard.controls import CONTROLS
+from ltu.shard.decide import READINGS, Reading
+from ltu.shard.intervals import Estimate, interval, words_of
+from ltu.shard.metrics import Decisions
+from ltu.shard.ontology import DISTANCES
+from ltu.shard.scored import Run, Scored
+from ltu.shard.words import TASKS
+
+HEADLINE: Reading = "careful"
+TIER = DISTANCES[0]  # "elsewhere": the only one that the headline counts
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One task put in one way."""
+
+    task: str
+    position: str
+    wording: str
+
+    def holds(self, scored: Scored) -> bool:
+        asked = scored.asked
+        return (asked.task, asked.position, asked.wording) == (self.task, self.position, self.wording)
+
+
+def conditions(run: Run, tasks: Sequence[str] = TASKS) -> list[Condition]:
+    """What a run asked, in its order."""
+    asked = dict.fromkeys((s.asked.task, s.asked.position, s.asked.wording) for s in run.scored)
+    found = [Condition(*each) for each in asked if each[0] in tasks]
+    return sorted(found, key=lambda c: (tasks.index(c.task), c.position != "prepended"))
+
+
+def in_tier(scored: Scored, tier: str = TIER) -> bool:
+    return tier in scored.asked.tiers.split(",")
+
+
+def questions(run: Run, condition: Condition, control: str = "", tier: str = TIER) -> list[Scored]:
+    """The questions of a condition, or its controls, whose negatives are at one distance."""
+    return run.select(lambda s: condition.holds(s) and s.asked.control == control and in_tier(s, tier))
+
+
+def estimates(d: Decisions) -> dict[str, Estimate]:
+    """Every figure with its jackknife interval."""
+    words = words_of(d)
+    whole = metrics.figures(d)
+    without = [metrics.figures(d.where((d.clip_word != w) & (d.term_word != w))) for w in words]
+    return {
+        name: interval(value, np.array([len(words) * value - (len(words) - 1) * w[name] for w in without]))
+        for name, value in whole.items()
+    }
+
+
+def part(condition: Condition, kind: str, name: str, reading: Reading, d: Decisions) -> dict[str, Any]:
+    """One row of the report."""
+    return {
+        **asdict(condition),
+        "part": kind,
+        "name": name,
+        "reading": reading,
+        "questions": len(d),
+        "words": len(words_of(d)),
+        "figures": {key: show(value) for key, value in estimates(d).items()},
+    }
+
+
+def show(estimate: Estimate) -> dict[str, float | None]:
+    """NaN becomes null."""
+    values = {"value": estimate.value, "low": estimate.low, "high": estimate.high, "error": estimate.error}
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
+    """The whole of a condition, then its baselines, controls and parts."""
+    base = questions(run, condition)
+    whole = run.decisions(base, HEADLINE)
+    yield part(condition, "all", "", HEADLINE, whole)
+    for reading in READINGS:
+        if reading != HEADLINE:
+            yield part(condition, "all", "", reading, run.decisions(base, reading))
+    yield part(condition, "paper", "neither counts as no", "paper", run.decisions(base, "paper").as_paper())
+    none = np.zeros_like(whole.yes)
+    for name, yes in (("always yes", whole.repeats), ("always no", none)):
+        answers = (yes, whole.repeats - yes, none)
+        yield part(
+            condition,
+            "baseline",
+            name,
+            HEADLINE,
+            Decisions(whole.expected, *answers, whole.clip_word, whole.term_word),
+        )
+    for control in CONTROLS:
+        if found := questions(run, condition, control):
+            yield part(condition, "control", control, HEADLINE, run.decisions(found, HEADLINE))
+    for tier in DISTANCES[1:]:
+        if found := questions(run, condition, tier=tier):
+            yield part(condition, "distance", tier, HEADLINE, run.decisions(found, HEADLINE))
+    splits: list[tuple[str, Callable[[Scored], str]]] = [
+        ("group", lambda s: run.words[s.label].group),
+        ("seen", _seen),
+    ]
+    for kind, name_of in splits:
+        names = sorted({name_of(s) for s in base})
+        for name in names:
+            chosen = [s for s in base if name_of(s) == name]
+            yield part(condition, kind, name, HEADLINE, run.decisions(chosen, HEADLINE))
+
+
+def _seen(scored: Scored) -> str:
+    """Whether the model's training had the clip, and asked about the term."""
+    clip, term = ("seen" if mark else "unseen" for mark in (scored.asked.clip_seen, scored.asked.term_seen))
+    return f"clip {clip}, term {term}"
+
+
+def word_rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
+    """Per clip's word; no interval, since a word is what is sampled."""
+    base = questions(run, condition)
+    for label in sorted({s.label for s in base}):
+        d = run.decisions([s for s in base if s.label == label], HEADLINE)
+        pooled = metrics.confusion(d)
+        values = {"j": metrics.youden(pooled), "recall": metrics.recall(pooled)}
+        values |= {"specificity": metrics.specificity(pooled), "unparsed": metrics.unparsed_rate(pooled)}
+        shown = {name: None if math.isnan(value) else value for name, value in values.items()}
+        group = run.words[label].group
+        yield {**asdict(condition), "label": label, "group": group, "questions": len(d), **shown}
+
+
+def identity_rows(run: Run) -> Iterator[dict[str, Any]]:
+    """Labels named, for each way of asking and each control."""
+    for condition in conditions(run, ("identity",)):
+        for control in ("", *CONTROLS):
+            asked = [s for s in run.scored if condition.holds(s) and s.asked.control == control]
+            if not asked:
+                continue
+            named = sum(len(names) for s in asked for names in s.named)
+            answers = sum(len(s.texts) for s in asked)
+            yield {
+                **asdict(condition),
+                "control": control,
+                "questions": len(asked),
+                "strict": show(identity_estimate(run, asked, lambda s: s.strict)),
+                "lenient": show(identity_estimate(run, asked, lambda s: s.lenient)),
+                "relative_instead": show(identity_estimate(run, asked, lambda s: s.relative)),
+                "labels_per_answer": named / answers,
+                "precision": sum(s.right_labels for s in asked) / named if named else None,
+            }
+
+
+def identity_estimate(run: Run, asked: Sequence[Scored], share: Callable[[Scored], float]) -> Estimate:
+    """A mean over identity questions; clusters are the clips' words."""
+    labels = np.array([run.word_index[s.label] for s in asked])
+    values = np.array([share(s) for s in asked])
+    words = np.unique(labels)
+    whole = float(values.mean())
+    if len(words) < 2:
+        return interval(whole, np.array([whole]))
+    without = np.array([values[labels != word].mean() for word in words])
+    return interval(whole, len(words) * whole - (len(words) - 1) * without)

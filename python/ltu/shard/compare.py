@@ -1,0 +1,107 @@
+"""Two runs, or two ways of asking in one run, on the same questions."""
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ltu.shard.breakdown import HEADLINE, TIER, Condition, conditions, in_tier, show
+from ltu.shard.causes import j
+from ltu.shard.intervals import holm, interval, pseudo_values, swap_test, words_needed
+from ltu.shard.metrics import Decisions, confusion, recall
+from ltu.shard.prompts import PAPER_CELLS, RELATIONS
+from ltu.shard.scored import Run, Scored
+
+Pairs = list[tuple[Scored, Scored]]
+
+
+def within(run: Run) -> list[dict[str, Any]]:
+    """The paper's two ways of asking: (interleaved, short) minus (prepended, long)."""
+    before, after = PAPER_CELLS
+    found = []
+    for task in RELATIONS:
+        one, other = Condition(task, *after), Condition(task, *before)
+        pairs = _pairs(run, one, run, other)
+        found.append(_compared(run, one, pairs, "interleaved, short − prepended, long"))
+    return _corrected(found)
+
+
+def between(run: Run, other: Run) -> list[dict[str, Any]]:
+    """This run minus another, condition by condition."""
+    name = f"{run.row['model']} (run {run.row['id']}) − {other.row['model']} (run {other.row['id']})"
+    found = [
+        _compared(run, condition, _pairs(run, condition, other, condition), name)
+        for condition in conditions(run, RELATIONS)
+    ]
+    return _corrected(found)
+
+
+def _pairs(run: Run, one: Condition, other_run: Run, other: Condition) -> Pairs:
+    """The same clip, term and answer in both; identity questions by clip."""
+
+    def key(owner: Run, s: Scored) -> Hashable:
+        asked = s.asked
+        return owner.clips[asked.clip]["hash"], asked.term.casefold(), asked.expected
+
+    def chosen(owner: Run, condition: Condition) -> list[Scored]:
+        return owner.select(
+            lambda s: (
+                condition.holds(s)
+                and not s.asked.control
+                and (s.asked.task == "identity" or in_tier(s, TIER))
+            )
+        )
+
+    theirs = {key(other_run, s): s for s in chosen(other_run, other)}
+    return [(s, theirs[key(run, s)]) for s in chosen(run, one) if key(run, s) in theirs]
+
+
+def _compared(run: Run, condition: Condition, pairs: Pairs, name: str) -> dict[str, Any] | None:
+    if not pairs:
+        return None
+    first, second = ([pair[side] for pair in pairs] for side in (0, 1))
+    figure: Callable[[Decisions], float] = j
+    if condition.task == "identity":
+        one, other = _as_decisions(run, first), _as_decisions(run, second)
+        figure = _strict
+    else:
+        one, other = run.decisions(first, HEADLINE), run.decisions(second, HEADLINE)
+    pseudo = pseudo_values(one, figure) - pseudo_values(other, figure)
+    value = figure(one) - figure(other)
+    needed = words_needed(value, pseudo)
+    clips_per_word = len({s.asked.clip for s in first}) / len({s.label for s in first})
+    return {
+        **asdict(condition),
+        "name": name,
+        "figure": "strict" if condition.task == "identity" else "j",
+        "questions": len(pairs),
+        "difference": show(interval(value, pseudo)),
+        "p": _number(swap_test(pseudo)),
+        "words_needed": needed,
+        "clips_needed": None if needed is None else math.ceil(needed * clips_per_word),
+    }
+
+
+def _strict(d: Decisions) -> float:
+    return recall(confusion(d))
+
+
+def _as_decisions(run: Run, scored: Sequence[Scored]) -> Decisions:
+    """Identity as a question whose answer is the label."""
+    repeats = np.array([len(s.texts) for s in scored])
+    named = np.array([round(s.strict * len(s.texts)) for s in scored])
+    words = np.array([run.word_index[s.label] for s in scored])
+    return Decisions(np.ones(len(scored), bool), named, repeats - named, 0 * named, words, words)
+
+
+def _corrected(rows: Sequence[dict[str, Any] | None]) -> list[dict[str, Any]]:
+    """Holm's correction over the tests of one comparison."""
+    found = [row for row in rows if row is not None]
+    corrected = holm([math.nan if row["p"] is None else row["p"] for row in found])
+    return [{**row, "p_holm": _number(p)} for row, p in zip(found, corrected, strict=True)]
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,158 @@
+"""The page's figures, as SVG text. matplotlib comes with the extra `shard`."""
+
+import io
+from collections.abc import Iterator
+from typing import Any, cast
+
+from ltu.errors import Error
+from ltu.shard.tables import way
+
+COLOURS = {"synonym": "#1f6f8b", "hypernym": "#c1592b", "identity": "#6b7f3a"}
+CAUSES = {"not heard": "#b8c4ce", "not known": "#e0b25b", "not joined": "#a33b3b"}
+STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none"}
+
+
+def figures(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """(caption, SVG) of each figure that the report has data for. Raises Error without matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise Error("the page's figures need matplotlib: pip install 'ltu-engine[shard]'") from None
+    matplotlib.use("Agg")
+    with matplotlib.rc_context(cast(Any, STYLE)):
+        whole = [r for r in document["conditions"] if r["part"] == "all" and r["reading"] == "careful"]
+        if whole:
+            yield (
+                "Youden's J with 95 % intervals over words; 0 is a model that does not listen",
+                _j(document, whole),
+            )
+            yield (
+                "Recall against false alarms; on the diagonal yes is said to right and wrong alike",
+                _plane(whole),
+            )
+        groups = [r for r in document["conditions"] if r["part"] == "group"]
+        if groups:
+            yield "J by group of sounds", _heat(groups)
+        if document["words"]:
+            yield (
+                "Each point a word: how often right and wrong terms are taken",
+                _scatter(document["words"]),
+            )
+        if any(row["errors"] for row in document["errors"]):
+            yield "Wrong answers by cause", _causes(document["errors"])
+
+
+def _j(document: dict[str, Any], whole: list[dict[str, Any]]) -> str:
+    controls = {
+        (r["task"], r["position"], r["wording"], r["name"]): r["figures"]["j"]["value"]
+        for r in document["conditions"]
+        if r["part"] == "control"
+    }
+    figure, axes = _axes(6.4, 0.5 * len(whole) + 1.1)
+    marks = {"word": "s", "silence": "o", "noise": "^", "other": "x"}
+    for place, row in enumerate(reversed(whole)):
+        j = row["figures"]["j"]
+        _interval(axes, j, place, COLOURS[row["task"]])
+        for name, mark in marks.items():
+            value = controls.get((row["task"], row["position"], row["wording"], name))
+            if value is not None:
+                label = {"other": "another clip"}.get(name, name) if place == 0 else None
+                axes.plot(value, place - 0.25, mark, color="#888888", markersize=4, label=label)
+    axes.axvline(0, color="#444444", linewidth=0.8)
+    axes.set_yticks(range(len(whole)), [f"{r['task']}\n{way(r)}" for r in reversed(whole)])
+    axes.set_xlim(-0.35, 1.05)
+    axes.set_xlabel("J")
+    if controls:
+        axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return _svg(figure)
+
+
+def _interval(axes: Any, j: dict[str, float | None], place: float, colour: str) -> None:
+    if j["value"] is None:
+        return
+    if j["low"] is not None and j["high"] is not None:
+        axes.plot([j["low"], j["high"]], [place, place], color=colour, linewidth=2)
+    axes.plot(j["value"], place, "D", color=colour, markersize=6)
+
+
+def _plane(whole: list[dict[str, Any]]) -> str:
+    figure, axes = _axes(4.6, 4.2)
+    axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=0.8)
+    for row in whole:
+        hit, kept = row["figures"]["recall"], row["figures"]["specificity"]
+        alarm = 1 - kept["value"]
+        open_mark = {"markerfacecolor": "white"} if row["position"] == "prepended" else {}
+        colour = COLOURS[row["task"]]
+        axes.plot(alarm, hit["value"], "D", color=colour, label=f"{row['task']}: {way(row)}", **open_mark)
+        if hit["low"] is not None and kept["low"] is not None:
+            axes.plot([alarm, alarm], [hit["low"], hit["high"]], color=colour, linewidth=1)
+            axes.plot([1 - kept["high"], 1 - kept["low"]], [hit["value"]] * 2, color=colour, linewidth=1)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="1 − specificity", ylabel="recall")
+    axes.legend(fontsize=7, frameon=False, loc="lower right")
+    return _svg(figure)
+
+
+def _heat(groups: list[dict[str, Any]]) -> str:
+    import numpy as np
+
+    names = sorted({row["name"] for row in groups})
+    ways = list(dict.fromkeys((row["task"], way(row)) for row in groups))
+    values = np.full((len(ways), len(names)), np.nan)
+    for row in groups:
+        value = row["figures"]["j"]["value"]
+        if value is not None:
+            values[ways.index((row["task"], way(row))), names.index(row["name"])] = value
+    figure, axes = _axes(1.4 * len(names) + 2.4, 0.45 * len(ways) + 1)
+    axes.imshow(values, cmap="RdYlBu", vmin=-1, vmax=1, aspect="auto")
+    for (y, x), value in np.ndenumerate(values):
+        axes.text(x, y, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(ways)), [f"{task}, {asked}" for task, asked in ways])
+    return _svg(figure)
+
+
+def _scatter(words: list[dict[str, Any]]) -> str:
+    ways = list(dict.fromkeys((row["task"], way(row)) for row in words))
+    figure, axes = _axes(3.1 * len(ways), 3.1, columns=len(ways))
+    for one, (task, asked) in zip(axes, ways, strict=True):
+        rows = [row for row in words if (row["task"], way(row)) == (task, asked)]
+        rows = [row for row in rows if row["recall"] is not None and row["specificity"] is not None]
+        one.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=0.8)
+        for row in rows:
+            x, y = 1 - row["specificity"], row["recall"]
+            one.plot(x, y, "o", color=COLOURS[task], markersize=4, alpha=0.6)
+            if len(rows) <= 20:
+                name = row["label"].split(",")[0]
+                one.annotate(name, (x, y), fontsize=6, xytext=(2, 3), textcoords="offset points")
+        one.set(xlim=(-0.05, 1.1), ylim=(-0.05, 1.1), title=f"{task}\n{asked}", xlabel="1 − specificity")
+    axes[0].set_ylabel("recall")
+    return _svg(figure)
+
+
+def _causes(errors: list[dict[str, Any]]) -> str:
+    rows = [row for row in reversed(errors) if row["errors"]]
+    figure, axes = _axes(6, 0.45 * len(rows) + 1)
+    left = [0.0] * len(rows)
+    for cause, colour in CAUSES.items():
+        shares = [row["shares"][cause] * row["errors"] / row["answers"] * 100 for row in rows]
+        axes.barh(range(len(rows)), shares, left=left, color=colour, label=cause)
+        left = [a + b for a, b in zip(left, shares, strict=True)]
+    axes.set_yticks(range(len(rows)), [f"{row['task']}, {way(row)}" for row in rows])
+    axes.set_xlabel("wrong answers, % of all")
+    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    return _svg(figure)
+
+
+def _axes(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=columns == 1, sharey=columns > 1)
+    return figure, axes if columns == 1 else axes.ravel()
+
+
+def _svg(figure: Any) -> str:
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    return text[text.index("<svg") :]

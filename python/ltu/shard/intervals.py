@@ -1,0 +1,124 @@
+"""How sure a figure is: words are what was sampled, so words are left out one at a time.
+
+A question touches two words, the clip's and the term's. Leaving out a word drops every question that touches
+it on either side. (A bootstrap over questions takes related questions for independent ones; one that draws
+clips and terms crosswise counts the noise twice.)
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from ltu.shard.metrics import Decisions, Floats
+
+ROUGH_BELOW = 20  # words
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its confidence interval; `words` clusters; NaN where there are too few of them."""
+
+    value: float
+    low: float
+    high: float
+    error: float
+    words: int
+
+    @property
+    def rough(self) -> bool:
+        return self.words < ROUGH_BELOW
+
+
+def words_of(d: Decisions) -> list[int]:
+    return sorted({*d.clip_word.tolist(), *d.term_word.tolist()})
+
+
+def pseudo_values(d: Decisions, figure: Callable[[Decisions], float]) -> Floats:
+    """Jackknife pseudo-values, one a word: W·θ − (W − 1)·θ without the word."""
+    words = words_of(d)
+    whole, count = figure(d), len(words)
+    without = [figure(d.where((d.clip_word != word) & (d.term_word != word))) for word in words]
+    return count * whole - (count - 1) * np.array(without)
+
+
+def jackknife(d: Decisions, figure: Callable[[Decisions], float]) -> Estimate:
+    """Delete-one-word jackknife, Student's t with words − 1 degrees of freedom."""
+    return interval(figure(d), pseudo_values(d, figure))
+
+
+def interval(value: float, pseudo: Floats) -> Estimate:
+    count = len(pseudo)
+    if count < 2 or not np.isfinite(pseudo).all():
+        return Estimate(value, math.nan, math.nan, math.nan, count)
+    error = float(pseudo.std(ddof=1)) / math.sqrt(count)
+    margin = t_quantile((1 + LEVEL) / 2, count - 1) * error
+    return Estimate(value, value - margin, value + margin, error, count)
+
+
+def t_cdf(t: float, freedom: int) -> float:
+    """Student's t; the finite series for whole degrees of freedom (Abramowitz and Stegun 26.7.3, 26.7.4)."""
+    angle = math.atan(t / math.sqrt(freedom))
+    cos2 = math.cos(angle) ** 2
+    odd = freedom % 2
+    term = math.cos(angle) if odd else 1.0
+    total = 0.0
+    for step in range(freedom // 2):
+        total += term
+        term *= cos2 * (2 * step + 1 + odd) / (2 * step + 2 + odd)
+    between = math.sin(angle) * total
+    if odd:
+        between = 2 / math.pi * (angle + between)
+    return (1 + between) / 2
+
+
+def t_quantile(probability: float, freedom: int) -> float:
+    """Inverse of t_cdf for probabilities of at least one half, by bisection."""
+    low, high = 0.0, 1.0
+    while t_cdf(high, freedom) < probability:
+        high *= 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if t_cdf(middle, freedom) < probability else (low, middle)
+    return high
+
+
+def swap_test(pseudo: Floats, draws: int = 10_000, seed: int = 0) -> float:
+    """p of "both runs are alike", from the pseudo-values of their difference.
+
+    Swapping the two runs on all questions of a word changes the sign of its pseudo-value; all swaps are tried
+    where there are few, else `draws` of them.
+    """
+    count = len(pseudo)
+    if count < 2 or not np.isfinite(pseudo).all():
+        return math.nan
+    exact = 2**count <= draws
+    if exact:
+        signs = 1 - 2 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
+    else:
+        signs = np.random.default_rng(seed).choice([-1, 1], size=(draws, count))
+    found = np.abs(signs @ pseudo) >= abs(pseudo.sum()) * (1 - 1e-12)
+    return float(found.mean()) if exact else float((found.sum() + 1) / (draws + 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction, in the given order; NaN stays and does not count."""
+    order = sorted((p, i) for i, p in enumerate(p_values) if not math.isnan(p))
+    corrected = [math.nan] * len(p_values)
+    least = 0.0
+    for rank, (p, index) in enumerate(order):
+        least = max(least, min(1.0, (len(order) - rank) * p))
+        corrected[index] = least
+    return corrected
+
+
+def words_needed(difference: float, pseudo: Floats, power: float = 0.8) -> int | None:
+    """How many words it would take to tell a difference of this size from 0 at 5 %; None if it is none."""
+    if len(pseudo) < 2 or not np.isfinite(pseudo).all() or difference == 0:
+        return None
+    z = NormalDist().inv_cdf
+    needed = ((z((1 + LEVEL) / 2) + z(power)) * float(pseudo.std(ddof=1)) / difference) ** 2
+    return max(2, math.ceil(needed))

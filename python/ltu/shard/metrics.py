@@ -1,0 +1,176 @@
+"""Decisions → figures. Pure functions over arrays of one row per question.
+
+An answer that is neither yes nor no is a third outcome: wrong for accuracy, recall and specificity, absent
+from precision. `as_paper` counts it as No, which is what the paper's numbers imply.
+"""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Questions with a right answer. `yes`, `no`, `neither` count repeats; words are indices (clusters)."""
+
+    expected: Bools
+    yes: Ints
+    no: Ints
+    neither: Ints
+    clip_word: Ints
+    term_word: Ints
+
+    def __len__(self) -> int:
+        return len(self.expected)
+
+    def where(self, mask: Any) -> "Decisions":
+        """The questions that a mask or an index array names."""
+        return Decisions(*(column[mask] for column in vars(self).values()))
+
+    def as_paper(self) -> "Decisions":
+        """What is neither counts as No."""
+        none = np.zeros_like(self.neither)
+        return Decisions(
+            self.expected, self.yes, self.no + self.neither, none, self.clip_word, self.term_word
+        )
+
+    @property
+    def repeats(self) -> Ints:
+        return self.yes + self.no + self.neither
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Pooled answers; `lost_positive` and `lost_negative` are those that say neither."""
+
+    tp: int
+    fn: int
+    tn: int
+    fp: int
+    lost_positive: int = 0
+    lost_negative: int = 0
+
+    @property
+    def positives(self) -> int:
+        return self.tp + self.fn + self.lost_positive
+
+    @property
+    def negatives(self) -> int:
+        return self.tn + self.fp + self.lost_negative
+
+
+def confusion(d: Decisions) -> Confusion:
+    """All repeats pooled, as the paper pools them."""
+    right, wrong = d.expected, ~d.expected
+    columns = (d.yes[right], d.no[right], d.no[wrong], d.yes[wrong], d.neither[right], d.neither[wrong])
+    return Confusion(*(int(column.sum()) for column in columns))
+
+
+def ratio(part: float, whole: float) -> float:
+    """NaN for a share of nothing."""
+    return part / whole if whole else float("nan")
+
+
+def recall(c: Confusion) -> float:
+    return ratio(c.tp, c.positives)
+
+
+def specificity(c: Confusion) -> float:
+    return ratio(c.tn, c.negatives)
+
+
+def youden(c: Confusion) -> float:
+    """Youden's J: recall + specificity - 1. 0 for a model that does not listen, whatever it says."""
+    return recall(c) + specificity(c) - 1
+
+
+def precision(c: Confusion) -> float:
+    return ratio(c.tp, c.tp + c.fp)
+
+
+def accuracy(c: Confusion) -> float:
+    return ratio(c.tp + c.tn, c.positives + c.negatives)
+
+
+def f1(c: Confusion) -> float:
+    return ratio(2 * c.tp, 2 * c.tp + c.fp + c.fn + c.lost_positive)
+
+
+def yes_rate(c: Confusion) -> float:
+    return ratio(c.tp + c.fp, c.positives + c.negatives)
+
+
+def unparsed_rate(c: Confusion) -> float:
+    return ratio(c.lost_positive + c.lost_negative, c.positives + c.negatives)
+
+
+def _z_scores(c: Confusion) -> tuple[float, float]:
+    """z of hit and false-alarm rate; log-linear correction (Hautus 1995): half an answer in each cell."""
+    z = NormalDist().inv_cdf
+    return z((c.tp + 0.5) / (c.positives + 1)), z((c.fp + 0.5) / (c.negatives + 1))
+
+
+def d_prime(c: Confusion) -> float:
+    hit, alarm = _z_scores(c)
+    return hit - alarm
+
+
+def criterion(c: Confusion) -> float:
+    """Above 0: inclined to say no."""
+    return -sum(_z_scores(c)) / 2
+
+
+def auroc(scores: Floats, expected: Bools) -> float:
+    """Probability that a positive scores above a negative, ties half."""
+    if expected.all() or not expected.any():
+        return float("nan")
+    values, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    positives = int(expected.sum())
+    above = ranks[inverse][expected].sum() - positives * (positives + 1) / 2
+    return float(above / (positives * (len(values[inverse]) - positives)))
+
+
+def yes_share(d: Decisions) -> Floats:
+    """Share of a question's repeats that say yes."""
+    return d.yes / np.maximum(d.repeats, 1)
+
+
+def within_question_variance(d: Decisions) -> float:
+    """Mean over questions of the unbiased variance of "says yes" between repeats; 0 with one repeat."""
+    n = d.repeats
+    many = n > 1
+    if not many.any():
+        return 0.0
+    share = yes_share(d)[many]
+    return float((share * (1 - share) * n[many] / (n[many] - 1)).mean())
+
+
+FIGURES = {
+    "j": youden,
+    "accuracy": accuracy,
+    "precision": precision,
+    "recall": recall,
+    "f1": f1,
+    "specificity": specificity,
+    "yes_rate": yes_rate,
+    "d_prime": d_prime,
+    "criterion": criterion,
+    "unparsed": unparsed_rate,
+}
+
+
+def figures(d: Decisions) -> dict[str, float]:
+    """Every figure of a set of decisions."""
+    pooled = confusion(d)
+    result = {name: figure(pooled) for name, figure in FIGURES.items()}
+    result["auroc_repeats"] = auroc(yes_share(d), d.expected)
+    result["within_question_variance"] = within_question_variance(d)
+    return result

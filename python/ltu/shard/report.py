@@ -1,0 +1,103 @@
+"""A scored run → everything that is said about it, as one JSON-able document. Needs no model."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ltu.shard.breakdown import Condition, conditions, identity_rows, questions, rows, word_rows
+from ltu.shard.causes import all_causes
+from ltu.shard.compare import between, within
+from ltu.shard.decide import READINGS
+from ltu.shard.intervals import ROUGH_BELOW
+from ltu.shard.scored import Run
+from ltu.shard.table2 import beside
+
+FORMAT = 1
+
+
+def report(run: Run, against: Run | None = None) -> dict[str, Any]:
+    """The document; docs/shard.md lists its keys."""
+    asked = conditions(run)
+    causes: dict[str, list[dict[str, Any]]] = {"errors": [], "given_named": [], "audio_use": []}
+    for section, row in all_causes(run, asked):
+        causes[section].append(row)
+    found = [row for condition in asked for row in rows(run, condition)]
+    identity = list(identity_rows(run))
+    return {
+        "format": FORMAT,
+        "notes": list(notes(run)),
+        "run": run_row(run),
+        "conditions": found,
+        "identity": identity,
+        "words": [row for condition in asked for row in word_rows(run, condition)],
+        **causes,
+        "comparisons": within(run) + (between(run, against) if against else []),
+        "readings": disagreements(run, asked),
+        "table2": beside(found, identity),
+        "failures": [
+            {"file": run.clips[clip]["file"], "reason": why} for clip, why in sorted(run.failures.items())
+        ],
+    }
+
+
+def run_row(run: Run) -> dict[str, Any]:
+    """What was run, on what."""
+    keep = (
+        "id",
+        "model",
+        "model_sha256",
+        "licence",
+        "spec",
+        "spec_sha256",
+        "repeats",
+        "seed",
+        "max_new_tokens",
+    )
+    row = {name: run.row[name] for name in keep}
+    row |= {name: json.loads(run.row[name]) for name in ("sampling", "selection", "header")}
+    counts = {"questions": run.row["asked"], "answered": run.row["answered"], "clips": len(run.clips)}
+    devices = [json.loads(session["device"]) for session in run.sessions]
+    return {
+        **row,
+        **counts,
+        "words": len(run.words),
+        "devices": [d for i, d in enumerate(devices) if d not in devices[:i]],
+    }
+
+
+def notes(run: Run) -> Iterator[str]:
+    """What a reader must know before any figure; training clips come first."""
+    seen = sum(clip["seen"] for clip in run.clips.values())
+    if seen:
+        yield (
+            f"TRAINING CLIPS: {seen} of {len(run.clips)} clips were used to train this model;"
+            " figures on them say nothing about new recordings (see “seen”)."
+        )
+    if run.row["answered"] < run.row["asked"]:
+        left = run.row["asked"] - run.row["answered"]
+        yield f"UNFINISHED: {left} of {run.row['asked']} questions have no answer."
+    if run.failures:
+        yield f"{len(run.failures)} clips could not be read; their questions are missing."
+    selection = json.loads(run.row["selection"])
+    if selection["limit"] is not None or selection["words"]:
+        yield "A part of the benchmark (--limit or --words) is not balanced: J of a deaf model is not 0 here."
+    if len(run.words) < ROUGH_BELOW:
+        yield f"{len(run.words)} words: intervals are rough below {ROUGH_BELOW}."
+    outside = sorted({term for word in run.words.values() for term in word.outside})
+    if outside:
+        yield f"Terms from outside WordNet: {', '.join(outside)}."
+
+
+def disagreements(run: Run, asked: list[Condition]) -> dict[str, Any]:
+    """How often the two readings differ on an answer, and where."""
+    first, second = READINGS
+    answers, found = 0, []
+    for condition in asked:
+        for s in questions(run, condition):
+            answers += len(s.texts)
+            for repeat, text in enumerate(s.texts):
+                one, other = s.decisions[first][repeat], s.decisions[second][repeat]
+                if one != other:
+                    where = {"question": s.asked.id, "repeat": repeat, "term": s.asked.term}
+                    found.append({**where, "text": text, first: one, second: other})
+    return {"answers": answers, "disagree": len(found), "list": found}

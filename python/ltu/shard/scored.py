@@ -1,0 +1,121 @@
+"""Stored answers, read: how many repeats of a question say yes, no or neither; which labels they name."""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ltu.shard.decide import READINGS, Decision, Reading, decide
+from ltu.shard.labels import labels_named, names_part, relatives, right_labels
+from ltu.shard.metrics import Decisions
+from ltu.shard.store import Asked, Store
+from ltu.shard.words import Word
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One question with its answers. `decisions` has one row per reading, one decision per repeat."""
+
+    asked: Asked
+    label: str
+    texts: tuple[str, ...]
+    decisions: dict[Reading, tuple[Decision, ...]]
+
+    def count(self, decision: Decision, reading: Reading) -> int:
+        return self.decisions[reading].count(decision)
+
+    def right(self, reading: Reading) -> float:
+        """Share of the repeats that answer a question about a term rightly."""
+        return self.count("yes" if self.asked.expected else "no", reading) / len(self.texts)
+
+    @cached_property
+    def named(self) -> tuple[tuple[str, ...], ...]:
+        """Identity: the labels that each repeat names."""
+        return tuple(tuple(labels_named(text)) for text in self.texts)
+
+    @cached_property
+    def strict(self) -> float:
+        """Identity: share of the repeats that name the whole canonical label."""
+        return sum(self.label in names for names in self.named) / len(self.texts)
+
+    @cached_property
+    def lenient(self) -> float:
+        """Identity: share of the repeats that name one of the label's comma parts."""
+        return sum(names_part(text, self.label) for text in self.texts) / len(self.texts)
+
+    @cached_property
+    def relative(self) -> float:
+        """Identity: share of the repeats that name a label above, below or beside it instead."""
+        near = relatives(self.label)
+        return sum(self.label not in n and bool(near & set(n)) for n in self.named) / len(self.texts)
+
+    @cached_property
+    def right_labels(self) -> int:
+        right = right_labels(self.label)
+        return sum(name in right for names in self.named for name in names)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run, scored."""
+
+    row: dict[str, Any]
+    words: dict[str, Word]
+    clips: dict[int, dict[str, Any]]
+    failures: dict[int, str]
+    sessions: list[dict[str, Any]]
+    scored: tuple[Scored, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.row['model']} on {self.row['spec']}"
+
+    @cached_property
+    def word_index(self) -> dict[str, int]:
+        return {label: index for index, label in enumerate(sorted(self.words))}
+
+    def select(self, keep: Callable[[Scored], bool]) -> list[Scored]:
+        return [scored for scored in self.scored if keep(scored)]
+
+    def decisions(self, scored: Sequence[Scored], reading: Reading) -> Decisions:
+        """Arrays of questions about a term."""
+        index = self.word_index
+        return Decisions(
+            np.array([s.asked.expected for s in scored], np.bool_),
+            np.array([s.count("yes", reading) for s in scored], np.int64),
+            np.array([s.count("no", reading) for s in scored], np.int64),
+            np.array([s.count("neither", reading) for s in scored], np.int64),
+            np.array([index[s.label] for s in scored], np.int64),
+            np.array([index[s.asked.term_label] for s in scored], np.int64),
+        )
+
+
+def load_run(store: Store, id: int | None = None) -> Run:
+    """Reads a run (by default the latest) and decides every answer under both readings. Raises Error."""
+    row = dict(store.run(id))
+    run = row["id"]
+    clips = {clip["id"]: dict(clip) for clip in store.rows("clips", run)}
+    texts: dict[int, list[str]] = defaultdict(list)
+    for answer in store.rows("answers", run):  # in order of question and repeat
+        texts[answer["question"]].append(answer["text"])
+    scored = tuple(
+        _score(asked, clips[asked.clip]["label"], texts[asked.id])
+        for asked in store.questions(run)
+        if asked.id in texts
+    )
+    words = {word["label"]: Word.from_json(json.loads(word["row"])) for word in store.rows("words", run)}
+    failures = {failure["clip"]: failure["reason"] for failure in store.rows("failures", run)}
+    sessions = [dict(session) for session in store.rows("sessions", run)]
+    return Run(row, words, clips, failures, sessions, scored)
+
+
+def _score(asked: Asked, label: str, texts: Iterable[str]) -> Scored:
+    texts = tuple(texts)
+    if asked.task == "identity":
+        return Scored(asked, label, texts, {})
+    by_reading = {r: tuple(decide(text, asked.term, r) for text in texts) for r in READINGS}
+    return Scored(asked, label, texts, by_reading)

@@ -1,0 +1,220 @@
+"""Results in one SQLite file: docs/shard.md documents the tables, which are an interface.
+
+Everything that is asked stands there before the first answer; a question's answers are written in one
+transaction. So a sweep that was killed leaves whole questions, answered or not, and goes on with the rest.
+"""
+
+import json
+import os
+import socket
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltu.errors import Error
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE runs (
+  id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, created REAL NOT NULL,
+  model TEXT NOT NULL, model_sha256 TEXT NOT NULL, spec TEXT NOT NULL, spec_sha256 TEXT NOT NULL,
+  repeats INTEGER NOT NULL, seed INTEGER NOT NULL, sampling TEXT NOT NULL, max_new_tokens INTEGER NOT NULL,
+  selection TEXT NOT NULL, header TEXT NOT NULL, licence TEXT NOT NULL);
+CREATE TABLE sessions (
+  id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs, started REAL NOT NULL, ended REAL,
+  process INTEGER NOT NULL, host TEXT NOT NULL, device TEXT NOT NULL);
+CREATE TABLE words (
+  run INTEGER NOT NULL REFERENCES runs, label TEXT NOT NULL, row TEXT NOT NULL,
+  PRIMARY KEY (run, label)) WITHOUT ROWID;
+CREATE TABLE clips (
+  run INTEGER NOT NULL REFERENCES runs, id INTEGER NOT NULL, label TEXT NOT NULL, file TEXT NOT NULL,
+  recording TEXT NOT NULL, hash TEXT NOT NULL, other INTEGER, seen INTEGER NOT NULL,
+  PRIMARY KEY (run, id)) WITHOUT ROWID;
+CREATE TABLE questions (
+  run INTEGER NOT NULL REFERENCES runs, id INTEGER NOT NULL, base INTEGER NOT NULL, control TEXT NOT NULL,
+  clip INTEGER NOT NULL, task TEXT NOT NULL, position TEXT NOT NULL, wording TEXT NOT NULL,
+  term TEXT NOT NULL, term_label TEXT NOT NULL, expected INTEGER, tiers TEXT NOT NULL, prompt TEXT NOT NULL,
+  clip_seen INTEGER NOT NULL, term_seen INTEGER NOT NULL,
+  audio_hash TEXT, finished REAL, seconds REAL,
+  PRIMARY KEY (run, id)) WITHOUT ROWID;
+CREATE TABLE answers (
+  run INTEGER NOT NULL, question INTEGER NOT NULL, repeat INTEGER NOT NULL, text TEXT NOT NULL,
+  token_ids TEXT NOT NULL, logprob REAL NOT NULL, stop TEXT NOT NULL,
+  PRIMARY KEY (run, question, repeat), FOREIGN KEY (run, question) REFERENCES questions) WITHOUT ROWID;
+CREATE TABLE failures (
+  run INTEGER NOT NULL REFERENCES runs, clip INTEGER NOT NULL, reason TEXT NOT NULL,
+  PRIMARY KEY (run, clip)) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, or a control of one (`base`), as it stands in the table."""
+
+    id: int
+    base: int
+    control: str
+    clip: int
+    task: str
+    position: str
+    wording: str
+    term: str
+    term_label: str
+    expected: bool | None
+    tiers: str
+    prompt: str
+    clip_seen: bool
+    term_seen: bool
+
+
+@dataclass(frozen=True)
+class Answered:
+    """One query, for each question that it answers; a repeat is (text, token ids, logprob, stop)."""
+
+    questions: tuple[int, ...]
+    audio_hash: str | None
+    finished: float
+    seconds: float
+    repeats: tuple[tuple[str, tuple[int, ...], float, str], ...]
+
+
+class Store:
+    """One result file. Reading needs no lock; writing is for whoever holds `writing`."""
+
+    def __init__(self, path: Path, create: bool = False) -> None:
+        if not create and not path.is_file():
+            raise Error(f"{path}: no such file; make one with ltu-shard run")
+        self.path = path
+        try:
+            self.db = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self.db.row_factory = sqlite3.Row
+            version = self.db.execute("PRAGMA user_version").fetchone()[0]
+            empty = not self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        except sqlite3.Error as error:
+            raise Error(f"{path}: is not a result file: {error}") from None
+        if empty and create:
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        elif version != SCHEMA_VERSION:
+            raise Error(f"{path}: is not a result file of this version; give another name to --out")
+        self.db.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last transactions, no more
+
+    def close(self) -> None:
+        self.db.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """The right to write, for one process at a time; the system takes it back when a process dies."""
+        lock = sqlite3.connect(f"{self.path}.lock", isolation_level=None, timeout=0)
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            who = self.db.execute("SELECT process, host FROM sessions ORDER BY id DESC LIMIT 1").fetchone()
+            name = f"process {who['process']} on {who['host']}" if who else "another process"
+            raise Error(f"{self.path}: {name} is writing to it; wait for it or use another --out") from None
+        try:
+            yield
+        finally:
+            lock.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            yield self.db
+            self.db.execute("COMMIT")
+        except BaseException as error:
+            if self.db.in_transaction:  # a full disk ends it by itself
+                self.db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise Error(f"{self.path}: cannot be written ({error}); cure that and start again") from error
+            raise
+
+    def run_with_key(self, key: str) -> int | None:
+        row = self.db.execute("SELECT id FROM runs WHERE key = ?", (key,)).fetchone()
+        return None if row is None else int(row["id"])
+
+    def add_run(
+        self,
+        run: dict[str, Any],
+        words: Iterable[tuple[str, str]],
+        clips: Iterable[Sequence[Any]],
+        questions: Iterable[Asked],
+    ) -> int:
+        """Everything that will be asked, in one transaction. `run` holds the columns of the table."""
+        with self.transaction() as db:
+            columns = ", ".join(run)
+            marks = ", ".join("?" * len(run))
+            id = db.execute(f"INSERT INTO runs ({columns}) VALUES ({marks})", tuple(run.values())).lastrowid
+            assert id is not None
+            db.executemany(f"INSERT INTO words VALUES ({id}, ?, ?)", words)
+            db.executemany(f"INSERT INTO clips VALUES ({id}, ?, ?, ?, ?, ?, ?, ?)", clips)
+            rows = (tuple(vars(question).values()) for question in questions)
+            marks = ", ".join("?" * len(Asked.__dataclass_fields__))
+            db.executemany(f"INSERT INTO questions VALUES ({id}, {marks}, NULL, NULL, NULL)", rows)
+        return id
+
+    def start_session(self, run: int, device: dict[str, Any]) -> int:
+        """Failures of an earlier session are forgotten: their clips are tried again."""
+        with self.transaction() as db:
+            db.execute("DELETE FROM failures WHERE run = ?", (run,))
+            values = (run, time.time(), os.getpid(), socket.gethostname(), json.dumps(device))
+            statement = "INSERT INTO sessions (run, started, process, host, device) VALUES (?, ?, ?, ?, ?)"
+            id = db.execute(statement, values).lastrowid
+        assert id is not None
+        return id
+
+    def end_session(self, session: int) -> None:
+        self.db.execute("UPDATE sessions SET ended = ? WHERE id = ?", (time.time(), session))
+
+    def record(self, run: int, answered: Iterable[Answered], failures: Iterable[tuple[int, str]]) -> None:
+        with self.transaction() as db:
+            db.executemany(f"INSERT OR REPLACE INTO failures VALUES ({run}, ?, ?)", failures)
+            for group in answered:
+                for question in group.questions:
+                    timing = (group.audio_hash, group.finished, group.seconds, run, question)
+                    update = "UPDATE questions SET audio_hash = ?, finished = ?, seconds = ?"
+                    db.execute(f"{update} WHERE run = ? AND id = ?", timing)
+                    for repeat, (text, ids, logprob, stop) in enumerate(group.repeats):
+                        row = (run, question, repeat, text, json.dumps(ids), logprob, stop)
+                        db.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def pending(self, run: int) -> list[Asked]:
+        """Questions without answers."""
+        return self._asked("SELECT * FROM questions WHERE run = ? AND finished IS NULL ORDER BY id", run)
+
+    def questions(self, run: int) -> list[Asked]:
+        return self._asked("SELECT * FROM questions WHERE run = ? ORDER BY id", run)
+
+    def _asked(self, select: str, run: int) -> list[Asked]:
+        names = tuple(Asked.__dataclass_fields__)
+        rows = self.db.execute(select, (run,))
+        asked = [{name: row[name] for name in names} for row in rows]
+        for values in asked:
+            values["expected"] = None if values["expected"] is None else bool(values["expected"])
+            values["clip_seen"], values["term_seen"] = bool(values["clip_seen"]), bool(values["term_seen"])
+        return [Asked(**values) for values in asked]
+
+    def rows(self, table: str, run: int) -> list[sqlite3.Row]:
+        """All rows of a table of one run: sessions, words, clips, answers or failures, in key order."""
+        return self.db.execute(f"SELECT * FROM {table} WHERE run = ?", (run,)).fetchall()
+
+    def runs(self) -> list[sqlite3.Row]:
+        """Runs in order, with how many questions each has and how many of them are answered."""
+        return self.db.execute(
+            "SELECT runs.*, count(q.id) AS asked, count(q.finished) AS answered"
+            " FROM runs LEFT JOIN questions q ON q.run = runs.id GROUP BY runs.id ORDER BY runs.id"
+        ).fetchall()
+
+    def run(self, id: int | None = None) -> sqlite3.Row:
+        """One run, by default the latest. Raises Error."""
+        for row in reversed(self.runs()):
+            if id is None or row["id"] == id:
+                return row
+        raise Error(
+            f"{self.path}: has no run" + (f" {id}" if id else "") + "; ltu-shard list shows what it has"
+        )

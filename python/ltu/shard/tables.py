@@ -1,0 +1,238 @@
+"""The report's document → tables of text, which the terminal, Markdown and the page show alike."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+LISTED = 20  # answers on which the readings disagree
+HEARD = {"": "the clip", "other": "another word's clip", "word": "the word"}
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    columns: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+    note: str = ""
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """ ".52": a figure without its leading zero, an en dash for none."""
+    if value is None:
+        return "–"
+    text = f"{value if round(value, digits) else 0.0:.{digits}f}".replace("-", "−")
+    return text.replace("0.", ".", 1) if text.lstrip("−").startswith("0.") else text
+
+
+def with_interval(figure: dict[str, float | None]) -> str:
+    """ ".52 [.41, .63]"."""
+    value = number(figure["value"])
+    if figure["low"] is None or figure["low"] == figure["high"]:
+        return value
+    return f"{value} [{number(figure['low'])}, {number(figure['high'])}]"
+
+
+def per_cent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f}"
+
+
+def way(row: dict[str, Any]) -> str:
+    return f"{row['position']}, {row['wording'].replace('_', ' ')}"
+
+
+def tables(document: dict[str, Any]) -> Iterator[Table]:
+    """All tables of a report, the headline first; those without rows are left out."""
+    for table in (
+        headline(document),
+        figures(document),
+        identity(document),
+        parts(document),
+        causes(document),
+        comparisons(document),
+        words(document),
+        readings(document),
+        failures(document),
+    ):
+        if table.rows:
+            yield table
+
+
+def headline(document: dict[str, Any]) -> Table:
+    """J beside the rows that a deaf model would have."""
+    names = {"all": "the clip", "baseline": "", "control": ""}
+    rows = [
+        (
+            row["task"],
+            way(row),
+            names[row["part"]]
+            or {"other": "another word's clip", "word": "the word"}.get(row["name"], row["name"]),
+            with_interval(row["figures"]["j"]),
+            per_cent(row["figures"]["recall"]["value"]),
+            per_cent(row["figures"]["specificity"]["value"]),
+            str(row["questions"]),
+        )
+        for row in document["conditions"]
+        if row["part"] in ("all", "baseline", "control") and row["reading"] == "careful"
+    ]
+    note = "J = recall + specificity − 1, 95 % interval over words. A model that does not listen has 0."
+    return Table(
+        "Does it hear and know? Youden's J",
+        ("task", "asked", "heard", "J", "recall %", "specificity %", "questions"),
+        rows,
+        note,
+    )
+
+
+def figures(document: dict[str, Any]) -> Table:
+    """Every figure of each condition, under both readings."""
+    columns = ("accuracy", "precision", "recall", "f1", "specificity", "yes_rate", "unparsed")
+    others = ("d_prime", "criterion", "auroc_repeats", "within_question_variance")
+    rows = []
+    for row in document["conditions"]:
+        if row["part"] in ("all", "paper"):
+            f = row["figures"]
+            reading = row["reading"] + (" (neither is no)" if row["part"] == "paper" else "")
+            shown = (per_cent(f[name]["value"]) for name in columns)
+            rest = (number(f[name]["value"]) for name in others)
+            rows.append((row["task"], way(row), reading, *shown, *rest))
+    titles = (
+        "task",
+        "asked",
+        "reading",
+        "acc. %",
+        "prec. %",
+        "recall %",
+        "F1 %",
+        "spec. %",
+        "yes %",
+        "neither %",
+    )
+    note = (
+        "All repeats pooled. d′ and criterion with log-linear correction; AUROC of the share of repeats that"
+        " say yes; variance of yes between the repeats of one question (.25 is a coin)."
+    )
+    return Table("All figures", (*titles, "d′", "criterion", "AUROC", "variance within"), rows, note)
+
+
+def identity(document: dict[str, Any]) -> Table:
+    rows = [
+        (
+            way(row),
+            HEARD.get(row["control"], row["control"]),
+            with_interval(row["strict"]),
+            with_interval(row["lenient"]),
+            number(row["relative_instead"]["value"]),
+            number(row["labels_per_answer"]),
+            number(row["precision"]),
+        )
+        for row in document["identity"]
+    ]
+    columns = (
+        "asked",
+        "heard",
+        "label named",
+        "a part of it named",
+        "a relative instead",
+        "labels an answer",
+        "precision",
+    )
+    return Table(
+        "Identity", columns, rows, "Share of answers; relatives stand above, below or beside the label."
+    )
+
+
+def parts(document: dict[str, Any]) -> Table:
+    rows = [
+        (
+            row["task"],
+            way(row),
+            row["part"],
+            row["name"],
+            with_interval(row["figures"]["j"]),
+            str(row["questions"]),
+        )
+        for row in document["conditions"]
+        if row["part"] in ("group", "distance", "seen")
+    ]
+    note = "distance: negatives of the same branch, or with the same parent, in the ontology; never pooled."
+    return Table("J of parts", ("task", "asked", "part", "", "J", "questions"), rows, note)
+
+
+def causes(document: dict[str, Any]) -> Table:
+    rows = []
+    for use in document["audio_use"]:
+        split = _same(use, document["errors"])
+        given = _same(use, document["given_named"])
+        shares = split["shares"] if split else {}
+        names = ("not heard", "not known", "not joined")
+        rows.append(
+            (
+                use["task"],
+                way(use),
+                with_interval(use["difference"]),
+                with_interval(given["j"]) if given else "–",
+                str(split["errors"]) if split else "–",
+                *(per_cent(shares.get(name)) for name in names),
+            )
+        )
+    columns = (
+        "task",
+        "asked",
+        "audio use",
+        "J, label named",
+        "errors",
+        "not heard %",
+        "not known %",
+        "not joined %",
+    )
+    note = (
+        "Audio use: J minus J with another word's clip. Not heard: the label is not named; not known: wrong"
+        " even with the word in place of the sound; not joined: both right alone, wrong together."
+    )
+    return Table("Why answers are wrong", columns, rows, note)
+
+
+def _same(use: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The row of the same condition."""
+    keys = ("task", "position", "wording")
+    return next((row for row in rows if all(row[key] == use[key] for key in keys)), None)
+
+
+def comparisons(document: dict[str, Any]) -> Table:
+    rows = []
+    for row in document["comparisons"]:
+        needed = "–" if row["words_needed"] is None else f"{row['words_needed']} / {row['clips_needed']}"
+        p_values = (number(row[name], 3) for name in ("p", "p_holm"))
+        rows.append((row["name"], row["task"], way(row), with_interval(row["difference"]), *p_values, needed))
+    columns = ("difference", "task", "asked", "value", "p", "p (Holm)", "words / clips to tell apart")
+    note = "J, or share of labels named; paired by question; p from swapping whole words; 80 % power at 5 %."
+    return Table("Comparisons", columns, rows, note)
+
+
+def words(document: dict[str, Any]) -> Table:
+    rows = [
+        (
+            row["label"],
+            row["group"],
+            row["task"],
+            way(row),
+            *(number(row[n]) for n in ("j", "recall", "specificity")),
+        )
+        for row in sorted(document["words"], key=lambda row: (row["label"], row["task"]))
+    ]
+    return Table("Words", ("word of the clip", "group", "task", "asked", "J", "recall", "specificity"), rows)
+
+
+def readings(document: dict[str, Any]) -> Table:
+    found = document["readings"]
+    rows = [
+        (row["text"].replace("\n", " ")[:100], row["term"], row["careful"], row["paper"])
+        for row in found["list"][:LISTED]
+    ]
+    title = f"Answers that the readings take differently: {found['disagree']} of {found['answers']}"
+    return Table(title, ("answer", "term", "careful", "paper"), rows)
+
+
+def failures(document: dict[str, Any]) -> Table:
+    rows = [(failure["file"], failure["reason"]) for failure in document["failures"]]
+    return Table("Clips that could not be read", ("file", "reason"), rows)

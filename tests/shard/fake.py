@@ -1,0 +1,118 @@
+"""A model without weights: it hears what it is told each clip is; its answers depend on content alone."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from ltu.audio import SAMPLE_RATE, Clip
+from ltu.prompt import AUDIO, PromptSequence
+from ltu.query import Answer, Query
+from ltu.sampling import Sampling
+from ltu.shard.words import Word, true_terms
+
+ABOUT = re.compile(r"(?:similar to|a type of) (.+?)(?:\?|: is)", re.IGNORECASE)
+
+
+class FakePrompter:
+    """Ids are the prompt's bytes; -1 stands for a clip."""
+
+    def sequence(
+        self, prompt: str, clips: Sequence[Clip] = (), format: str = "interleaved"
+    ) -> PromptSequence:
+        pieces = prompt.split(AUDIO) if format == "interleaved" else ["", prompt]
+        if format == "prepended":
+            return PromptSequence((-1, *prompt.encode()), tuple(clips))
+        ids: list[int] = []
+        for index, piece in enumerate(pieces):
+            ids += ([-1] if index else []) + list(piece.encode())
+        return PromptSequence(tuple(ids), tuple(clips))
+
+
+class FakeModel:
+    """`hears` maps a clip's hash to its word; `skill`: how often what is heard decides, else a coin does."""
+
+    def __init__(
+        self,
+        path: Path,
+        hears: dict[str, Word],
+        skill: float = 0.8,
+        yes: float = 0.5,
+        batch: int = 8,
+        **info: Any,
+    ) -> None:
+        path.write_bytes(json.dumps([skill, yes]).encode())
+        self.path = str(path)
+        self.info = {"general.name": "fake", **info}
+        self.sampling = Sampling(0.1, 500, 0.95, 1.1)
+        self.max_new_tokens = 32
+        self.prompter = FakePrompter()
+        self.hears, self.skill, self.yes, self.batch = hears, skill, yes, batch
+        self.asked: list[tuple[Any, ...]] = []
+        self.live = 0
+
+    def answers(self, queries: Iterable[Query]) -> Iterator[Answer]:
+        """Answers come in batches, the last query's first."""
+        waiting: list[Query] = []
+        for query in queries:
+            waiting.append(query)
+            if len(waiting) == self.batch:
+                yield from self._batch(waiting)
+        yield from self._batch(waiting)
+
+    def _batch(self, waiting: list[Query]) -> Iterator[Answer]:
+        for query in reversed(waiting):
+            content = (query.sequence.ids, tuple(clip.hash for clip in query.sequence.clips))
+            self.asked.append(content)
+            for repeat in range(query.repeats):
+                chance = np.random.default_rng(
+                    list(hashlib.sha256(repr((query.seed, content, repeat)).encode()).digest())
+                )
+                text = self._answer(query, chance)
+                yield Answer(text, tuple(text.encode()), -1.0, "eos", repeat, query.tag)
+        waiting.clear()
+
+    def _answer(self, query: Query, chance: np.random.Generator) -> str:
+        text = bytes(id for id in query.sequence.ids if id >= 0).decode()
+        heard = next((self.hears.get(clip.hash) for clip in query.sequence.clips), None)
+        about = ABOUT.search(text)
+        if about is None:
+            label = heard.label if heard and chance.random() < self.skill else "Music"
+            return f"Labels: {label}; Speech"
+        term = about[1]
+        if not query.sequence.clips:  # the word stands in the prompt
+            word = text.removeprefix("Is ").split(" similar to")[0].split(" a type of")[0]
+            heard = next((w for w in self.hears.values() if w.word == word), None)
+        if heard is not None and chance.random() < self.skill:
+            yes = term.casefold() in true_terms(heard)
+        else:
+            yes = chance.random() < self.yes
+        if chance.random() < 0.05:
+            return "It is hard to tell."
+        return f"Yes, it is {term}." if yes else "No, it is not."
+
+
+def write_clips(
+    folder: Path, words: Sequence[Word], per_word: int = 4, seconds: float = 0.5
+) -> dict[str, Word]:
+    """A folder per word with noise in it, as tests/shard reads it; returns who is who by hash."""
+    hears = {}
+    for word_index, word in enumerate(words):
+        (folder / word.word).mkdir(parents=True, exist_ok=True)
+        for index in range(per_word):
+            random = np.random.default_rng(1000 * word_index + index)
+            samples = (random.standard_normal(int(seconds * SAMPLE_RATE)) * 0.1).astype(np.float32)
+            soundfile.write(folder / word.word / f"{index}.wav", samples, SAMPLE_RATE, subtype="FLOAT")
+            hears[Clip(samples, "").hash] = word
+    return hears
+
+
+def quiet() -> SimpleNamespace:
+    """What a sweep reports to, when nobody looks."""
+    return SimpleNamespace(progress=lambda count: None)
