@@ -23,26 +23,44 @@ std::vector<float> patches(const AudioConfig &audio, const float *features, int6
   return out;
 }
 
+// For our kernels a clip's patches are the cells of one path, which each of them sees whole.
+struct ClipPaths {
+  std::vector<int32_t> cells, lengths;
+  std::vector<const int32_t *> paths;
+
+  ClipPaths(int64_t patches, int64_t clips)
+      : cells(static_cast<size_t>(patches * clips)), lengths(cells.size(), static_cast<int32_t>(patches)) {
+    std::iota(cells.begin(), cells.end(), 0);
+    for (size_t i = 0; i < cells.size(); ++i)
+      paths.push_back(cells.data() + i / static_cast<size_t>(patches) * static_cast<size_t>(patches));
+  }
+};
+
 // Every patch of a clip attends to all patches of that clip. qkv: [3 width, clips × patches] → [width, clips × patches]
-ggml_tensor *attention(Graph &graph, const AudioConfig &audio, ggml_tensor *qkv, int64_t clips) {
+ggml_tensor *attention(Graph &graph, const AudioConfig &audio, const ClipPaths &clip_paths, ggml_tensor *qkv, int64_t clips) {
   const float scale = 1.0F / std::sqrt(static_cast<float>(audio.head_size()));
   const int64_t n = audio.patches();
   if (graph.device().own_kernels())
-    return graph.custom(GGML_TYPE_F32, audio.width, qkv->ne[1], {qkv}, [=](ggml_tensor *out, int thread, int threads) {
-      const auto *q = static_cast<const float *>(qkv->data);
-      kernels::attend_full({.q = q,
-                            .k = q + audio.width,
-                            .v = q + 2 * audio.width,
-                            .stride = 3 * audio.width,
-                            .heads = static_cast<int>(audio.heads),
-                            .head_dim = static_cast<int>(audio.head_size()),
-                            .scale = scale,
-                            .tokens = static_cast<int>(n),
-                            .clips = static_cast<int>(clips),
-                            .out = static_cast<float *>(out->data),
-                            .out_stride = audio.width},
-                           thread, threads);
-    });
+    return graph.custom(GGML_TYPE_F32, audio.width, qkv->ne[1], {qkv},
+                        [=, &audio, &clip_paths](ggml_tensor *out, int thread, int threads) {
+                          const auto *q = static_cast<const float *>(qkv->data);
+                          kernels::attend({.q = q,
+                                           .q_stride = 3 * audio.width,
+                                           .k = q + audio.width,
+                                           .v = q + 2 * audio.width,
+                                           .kv_stride = 3 * audio.width,
+                                           .half = false,
+                                           .heads = static_cast<int>(audio.heads),
+                                           .kv_heads = static_cast<int>(audio.heads),
+                                           .head_dim = static_cast<int>(audio.head_size()),
+                                           .scale = scale,
+                                           .cells = clip_paths.paths.data(),
+                                           .lengths = clip_paths.lengths.data(),
+                                           .positions = static_cast<int>(qkv->ne[1]),
+                                           .out = static_cast<float *>(out->data),
+                                           .out_stride = audio.width},
+                                          thread, threads);
+                        });
   ggml_context *c = graph.context();
   const auto part = [&](int64_t which) { // [head_size, heads, patches, clips]
     return ggml_view_4d(c, qkv, audio.head_size(), audio.heads, n, clips, qkv->nb[0] * static_cast<size_t>(audio.head_size()),
@@ -72,14 +90,15 @@ ggml_tensor *pool(Graph &graph, const AudioConfig &audio, ggml_tensor *x, int64_
     ggml_tensor *step = ggml_view_3d(c, sum, audio.width, audio.embeddings, clips, bytes(audio.time_pool), bytes(columns), bytes(t));
     pooled = pooled ? ggml_add(c, pooled, step) : ggml_cont(c, step);
   }
-  pooled = ggml_scale(c, pooled, 1.0F / static_cast<float>(rows * audio.time_pool));
-  return ggml_reshape_2d(c, pooled, audio.width, audio.embeddings * clips);
+  pooled = ggml_reshape_2d(c, pooled, audio.width, audio.embeddings * clips);
+  return ggml_scale(c, pooled, 1.0F / static_cast<float>(rows * audio.time_pool));
 }
 
 } // namespace
 
 AudioEmbeddings audio_encode(const Model &model, Device &device, const float *features, int64_t clips) {
   const AudioConfig &audio = model.audio();
+  const ClipPaths clip_paths(audio.patches(), clips);
   Graph graph(device);
   ggml_context *c = graph.context();
   const int64_t n = audio.patches() * clips;
@@ -94,7 +113,7 @@ AudioEmbeddings audio_encode(const Model &model, Device &device, const float *fe
     // x += out(attention(norm1(x)))
     ggml_tensor *qkv = graph.linear(Source::layer_norm(x, block.norm1, audio.norm_epsilon), block.qkv,
                                     {.bias = block.qkv_bias});
-    ggml_tensor *attended = attention(graph, audio, qkv, clips);
+    ggml_tensor *attended = attention(graph, audio, clip_paths, qkv, clips);
     x = graph.linear(attended, block.out, {.bias = block.out_bias, .residual = x});
     // x += down(gelu(up(norm2(x))))
     ggml_tensor *hidden = graph.linear(Source::layer_norm(x, block.norm2, audio.norm_epsilon), block.up,
