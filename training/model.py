@@ -33,6 +33,8 @@ class LoraSizes:
 class LTU(nn.Module):
     """Names without the `llama.` prefix are those of an LTU checkpoint; see `trained_tensors`."""
 
+    accepts_loss_kwargs = True  # the Trainer then passes the global batch's number of targets
+
     def __init__(self, base: LlamaForCausalLM, encoder: EncoderConfig, lora: LoraSizes) -> None:
         super().__init__()
         self.audio_encoder = AudioEncoder(encoder)

@@ -6,7 +6,7 @@ the encoder then learns from the teacher's answers to the same random views and 
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from ..encoder import AudioEncoder, EncoderConfig
 from ..views import Float32, View, mix, random_view
@@ -40,7 +41,7 @@ class Recipe:
 
 
 TEACHER_RECIPE = Recipe(steps=750, learning_rate=2e-3, cosine=1000, whole_steps=750)
-ENCODER_RECIPE = Recipe(steps=1300, learning_rate=1e-3, cosine=1300, whole_steps=30)
+ENCODER_RECIPE = Recipe(steps=1200, learning_rate=1e-3, cosine=1200, whole_steps=30)
 
 
 class Teacher(nn.Module):
@@ -85,26 +86,15 @@ def fit(
     report: Callable[[int, float, nn.Module], None] = lambda *_: None,
 ) -> nn.Module:
     """Mel energies [frames, 128] and a class index each → the averaged model after the last step."""
-    rng = np.random.default_rng(recipe.seed)
     average = copy.deepcopy(model).eval().requires_grad_(False)
     optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
-    order: list[int] = []
-    for step in range(recipe.steps):
-        if len(order) < recipe.batch:
-            order += rng.permutation(len(sounds)).tolist()
-        picked, order = order[: recipe.batch], order[recipe.batch :]
-        views, targets = _mixed_views(sounds, labels, picked, recipe, rng)
-        features = torch.from_numpy(np.stack([v.features for v in views]))
-        whole = step >= recipe.steps - recipe.whole_steps
-        keep = None if whole else _draw_patches(views, recipe.kept, ENCODER, rng)
+    smoothing = recipe.smoothing if teacher is None else 0.0  # a teacher's answers are soft already
+    batches = DataLoader(Batches(sounds, labels, recipe, teacher), batch_size=None, num_workers=1)
+    for step, (features, targets, keep) in enumerate(batches):
         for group in optimiser.param_groups:
             group["lr"] = recipe.learning_rate * _schedule(step, recipe)
         with torch.autocast("cpu", torch.bfloat16):
-            if teacher is not None:
-                with torch.no_grad():
-                    targets = targets.lerp(teacher(features).float().softmax(1), recipe.teacher_share)
             logits = model(features, keep).float()
-        smoothing = recipe.smoothing if teacher is None else 0.0  # the teacher's answers are soft already
         loss = F.cross_entropy(logits, targets, label_smoothing=smoothing)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -113,6 +103,33 @@ def fit(
         _follow(average, model, min(recipe.average, (step + 1) / (step + 10)))
         report(step, loss.item(), average)
     return average
+
+
+class Batches(IterableDataset[tuple[Tensor, Tensor, Tensor | None]]):
+    """(features, class shares, drawn patches or None for all) per step; made in a process of its own."""
+
+    def __init__(
+        self, sounds: list[Float32], labels: Labels, recipe: Recipe, teacher: nn.Module | None
+    ) -> None:
+        self._sounds, self._labels, self._recipe, self._teacher = sounds, labels, recipe, teacher
+
+    @torch.no_grad()
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        recipe, rng = self._recipe, np.random.default_rng(self._recipe.seed)
+        order: list[int] = []
+        for step in range(recipe.steps):
+            if len(order) < recipe.batch:
+                order += rng.permutation(len(self._sounds)).tolist()
+            picked, order = order[: recipe.batch], order[recipe.batch :]
+            views, targets = _mixed_views(self._sounds, self._labels, picked, recipe, rng)
+            features = torch.from_numpy(np.stack([v.features for v in views]))
+            whole = step >= recipe.steps - recipe.whole_steps
+            keep = None if whole else _draw_patches(views, recipe.kept, ENCODER, rng)
+            if self._teacher is not None:
+                with torch.autocast("cpu", torch.bfloat16):
+                    answers = self._teacher(features).float().softmax(1)
+                targets = targets.lerp(answers, recipe.teacher_share)
+            yield features, targets, keep
 
 
 def _schedule(step: int, recipe: Recipe) -> float:
