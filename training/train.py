@@ -76,6 +76,7 @@ def _arguments(config: Config) -> TrainingArguments:
         warmup_steps=config.train.warm_up,
         lr_scheduler_type=config.train.scheduler,
         bf16=config.train.precision == "bfloat16",
+        use_cpu=not torch.cuda.is_available(),
         seed=config.train.seed,
         remove_unused_columns=False,
         label_names=["labels"],
