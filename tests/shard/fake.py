@@ -4,8 +4,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ltu.audio import SAMPLE_RATE, Clip
 from ltu.prompt import AUDIO, PromptSequence
 from ltu.query import Answer, Query
 from ltu.sampling import Sampling
+from ltu.shard.spec import Spec
 from ltu.shard.words import Word, true_terms
 
 ABOUT = re.compile(r"(?:similar to|a type of) (.+?)(?:\?|: is)", re.IGNORECASE)
@@ -55,7 +56,6 @@ class FakeModel:
         self.prompter = FakePrompter()
         self.hears, self.skill, self.yes, self.batch = hears, skill, yes, batch
         self.asked: list[tuple[Any, ...]] = []
-        self.live = 0
 
     def answers(self, queries: Iterable[Query]) -> Iterator[Answer]:
         """Answers come in batches, the last query's first."""
@@ -113,6 +113,13 @@ def write_clips(
     return hears
 
 
-def quiet() -> SimpleNamespace:
-    """What a sweep reports to, when nobody looks."""
-    return SimpleNamespace(progress=lambda count: None)
+@dataclass(frozen=True)
+class Benchmark:
+    """The ten ESC-10 words with noise for clips; `hears` says whose each clip is."""
+
+    folder: Path
+    spec: Spec
+    hears: dict[str, Word]
+
+    def model(self, path: Path, **settings: Any) -> FakeModel:
+        return FakeModel(path, self.hears, **settings)

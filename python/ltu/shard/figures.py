@@ -105,7 +105,8 @@ def _heat(groups: list[dict[str, Any]]) -> str:
     figure, axes = _axes(1.4 * len(names) + 2.4, 0.45 * len(ways) + 1)
     axes.imshow(values, cmap="RdYlBu", vmin=-1, vmax=1, aspect="auto")
     for (y, x), value in np.ndenumerate(values):
-        axes.text(x, y, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center")
+        ink = "white" if abs(value) > 0.6 else "black"
+        axes.text(x, y, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", color=ink)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(ways)), [f"{task}, {asked}" for task, asked in ways])
     return _svg(figure)
@@ -118,12 +119,14 @@ def _scatter(words: list[dict[str, Any]]) -> str:
         rows = [row for row in words if (row["task"], way(row)) == (task, asked)]
         rows = [row for row in rows if row["recall"] is not None and row["specificity"] is not None]
         one.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=0.8)
+        named: list[tuple[float, float]] = []
         for row in rows:
             x, y = 1 - row["specificity"], row["recall"]
             one.plot(x, y, "o", color=COLOURS[task], markersize=4, alpha=0.6)
-            if len(rows) <= 20:
+            if all(abs(x - a) + abs(y - b) > 0.07 for a, b in named):
+                named.append((x, y))
                 name = row["label"].split(",")[0]
-                one.annotate(name, (x, y), fontsize=6, xytext=(2, 3), textcoords="offset points")
+                one.annotate(name, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")
         one.set(xlim=(-0.05, 1.1), ylim=(-0.05, 1.1), title=f"{task}\n{asked}", xlabel="1 − specificity")
     axes[0].set_ylabel("recall")
     return _svg(figure)

@@ -36,7 +36,7 @@ th, td { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #ddd; 
 th { border-bottom: 2px solid #888; font-weight: 600; }
 .caption, .about { color: #555; font-size: .85rem; }
 .figures { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
-figure { margin: 0; } svg { max-width: 100%; height: auto; }
+figure { margin: 0; } figcaption { width: 0; min-width: 100%; } svg { max-width: 100%; height: auto; }
 .scroll { overflow-x: auto; } details summary { cursor: pointer; } audio { height: 2rem; width: 14rem; }
 """
 

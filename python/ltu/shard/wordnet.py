@@ -33,9 +33,8 @@ TOP_TERMS = """entity, physical entity, abstraction, abstract entity, thing, obj
     bodily property, device, container, craft, commodity, durables, consumer goods, equipment, mechanism,
     control, restraint, support, chordate, vertebrate, placental, change of state"""
 UNINFORMATIVE = frozenset(term.strip() for term in TOP_TERMS.split(","))
-STOP = frozenset(
-    {"a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "in", "is", "it", "of", "on"}
-)
+FUNCTION_WORDS = "a an and are as at be by for from in is it its of on or that the to used which with"
+STOP = frozenset(FUNCTION_WORDS.split())
 
 
 def words_of(text: str) -> Counter[str]:
