@@ -91,4 +91,5 @@ def test_within_question_variance_is_numpys(seed: int) -> None:
 
 def test_a_share_of_nothing_is_not_a_number() -> None:
     pooled = confusion(random_decisions(0).where(np.zeros(60, bool)))
-    assert math.isnan(metrics.recall(pooled)) and math.isnan(metrics.precision(pooled))
+    assert math.isnan(metrics.recall(pooled))
+    assert math.isnan(metrics.precision(pooled))

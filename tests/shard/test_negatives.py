@@ -51,7 +51,7 @@ def test_answers_that_ignore_the_audio_score_zero(whole: dict[bool, Spec], task:
     assert len(questions) > 100
     for seed in range(20):
         chance = random.Random(seed)
-        mood = defaultdict(lambda: chance.random() < 0.5)
+        mood = defaultdict(lambda chance=chance: chance.random() < 0.5)
         assert j_of(questions, [mood[q.term] for q in questions]) == 0
 
 
@@ -94,7 +94,8 @@ def test_no_question_is_asked_twice(whole: dict[bool, Spec]) -> None:
 def test_as_in_the_paper_every_clip_has_two_negatives_a_relation(whole: dict[bool, Spec]) -> None:
     for task in ("synonym", "hypernym"):
         counts = Counter(q.clip for q in tiers(whole[True], task, "elsewhere") if not q.expected)
-        assert set(counts.values()) == {2} and len(counts) == 312
+        assert set(counts.values()) == {2}
+        assert len(counts) == 312
 
 
 def test_the_same_seed_makes_the_same_benchmark(
@@ -125,7 +126,8 @@ def test_what_cannot_be_balanced_is_left_out_and_the_rest_is_balanced(words: int
         return term[1] != str(clip // 2) and (clip, term) not in banned
 
     kept, negatives = balanced(positives, allowed, random.Random(seed))
-    assert all(allowed(clip, term) for clip, term in negatives) and len(set(negatives)) == len(negatives)
+    assert all(allowed(clip, term) for clip, term in negatives)
+    assert len(set(negatives)) == len(negatives)
     assert Counter(term for _, term in negatives) == Counter(p.term for p in kept)
     assert Counter(clip for clip, _ in negatives) == Counter(p.clip for p in kept)
 

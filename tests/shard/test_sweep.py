@@ -1,5 +1,6 @@
 """A sweep asks every question once, survives being killed, and never mixes runs."""
 
+import itertools
 import random
 import shutil
 import sqlite3
@@ -75,7 +76,8 @@ def test_killed_at_twenty_moments_it_ends_with_the_same_rows(
     kills = progress = 0
     while kills < 20:
         process = subprocess.Popen([*arguments, "0.0015"], stdout=subprocess.PIPE, text=True)
-        assert process.stdout is not None and process.stdout.readline() == "writing\n"
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
         time.sleep(moments.uniform(0, 0.5 if kills else 0.02))
         finished = process.poll() is not None
         process.kill()
@@ -130,7 +132,8 @@ def test_a_clip_that_cannot_be_read_is_a_recorded_failure(benchmark: Benchmark, 
     results, model = tmp_path / "results.db", benchmark.model(tmp_path / "m.gguf")
     summary = run(benchmark, model, results, folder=folder)
     reasons = dict(rows(results, "failures", "clip, reason"))
-    assert "not audio" in reasons[0] and "is not the recording" in reasons[1]
+    assert "not audio" in reasons[0]
+    assert "is not the recording" in reasons[1]
     mine = sum(question.clip in (0, 1) for question in benchmark.spec.questions)
     assert summary.answered == len(benchmark.spec.questions) - mine
     shutil.copytree(benchmark.folder, folder, dirs_exist_ok=True)
@@ -179,7 +182,8 @@ def test_controls_play_what_they_say_and_each_query_is_asked_once(
 def test_noise_is_as_long_and_as_loud_as_the_clip_and_always_the_same(benchmark: Benchmark) -> None:
     clip = load_audio(benchmark.folder / benchmark.spec.clips[0].file)
     made = noise(clip)
-    assert len(made.waveform) == len(clip.waveform) and made.hash == noise(clip).hash != clip.hash
+    assert len(made.waveform) == len(clip.waveform)
+    assert made.hash == noise(clip).hash != clip.hash
     assert np.std(made.waveform) == pytest.approx(np.std(clip.waveform), rel=0.02)
 
 
@@ -205,7 +209,7 @@ def test_questions_about_a_clip_are_asked_together(benchmark: Benchmark, tmp_pat
     model = benchmark.model(tmp_path / "m.gguf", batch=1)
     run(benchmark, model, tmp_path / "r.db", Settings(controls=True))
     heard = [clips for _, clips in model.asked]
-    changes = sum(a != b for a, b in zip(heard, heard[1:], strict=False))
+    changes = sum(a != b for a, b in itertools.pairwise(heard))
     assert changes == len(set(heard)) - 1
 
 
@@ -232,7 +236,7 @@ def test_a_full_disk_is_one_line_and_what_is_answered_stays(
         id = prepare(store, benchmark.spec, model, benchmark.folder, Settings())
         pages = store.db.execute("PRAGMA page_count").fetchone()[0]
         store.db.execute(f"PRAGMA max_page_count = {pages + 12}")
-        with pytest.raises(Error, match="cannot be written .*full"):
+        with pytest.raises(Error, match=r"cannot be written .*full"):
             sweep(model, store, id, lambda count: None, {})
     store.close()
     kept = len(rows(results, "answers", "question, repeat"))

@@ -23,22 +23,28 @@ def test_there_are_78_words_in_the_three_groups() -> None:
 
 def test_every_word_is_one_of_the_527_labels_once() -> None:
     labels = [word.label for word in WORDS]
-    assert len(set(labels)) == 78 and set(labels) <= set(audioset().labels)
+    assert len(set(labels)) == 78
+    assert set(labels) <= set(audioset().labels)
     assert len(audioset().labels) == 527
 
 
 @pytest.mark.parametrize("word", BOTH, ids=lambda w: w.word)
 def test_terms_keep_the_rules(word: Word) -> None:
-    assert 1 <= len(word.synonyms) <= 2 and 1 <= len(word.hypernyms) <= 2
+    assert 1 <= len(word.synonyms) <= 2
+    assert 1 <= len(word.hypernyms) <= 2
     for term in (*word.synonyms, *word.hypernyms):
-        assert "_" not in term and term == term.strip() and term
+        assert "_" not in term
+        assert term == term.strip()
+        assert term
         assert term.casefold() not in VULGAR
         assert term[0].islower() or re.fullmatch(r"[A-Z][a-z]+ [a-z]+", term), "only species have capitals"
     assert not UNINFORMATIVE & set(word.hypernyms)
     assert stem(word.word) not in {stem(term) for term in word.synonyms}, "a spelling variant or inflection"
     assert len({stem(term) for term in word.synonyms}) == len(word.synonyms)
     assert not set(word.synonyms) & set(word.hypernyms)
-    assert 0 <= word.score <= 1 and word.gloss and re.fullmatch(r".+\.n\.\d\d", word.synset)
+    assert 0 <= word.score <= 1
+    assert word.gloss
+    assert re.fullmatch(r".+\.n\.\d\d", word.synset)
 
 
 @pytest.mark.parametrize("word", BOTH, ids=lambda w: w.word)
@@ -129,7 +135,8 @@ WORDNET = SimpleNamespace(
 
 def test_the_dogs_bark_is_chosen_not_the_trees() -> None:
     (best, chosen), (other, _) = senses("Bark", WORDNET)
-    assert chosen is DOG and best > other
+    assert chosen is DOG
+    assert best > other
 
 
 def test_inflections_and_homographs_are_no_synonyms() -> None:

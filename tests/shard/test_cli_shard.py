@@ -1,0 +1,88 @@
+"""The commands as a user types them, with a model that needs no weights."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fake import Benchmark
+from typer.testing import CliRunner, Result
+
+import ltu.model
+from ltu.cli.shard import app
+
+
+def typed(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def results(benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What `ltu-shard run` leaves."""
+    model = benchmark.model(tmp_path / "m.gguf")
+    model.description = lambda: {"device": "none"}  # type: ignore[attr-defined]
+    monkeypatch.setattr(ltu.model, "load", lambda gguf, device, threads: model)
+    spec = tmp_path / "s.jsonl"
+    benchmark.spec.write(spec)
+    done = typed("run", "--gguf", tmp_path / "m.gguf", "--spec", spec, "--out", tmp_path / "r.db", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["answered_now"] == len(benchmark.spec.questions)
+    return tmp_path / "r.db"
+
+
+def test_build_run_report(benchmark: Benchmark, results: Path, tmp_path: Path) -> None:
+    table = tmp_path / "words.jsonl"
+    table.write_text("".join(json.dumps(word.to_json()) + "\n" for word in benchmark.spec.words))
+    out = tmp_path / "own.jsonl"
+    built = typed("build", "--clips", benchmark.folder, "--table", table, "--out", out, "--json")
+    assert json.loads(built.stdout)["words"] == 10
+    assert typed("validate", out).exit_code == 0
+    page = tmp_path / "page.html"
+    document = json.loads(typed("report", results, "--json", "--html", page).stdout)
+    assert document["run"]["answered"] == len(benchmark.spec.questions)
+    assert page.read_text().startswith("<!doctype html>")
+    for form in ((), ("--markdown",), ("--csv",)):
+        assert "hypernym" in typed("report", results, *form).stdout
+
+
+def test_list_and_validate_take_both_kinds_of_file(results: Path) -> None:
+    assert json.loads(typed("list", results, "--json").stdout)[0]["model"] == "fake"
+    assert len(json.loads(typed("list", results.with_name("s.jsonl"), "--json").stdout)) == 10
+    assert "runs: 1" in typed("validate", results).stdout
+
+
+def test_export_writes_a_file_for_each_way_of_asking(results: Path, tmp_path: Path) -> None:
+    assert typed("export", results, "--out", tmp_path / "logs").exit_code == 0
+    names = sorted(file.name for file in (tmp_path / "logs").iterdir())
+    assert len(names) == 6
+    assert "samples_shard_synonym_prepended_long.jsonl" in names
+
+
+def test_table2_needs_no_results() -> None:
+    shown = typed("report", "--table2").stdout
+    assert "1262" in shown
+    assert "38.78" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("build", "--clips", "nowhere", "--out", "x"), "--clips"),
+        (("build", "--clips", ".", "--out", "x", "--folds", "4"), "--folds"),
+        (("build", "--clips", ".", "--out", "x", "--preset", "esc10", "--folds", "four"), "--folds"),
+        (("build", "--clips", ".", "--out", "x", "--reviewed", "f"), "--reviewed"),
+        (("run", "--spec", "s", "--out", "x", "--tasks", "singing"), "--tasks"),
+        (("report",), "RESULTS"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_names_the_option(arguments: tuple[str, ...], option: str) -> None:
+    done = typed(*arguments)
+    assert done.exit_code == 2
+    assert option in done.output
+
+
+@pytest.mark.parametrize("command", ["report", "list", "validate"])
+def test_a_missing_file_is_one_line_and_exit_1(command: str, tmp_path: Path) -> None:
+    done = typed(command, tmp_path / "nothing.db")
+    assert done.exit_code == 1
+    assert "no such file" in done.output
+    assert len(done.output.strip().splitlines()) == 1

@@ -1,0 +1,90 @@
+"""Which recordings stand for a word."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from ltu.errors import Error
+from ltu.shard.clips import Candidate, choose, from_audioset, from_folders, from_labels_csv
+from ltu.shard.ontology import audioset
+from ltu.shard.words import shipped_words
+
+WORDS = shipped_words()
+ESC10 = shipped_words("esc10")
+
+
+def esc10(folder: Path) -> Path:
+    rows = ["file,fold,label,source,take"]
+    for fold in (1, 4):
+        for label in ("Dog bark", "Rain"):
+            rows += [
+                f"{fold}-{label}-{take}.ogg,{fold},{label},{fold}{take // 2},{take}" for take in range(6)
+            ]
+    folder.joinpath("labels.csv").write_text("\n".join(rows))
+    return folder
+
+
+def test_esc10_takes_the_folds_that_are_asked_for(tmp_path: Path) -> None:
+    found = from_labels_csv(esc10(tmp_path), ESC10, [4])
+    assert {c.file[0] for c in found} == {"4"}
+    assert {c.label for c in found} == {"Bark", "Rain"}
+    assert len(from_labels_csv(tmp_path, ESC10)) == 24
+
+
+def test_one_clip_per_recording_while_there_are_enough(tmp_path: Path) -> None:
+    found = from_labels_csv(esc10(tmp_path), ESC10, [4])
+    for seed in range(10):
+        three = choose(found, 3, random.Random(seed))
+        assert all(len({c.recording for c in three if c.label == label}) == 3 for label in ("Bark", "Rain"))
+        four = choose(found, 4, random.Random(seed))
+        assert len(four) == len(set(four)) == 8
+
+
+def test_a_fold_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(Error, match="choose other --folds"):
+        from_labels_csv(esc10(tmp_path), ESC10, [5])
+    with pytest.raises(Error, match="no such file"):
+        from_labels_csv(tmp_path / "nowhere", ESC10)
+
+
+def test_folders_may_be_named_after_label_part_or_word(tmp_path: Path) -> None:
+    for name in ("Violin, fiddle", "airplane", "owl", "unknown thing"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.wav").touch()
+        (tmp_path / name / "notes.txt").touch()
+    found = from_folders(tmp_path, WORDS)
+    assert {c.label for c in found} == {"Violin, fiddle", "Fixed-wing aircraft, airplane", "Owl"}
+    assert len(found) == 3
+
+
+@pytest.fixture
+def segments(tmp_path: Path) -> Path:
+    ids = audioset().id
+    rows = {
+        "aaaaaaaaaaa": ["Dog", "Animal", "Domestic animals, pets"],
+        "bbbbbbbbbbb": ["Dog", "Speech"],
+        "ccccccccccc": ["Dog"],
+        "ddddddddddd": ["Dog", "Bark"],  # more than the word and what stands above it
+        "eeeeeeeeeee": ["Owl"],  # no audio
+    }
+    lines = ["# YTID, start_seconds, end_seconds, positive_labels"]
+    lines += [f'{name}, 0.000, 10.000, "{",".join(map(ids, labels))}"' for name, labels in rows.items()]
+    (tmp_path / "eval.csv").write_text("\n".join(lines))
+    for name in ("Yaaaaaaaaaaa.wav", "bbbbbbbbbbb.flac", "ccccccccccc_30.000.wav", "ddddddddddd.wav"):
+        (tmp_path / name).touch()
+    return tmp_path / "eval.csv"
+
+
+def test_a_clip_qualifies_if_its_labels_are_the_word_and_what_stands_above(segments: Path) -> None:
+    found = from_audioset(segments.parent, segments, WORDS, None)
+    assert found == [
+        Candidate("Dog", "Yaaaaaaaaaaa.wav", "aaaaaaaaaaa"),
+        Candidate("Dog", "ccccccccccc_30.000.wav", "ccccccccccc"),
+    ]
+
+
+def test_only_clips_checked_by_ear_where_a_list_is_given(segments: Path, tmp_path: Path) -> None:
+    reviewed = tmp_path / "reviewed.txt"
+    reviewed.write_text("ccccccccccc\nbbbbbbbbbbb\n")
+    assert [c.recording for c in from_audioset(tmp_path, segments, WORDS, reviewed)] == ["ccccccccccc"]
