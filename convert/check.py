@@ -27,9 +27,9 @@ LOGITS = 5
 KV_MEMORY = 256 << 20
 """Bytes of KV cache that the check asks for."""
 
-# largest difference between two right ways of computing, as a fraction of the values' standard deviation;
-# kernels may round the activations to the weights' precision
-TOLERANCE = {"f32": 1e-3, "f16": 2e-2, "bf16": 5e-2}
+# Largest difference between two right ways of computing, as a fraction of the values' standard deviation: f32
+# and f16 are tests/golden/README.md's tolerances; below 16 bits kernels may round activations to 8 bits too.
+TOLERANCE = {"f32": 1e-3, "f16": 5e-2, "bf16": 0.1}
 QUANTISED_TOLERANCE = 0.25
 
 

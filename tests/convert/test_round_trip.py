@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from ltu import _engine
-from ltu.convert import convert, gguf_file
+from ltu.convert import convert, export_llama, gguf_file
 from ltu.convert.names import bare
 from ltu.errors import ModelFileError
 from ltu.training.encoder import EncoderConfig
@@ -120,6 +120,21 @@ def test_engine_computes_what_pytorch_computes(tmp_path: Path, rope: str, kv_hea
             batch = torch.tensor([spread])
             expected = model(batch, torch.ones_like(batch), encoded=encoded[:count]).logits[0].numpy()
             np.testing.assert_allclose(engine.logits(ids, clips[:count]), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("rope", ["plain", "linear"])
+def test_exported_llama_is_what_transformers_reads(tmp_path: Path, rope: str) -> None:
+    make(tmp_path, rope)
+    written = convert(
+        tmp_path / "hf", checkpoint=tmp_path / "trained", outtype="f32", output=tmp_path / "m.gguf"
+    )
+    export_llama(written.path, tmp_path / "l.gguf")
+    ids = [1, 70, 71, 72, 200, 7]
+    logits = _engine.Engine(str(written.path), "cpu").logits(ids, [])
+    config = LlamaConfig.from_pretrained(tmp_path / "hf")  # its rope scaling is not read from GGUF
+    model = LlamaForCausalLM.from_pretrained(tmp_path, gguf_file="l.gguf", config=config, dtype=torch.float32)
+    with torch.no_grad():
+        np.testing.assert_allclose(logits, model(torch.tensor([ids])).logits[0].numpy(), atol=1e-3)
 
 
 def test_settings_and_provenance_reach_the_file(tmp_path: Path) -> None:
