@@ -120,30 +120,46 @@ LTU_INLINE Floats load_cell(const AttentionBatch &b, const void *base, int64_t o
   return load_half(some);
 }
 
+// Rows of other cells lie far apart, so the processor doesn't foresee them.
+LTU_INLINE void prefetch_cell(const Chunk &chunk, const void *base, int64_t cell) {
+  const AttentionBatch &b = chunk.batch;
+  const int64_t size = b.half ? sizeof(uint16_t) : sizeof(float);
+  const char *row =
+      static_cast<const char *>(base) + (cell * b.kv_stride + int64_t{chunk.kv_head} * b.head_dim) * size;
+  for (int64_t at = 0; at < b.head_dim * size; at += 64)
+    __builtin_prefetch(row + at);
+}
+
 // Keys of the path, turned: cells side by side.
 inline void gather_keys(const Chunk &chunk, const int32_t *path, int64_t count) {
   const AttentionBatch &b = chunk.batch;
-  for (int64_t j = 0; j < count; j += kLanes)
+  const int64_t head = int64_t{chunk.kv_head} * b.head_dim;
+  for (int64_t j = 0; j < count; j += kLanes) {
+    for (int64_t next = j + kLanes; next < j + 2 * kLanes && next < count; next++)
+      prefetch_cell(chunk, b.k, path[next]);
     by_lanes(b.head_dim, [&](int64_t d, int lanes) {
       Floats rows[kLanes];
       for (int i = 0; i < kLanes; i++)
-        rows[i] = j + i < count
-                      ? load_cell(b, b.k, path[j + i] * b.kv_stride + int64_t{chunk.kv_head} * b.head_dim + d,
-                                  lanes)
-                      : zero();
+        rows[i] = j + i < count ? load_cell(b, b.k, path[j + i] * b.kv_stride + head + d, lanes) : zero();
       transpose(rows);
       for (int i = 0; i < lanes; i++)
         store(chunk.cells + (d + i) * kCells + j, rows[i]);
     });
+  }
 }
 
 inline void gather_values(const Chunk &chunk, const int32_t *path, int64_t count) {
   const AttentionBatch &b = chunk.batch;
-  for (int64_t j = 0; j < count; j++)
+  const int64_t head = int64_t{chunk.kv_head} * b.head_dim;
+  constexpr int ahead = 12;
+  for (int64_t j = 0; j < count; j++) {
+    if (j + ahead < count)
+      prefetch_cell(chunk, b.v, path[j + ahead]);
     by_lanes(b.head_dim, [&](int64_t d, int lanes) {
-      int64_t offset = path[j] * b.kv_stride + int64_t{chunk.kv_head} * b.head_dim + d;
-      store(chunk.cells + j * chunk.padded + d, load_cell(b, b.v, offset, lanes));
+      Floats row = load_cell(b, b.v, path[j] * b.kv_stride + head + d, lanes);
+      store(chunk.cells + j * chunk.padded + d, row);
     });
+  }
 }
 
 // Scores of one column into weights; zeros up to the end of its last block. Returns 1 / their sum.
@@ -223,10 +239,14 @@ inline void attend(const AttentionBatch &b, int thread, int threads, float *(*sc
   longest = (longest + kCells - 1) / kCells * kCells;
   const int group = b.heads / b.kv_heads;
   const int64_t padded = (b.head_dim + kLanes - 1) / kLanes * kLanes;
-  // Scores of a chunk stay in the second cache; enough columns that turning the keys costs little.
+  // Scores of a chunk stay in the second cache; many columns make gathering cheap, but every thread shall
+  // have some chunks.
   int64_t columns = (int64_t{1} << 17) / longest;
-  columns = columns < 96 ? columns : 96;
-  int64_t step = columns / group > 1 ? columns / group : 1;
+  const int64_t even = int64_t{b.positions} * b.heads / (4 * threads);
+  columns = columns < even ? columns : even;
+  columns = columns < 192 ? columns : 192;
+  columns = columns > 48 ? columns : 48;
+  const int64_t step = columns / group > 1 ? columns / group : 1;
   const int64_t chunks = (b.positions + step - 1) / step;
   const int64_t most = step * group, q_floats = most * float_stride(padded);
   float *memory = scratch(2 * q_floats + most * float_stride(longest) + kCells * padded);

@@ -13,15 +13,6 @@ LTU_INLINE float sum_lanes(Floats v) {
   return lane[0];
 }
 
-LTU_INLINE float max_lanes(Floats v) {
-  alignas(64) float lane[16];
-  store(lane, v);
-  for (int width = 8; width; width /= 2)
-    for (int i = 0; i < width; i++)
-      lane[i] = lane[i] > lane[i + width] ? lane[i] : lane[i + width];
-  return lane[0];
-}
-
 // e^x, relative error below 2e-7; 0 below -87.3, e^88 above 88. x = n ln 2 + r, Taylor in r to degree 7.
 LTU_INLINE Floats exp(Floats x) {
   const Floats lowest = broadcast(-87.3f);

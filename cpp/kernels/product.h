@@ -57,6 +57,8 @@ template <WeightType type> struct FloatWeights {
   }
 };
 
+constexpr int kPrefetch = 2048; // bytes ahead: without, one column reaches 80 % of the memory bound
+
 // Quantised weights: x is ActivationBlock [n][block_stride]. Per block an exact integer dot product, then
 // sum += (dot * weights' scale) * activations' scale, then sum -= weights' minimum * activations' scaled sum.
 template <WeightType type> struct QuantisedWeights {
@@ -191,8 +193,11 @@ template <WeightType type> struct QuantisedWeights {
       add_half<0>(scales, quants, b, x + b, x_stride, sum, sequence);
       if constexpr (halves == 2)
         add_half<1>(scales, quants, b, x + b, x_stride, sum, sequence);
-      for (int p = 0; p < P; p++)
+      for (int p = 0; p < P; p++) {
+        for (int line = 0; line < form.block_bytes; line += 64)
+          __builtin_prefetch(quants[p] + kPrefetch + line);
         quants[p] += form.block_bytes;
+      }
     }
     for (int c = 0; c < C; c++)
       for (int p = 0; p < P; p++)

@@ -101,7 +101,7 @@ inline void quantise(const float *x, ActivationBlock &block) {
   Ints qa = to_ints(mul(a, inverse)), qb = to_ints(mul(b, inverse));
   store_bytes(block.values, qa);
   store_bytes(block.values + kLanes, qb);
-  int sum_a = int(sum_lanes(to_floats(qa))), sum_b = int(sum_lanes(to_floats(qb)));
+  int sum_a = sum_ints(qa), sum_b = sum_ints(qb);
   block.scale = tiny ? 0.0f : largest / 127;
   block.scaled_sum = block.scale * float(sum_a + sum_b);
   block.minus_8_sum = -8 * (sum_a + sum_b);

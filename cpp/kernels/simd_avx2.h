@@ -86,6 +86,12 @@ LTU_INLINE Floats max(Floats x, Floats y) {
 LTU_INLINE Floats min(Floats x, Floats y) {
   return {_mm256_min_ps(x.a, y.a), _mm256_min_ps(x.b, y.b)};
 }
+LTU_INLINE float max_lanes(Floats x) {
+  __m256 eight = _mm256_max_ps(x.a, x.b);
+  __m128 m = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+  return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
 LTU_INLINE Floats abs(Floats x) {
   __m256 sign = _mm256_set1_ps(-0.0f);
   return {_mm256_andnot_ps(sign, x.a), _mm256_andnot_ps(sign, x.b)};
@@ -103,6 +109,12 @@ LTU_INLINE Ints broadcast_int(int32_t x) {
 }
 LTU_INLINE Ints add_ints(Ints x, Ints y) {
   return {_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b)};
+}
+LTU_INLINE int32_t sum_ints(Ints x) {
+  __m256i eight = _mm256_add_epi32(x.a, x.b);
+  __m128i m = _mm_add_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256(eight, 1));
+  m = _mm_add_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(m, _mm_shuffle_epi32(m, 0xb1)));
 }
 LTU_INLINE Ints to_ints(Floats x) {
   return {_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)};

@@ -74,6 +74,9 @@ LTU_INLINE Floats max(Floats a, Floats b) {
 LTU_INLINE Floats min(Floats a, Floats b) {
   return _mm512_min_ps(a, b);
 }
+LTU_INLINE float max_lanes(Floats a) {
+  return _mm512_reduce_max_ps(a);
+}
 LTU_INLINE Floats abs(Floats a) {
   return _mm512_abs_ps(a);
 }
@@ -89,6 +92,9 @@ LTU_INLINE Ints broadcast_int(int32_t x) {
 }
 LTU_INLINE Ints add_ints(Ints a, Ints b) {
   return _mm512_add_epi32(a, b);
+}
+LTU_INLINE int32_t sum_ints(Ints a) {
+  return _mm512_reduce_add_epi32(a);
 }
 LTU_INLINE Ints to_ints(Floats a) {
   return _mm512_cvtps_epi32(a);

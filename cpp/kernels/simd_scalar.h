@@ -79,6 +79,12 @@ inline Floats max(const Floats &a, const Floats &b) {
 inline Floats min(const Floats &a, const Floats &b) {
   return each_lane([&](int i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
 }
+inline float max_lanes(const Floats &a) {
+  float most = a.lane[0];
+  for (float x : a.lane)
+    most = x > most ? x : most;
+  return most;
+}
 inline Floats abs(const Floats &a) {
   return each_lane([&](int i) { return std::fabs(a.lane[i]); });
 }
@@ -94,6 +100,12 @@ inline Ints zero_ints() {
 }
 inline Ints add_ints(const Ints &a, const Ints &b) {
   return each_lane<Ints>([&](int i) { return a.lane[i] + b.lane[i]; });
+}
+inline int32_t sum_ints(const Ints &a) {
+  int32_t sum = 0;
+  for (int32_t x : a.lane)
+    sum += x;
+  return sum;
 }
 inline Ints to_ints(const Floats &a) {
   return each_lane<Ints>([&](int i) {
