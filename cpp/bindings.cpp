@@ -53,20 +53,31 @@ Query::Mode mode_named(const std::string &name) {
   throw Error("unknown mode " + name + ": use sample, exact or score");
 }
 
-std::shared_ptr<Reading> reading_of(const py::array_t<int32_t, py::array::c_style> &next,
-                                    const py::array_t<int8_t, py::array::c_style> &decided,
-                                    const py::array_t<int8_t, py::array::c_style> &at_end) {
-  const auto states = decided.size();
-  bool sound = next.size() == states * 256 && at_end.size() == states && states > 0;
-  for (py::ssize_t i = 0; sound && i < next.size(); ++i)
-    sound = next.data()[i] >= 0 && next.data()[i] < states;
-  for (py::ssize_t i = 0; sound && i < states; ++i)
-    sound = decided.data()[i] >= undecided && decided.data()[i] <= neither && at_end.data()[i] >= yes && at_end.data()[i] <= neither;
-  if (!sound)
-    throw Error("a reading wants next (states, 256), decided (states) and at_end (states)");
-  return std::make_shared<Reading>(Reading{{next.data(), next.data() + next.size()},
-                                           {decided.data(), decided.data() + states},
-                                           {at_end.data(), at_end.data() + states}});
+// rules: (outcome, at, first). positions: (rule, last, bytes as a string, follow).
+std::shared_ptr<Reading> reading_of(
+    const std::vector<std::tuple<int, int, std::vector<int32_t>>> &rules,
+    const std::vector<std::tuple<int32_t, bool, py::bytes, std::vector<int32_t>>> &positions, bool by_position) {
+  ReadingProgram program{.rules = {}, .positions = {}, .by_position = by_position};
+  const auto check = [](bool sound) {
+    if (!sound)
+      throw Error("a reading's rules and positions don't fit together");
+  };
+  const auto inside = [&](const std::vector<int32_t> &numbers) {
+    return std::all_of(numbers.begin(), numbers.end(),
+                       [&](int32_t n) { return n >= 0 && n < static_cast<int32_t>(positions.size()); });
+  };
+  for (const auto &[outcome, at, first] : rules) {
+    check(outcome >= yes && outcome <= neither && at >= 0 && at <= 2 && inside(first));
+    program.rules.push_back({static_cast<Outcome>(outcome), static_cast<ReadingProgram::At>(at), first});
+  }
+  for (const auto &[rule, last, bytes, follow] : positions) {
+    check(rule >= 0 && rule < static_cast<int32_t>(rules.size()) && inside(follow));
+    ReadingProgram::Position position{.rule = rule, .last = last, .bytes = {}, .follow = follow};
+    for (const char byte : std::string(bytes))
+      position.bytes[static_cast<unsigned char>(byte)] = true;
+    program.positions.push_back(std::move(position));
+  }
+  return std::make_shared<Reading>(std::move(program));
 }
 
 py::object value_of(const gguf_context *g, int64_t id) {
@@ -189,7 +200,11 @@ void bind_engine(py::module_ &m) {
       .def_readonly("masses", &Event::masses)
       .def_readonly("nodes", &Event::nodes);
   py::class_<Reading, std::shared_ptr<Reading>>(m, "Reading")
-      .def(py::init(&reading_of), "next"_a, "decided"_a, "at_end"_a);
+      .def(py::init(&reading_of), "rules"_a, "positions"_a, "by_position"_a)
+      .def("run", [](Reading &r, int32_t state, const py::bytes &text) { return r.run(state, std::string(text)); },
+           "state"_a, "text"_a)
+      .def("decided", [](const Reading &r, int32_t state) { return static_cast<int>(r.decided(state)); }, "state"_a)
+      .def("at_end", [](const Reading &r, int32_t state) { return static_cast<int>(r.at_end(state)); }, "state"_a);
 
   const auto encode = [](Engine &engine, const Floats &features, bool pooled) {
     const AudioConfig &audio = engine.model().audio();

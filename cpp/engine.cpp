@@ -422,7 +422,7 @@ void Engine::advance(LiveQuery &live, Answer &answer, const std::vector<Candidat
     events.push_back({.kind = Event::Kind::token, .query = live.id, .repeat = answer.repeat, .token = chosen.token});
   if (query.reading) {
     answer.state = query.reading->run(answer.state, token_bytes_[static_cast<size_t>(chosen.token)]);
-    if (query.reading->decided[static_cast<size_t>(answer.state)] != undecided)
+    if (query.reading->decided(answer.state) != undecided)
       return finish(live, answer, "decided", events);
   }
   if (static_cast<int64_t>(answer.tokens.size()) == query.max_new_tokens)

@@ -34,7 +34,7 @@ struct Query {
   bool tempered = true; // score: under the sampler's distribution, or under the model's own
   int64_t max_new_tokens = 400;
   bool stream = false;                              // events for every token, not only for finished answers
-  std::shared_ptr<const Reading> reading = nullptr; // exact: of the answers; sample: stop as soon as it has decided
+  std::shared_ptr<Reading> reading = nullptr; // exact: of the answers; sample: stop as soon as it has decided
   double epsilon = 1e-3;                            // exact: this much may stay undecided
   int64_t node_budget = 4096;                       // exact: so many positions may be computed
   std::vector<std::vector<int32_t>> continuations = {}; // score: one answer for each

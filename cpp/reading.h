@@ -1,5 +1,7 @@
 #pragma once
+#include <array>
 #include <cstdint>
+#include <map>
 #include <string_view>
 #include <vector>
 
@@ -7,18 +9,63 @@ namespace ltu {
 
 enum Outcome : int8_t { undecided = -1, yes = 0, no = 1, neither = 2 };
 
-// A reading of answers as one deterministic automaton over their bytes (ltu/reading.py makes it from a data file).
-// State 0 is the start.
-struct Reading {
-  std::vector<int32_t> next;   // [states, 256]
-  std::vector<int8_t> decided; // [states] the outcome that nothing after it can change, or undecided
-  std::vector<int8_t> at_end;  // [states] the outcome of an answer that ends here
+// A reading's phrases as positions that each take one byte of a class (Glushkov's automaton); ltu/reading.py makes it.
+struct ReadingProgram {
+  enum class At : int8_t { any, start, end };
+  struct Rule {
+    Outcome outcome;
+    At at;
+    std::vector<int32_t> first; // positions that a phrase of this rule can begin with
+  };
+  struct Position {
+    int32_t rule;
+    bool last; // a phrase can end here
+    std::array<bool, 256> bytes;
+    std::vector<int32_t> follow;
+  };
+  std::vector<Rule> rules; // in order: the earlier one wins
+  std::vector<Position> positions;
+  bool by_position; // the match that begins earlier in the answer wins, the order only between equals
+};
 
-  int32_t run(int32_t state, std::string_view bytes) const {
-    for (const char byte : bytes)
-      state = next[static_cast<size_t>(state) * 256 + static_cast<unsigned char>(byte)];
-    return state;
-  }
+// A reading as one deterministic automaton over an answer's bytes. Its states are made when they are first reached.
+// State 0 is the start.
+class Reading {
+public:
+  explicit Reading(ReadingProgram program);
+
+  int32_t run(int32_t state, std::string_view bytes);
+  // The outcome that nothing after this state can change, or undecided.
+  Outcome decided(int32_t state) const { return states_[static_cast<size_t>(state)].decided; }
+  // The outcome of an answer that ends here.
+  Outcome at_end(int32_t state) const { return states_[static_cast<size_t>(state)].at_end; }
+
+private:
+  // Partly read phrases by where they began, earliest first; a position stands only where it began earliest. A phrase
+  // of an `end` rule that is complete but for the end stands as −1 − rule.
+  using Group = std::vector<int32_t>;
+  struct Configuration {
+    std::vector<Group> groups;
+    int32_t best = -1; // the rule that has matched; groups are then only those that can still win over it
+    bool opened = false, in_word = false;
+    auto operator<=>(const Configuration &) const = default;
+  };
+  struct State {
+    const Configuration *configuration;
+    Outcome decided, at_end;
+    std::array<int32_t, 256> next; // −1: not made yet
+  };
+
+  ReadingProgram program_;
+  std::map<Configuration, int32_t> numbers_;
+  std::vector<State> states_;
+
+  int32_t number(Configuration configuration);
+  void complete(Configuration &configuration, bool at_end) const;
+  Configuration step(Configuration configuration, unsigned char byte) const;
+  Outcome outcome(const Configuration &configuration) const;
+  Outcome settled(const Configuration &configuration) const;
+  int32_t rule_of(int32_t position) const;
 };
 
 } // namespace ltu

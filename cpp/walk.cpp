@@ -19,15 +19,15 @@ void Walk::expand(TokenTree &tree, Node *node, int32_t state, int64_t drawn, dou
                   const std::vector<Candidate> &candidates) {
   for (const Candidate &candidate : candidates) {
     const double part = mass * static_cast<double>(candidate.probability);
-    int8_t outcome = undecided;
+    Outcome outcome = undecided;
     int32_t after = state;
     if (candidate.token == eos_) {
-      outcome = reading_.at_end[static_cast<size_t>(state)];
+      outcome = reading_.at_end(state);
     } else {
       after = reading_.run(state, token_bytes_[static_cast<size_t>(candidate.token)]);
-      outcome = reading_.decided[static_cast<size_t>(after)];
+      outcome = reading_.decided(after);
       if (outcome == undecided && drawn + 1 == limits_.new_tokens)
-        outcome = reading_.at_end[static_cast<size_t>(after)];
+        outcome = reading_.at_end(after);
     }
     if (outcome == undecided) {
       tree.hold(node);

@@ -27,7 +27,7 @@ public:
     int64_t new_tokens; // in an answer
   };
 
-  Walk(const Reading &reading, const std::vector<std::string> &token_bytes, int32_t eos, Limits limits)
+  Walk(Reading &reading, const std::vector<std::string> &token_bytes, int32_t eos, Limits limits)
       : reading_(reading), token_bytes_(token_bytes), eos_(eos), limits_(limits) {}
 
   // The next items to compute, at most `room`; their mass is no longer undecided once `expand` was told of them.
@@ -42,7 +42,7 @@ public:
   int64_t nodes() const { return nodes_; }
 
 private:
-  const Reading &reading_;
+  Reading &reading_;
   const std::vector<std::string> &token_bytes_;
   int32_t eos_;
   Limits limits_;

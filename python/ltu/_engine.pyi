@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 Float32 = NDArray[np.float32]
 Int32 = NDArray[np.int32]
-Int8 = NDArray[np.int8]
 
 class Sampling:
     """Hugging Face's processors in their order: penalty, temperature, top-k, top-p."""
@@ -18,13 +17,24 @@ class Sampling:
     ) -> None: ...
 
 class Reading:
-    """One reading of answers as a deterministic automaton over their bytes; state 0 is the start.
+    """One reading of answers as a deterministic automaton over their bytes, made as it is used; state 0 is the start.
 
-    next: int32[states, 256]. decided: int8[states], the outcome that nothing after it can change, -1 none yet.
-    at_end: int8[states], the outcome of an answer that ends there. Outcomes: 0 yes, 1 no, 2 neither.
+    rules: (outcome, at, first positions); outcome 0 yes, 1 no, 2 neither; at 0 any, 1 start, 2 end.
+    positions: (rule, whether a phrase can end there, the bytes it takes, positions that can follow).
+    by_position: the match that begins earlier wins, the order of the rules only between equals.
     """
 
-    def __init__(self, next: Int32, decided: Int8, at_end: Int8) -> None: ...
+    def __init__(
+        self,
+        rules: Sequence[tuple[int, int, Sequence[int]]],
+        positions: Sequence[tuple[int, bool, bytes, Sequence[int]]],
+        by_position: bool,
+    ) -> None: ...
+    def run(self, state: int, text: bytes) -> int: ...
+    def decided(self, state: int) -> int:
+        """The outcome that nothing after this state can change, or -1."""
+    def at_end(self, state: int) -> int:
+        """The outcome of an answer that ends here."""
 
 class Event:
     """What one step made: `kind` is "token" or "finished"."""

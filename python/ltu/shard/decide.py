@@ -26,8 +26,8 @@ ENDING = {"start": "", "any": "", "end": r"[^A-Za-z0-9_]*\Z"}
 
 def decide(text: str, term: str, reading: Reading = "careful") -> Decision:
     """What an answer to a question about `term` says under a reading."""
-    rules = _reading(reading)["rules"]
-    by_position = _reading(reading)["first"] == "position"
+    rules = rules_of(reading)["rules"]
+    by_position = rules_of(reading)["first"] == "position"
     best: tuple[int, Decision] | None = None
     for index, rule in enumerate(rules):
         match = _pattern(reading, index, term if _asks_term(reading, index) else "").search(text)
@@ -47,7 +47,7 @@ def _decision(rule: dict[str, Any]) -> Decision:
 
 
 @cache
-def _reading(name: Reading) -> dict[str, Any]:
+def rules_of(name: Reading) -> dict[str, Any]:
     text = files("ltu").joinpath(f"assets/shard/reading-{name}.json").read_text(encoding="utf-8")
     reading: dict[str, Any] = json.loads(text)
     return reading
@@ -55,13 +55,13 @@ def _reading(name: Reading) -> dict[str, Any]:
 
 @cache
 def _asks_term(reading: Reading, index: int) -> bool:
-    return any("{term}" in phrase for phrase in _reading(reading)["rules"][index]["phrases"])
+    return any("{term}" in phrase for phrase in rules_of(reading)["rules"][index]["phrases"])
 
 
 @lru_cache(maxsize=4096)
 def _pattern(reading: Reading, index: int, term: str) -> re.Pattern[str]:
-    rule = _reading(reading)["rules"][index]
-    sets = _reading(reading)["sets"]
+    rule = rules_of(reading)["rules"][index]
+    sets = rules_of(reading)["sets"]
     phrases = "|".join(_phrase(phrase.split(), sets, term) for phrase in rule["phrases"])
     whole = f"{ANCHOR[rule['at']]}{BORDER_LEFT}(?P<phrase>{phrases}){BORDER_RIGHT}{ENDING[rule['at']]}"
     return re.compile(whole, re.IGNORECASE | re.ASCII)

@@ -1,0 +1,44 @@
+"""The engine's automaton of a reading says what Python's `re` says, and decides early only what stays so."""
+
+import random
+
+import pytest
+
+from ltu.reading import OUTCOMES, automaton
+from ltu.shard.decide import READINGS, Reading, decide
+
+TERM = "Domestic dog"
+WORDS = [
+    *("yes no nope not only really is isn't isn’t was it this that does doesn't do don’t a an the type kind of".split()),
+    *("similar to like unlike sounds cannot can be determined hard tell whether maybe answer there never".split()),
+    *("rather than instead matches clearly very probably bird dog domestic dogs YES No Is café naïve".split()),
+    *(TERM, "domestic dogs", "domestic, dog", "can not", "type of animal"),
+]
+GAPS = [" "] * 12 + ["  ", ", ", ". ", "; ", "\n", ' "', ") ", "? ", "’ "]
+
+
+def random_answer(rng: random.Random) -> str:
+    opening = rng.choice(["", "", "", " ", '"', "...", "\n"])
+    return opening + "".join(rng.choice(WORDS) + rng.choice(GAPS) for _ in range(rng.randint(0, 12))).rstrip(
+        rng.choice(["", " ", " \n"]) or None
+    )
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_automaton_reads_as_re_does_and_never_changes_what_it_has_decided(reading: Reading) -> None:
+    rng = random.Random(20261124)
+    machine = automaton(reading, TERM)
+    early = 0
+    for _ in range(6000):
+        answer = random_answer(rng)
+        state, settled = 0, -1
+        for byte in answer.encode():
+            state = machine.run(state, bytes([byte]))
+            if settled >= 0:
+                assert machine.decided(state) == settled, answer
+            settled = machine.decided(state)
+        outcome = machine.at_end(state)
+        assert OUTCOMES[outcome] == decide(answer, TERM, reading), answer
+        assert settled in (-1, outcome), answer
+        early += settled >= 0
+    assert early > 1000
