@@ -17,7 +17,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "shard")]
 from fake import write_clips  # noqa: E402
-from tiny import tiny_gguf  # noqa: E402
 
 import ltu  # noqa: E402
 from ltu.shard.build import build  # noqa: E402
@@ -25,6 +24,7 @@ from ltu.shard.clips import choose, from_folders  # noqa: E402
 from ltu.shard.store import Store  # noqa: E402
 from ltu.shard.sweep import Settings, prepare, sweep  # noqa: E402
 from ltu.shard.words import shipped_words  # noqa: E402
+from tiny import tiny_gguf  # noqa: E402
 
 MIB = 1 << 20
 

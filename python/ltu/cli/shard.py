@@ -36,6 +36,11 @@ class Preset(str, Enum):
     esc10 = "esc10"
 
 
+class Engine(str, Enum):
+    local = "local"
+    ray = "ray"
+
+
 class Questions(str, Enum):
     paper = "paper"
     all = "all"
@@ -116,11 +121,14 @@ def run(
     ] = False,
     device: Device = "auto",
     threads: Threads = None,
+    engine: Annotated[Engine, typer.Option(help="ray: on the workers of a Ray cluster.")] = Engine.local,
+    workers: Annotated[int, typer.Option(min=1, help="ray: how many, each with a model.")] = 2,
     json: Json = False,
 ) -> None:
     """Asks a model every question and stores the answers."""
     from ltu.model import load
-    from ltu.shard.sweep import Settings, prepare, sweep
+    from ltu.shard.cluster import Cluster
+    from ltu.shard.sweep import Answers, Settings, prepare, sweep
 
     wanted = tuple(part.strip() for part in tasks.split(",") if part.strip())
     if not wanted or set(wanted) - set(RELATIONS):
@@ -129,7 +137,10 @@ def run(
     chosen = tuple(part.strip() for part in words.split(",") if part.strip())
     ordered = tuple(task for task in RELATIONS if task in wanted)
     settings = Settings(repeats, seed, controls, ordered, chosen, limit)
-    model = load(gguf, device, threads)
+    local = load(gguf, device, threads)
+    model: Answers = local
+    if engine is Engine.ray:
+        model = Cluster(local, workers, device, threads)
     folder = clips or Path(benchmark.header["clips_folder"])
     store = Store(out, create=True)
     with store.writing():
@@ -137,7 +148,7 @@ def run(
         row = store.run(id)
         with _progress() as progress:
             task = progress.add_task(f"run {id}", total=row["asked"], completed=row["answered"])
-            device_row = {**model.description(), "requested": device}
+            device_row = {**local.description(), "requested": device, "engine": engine.value}
             summary = sweep(model, store, id, lambda n: progress.advance(task, n), _plain(device_row))
     for file, reason in summary.failures.items():
         NOTES.print(f"{file}: {reason}", markup=False)

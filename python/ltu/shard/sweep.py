@@ -206,7 +206,8 @@ def sweep(
                 at = (ask.sound, ask.clip)
             sequence = model.prompter.sequence(ask.prompt, sound, ask.format)
             began[index], heard[index] = time.time(), sound[0].hash if sound else None
-            yield Query(sequence, row["repeats"], row["seed"], tag=index)
+            settings = (row["repeats"], row["seed"], model.sampling, model.max_new_tokens)
+            yield Query(sequence, *settings, tag=index)
 
     finished: list[Answered] = []
     recorded = time.time()
