@@ -41,6 +41,7 @@ class DataConfig:
     audio: Path  # folder that the items' paths start from
     datasets: tuple[Source, ...] = ()
     loss_on: Literal["text", "answer"] = "text"
+    shared: int = 1  # most questions about a clip that share its positions (packing.py); for answers alone
     views: int = 1  # per clip; more than one: random views beside the clip itself, for a frozen encoder
 
 

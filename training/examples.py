@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
 from ltu.audio import Clip, load_audio
@@ -17,6 +18,7 @@ from ltu.errors import Error
 from ltu.prompt import AUDIO, CLIP, Format, Prompter
 
 from .loss import AUDIO_POSITION, IGNORED, text_labels
+from .packing import Example, Group, lay_out, visible
 
 EMBEDDINGS = 32  # positions that one clip takes
 
@@ -29,13 +31,6 @@ class Row:
     instruction: str
     output: str
     term: str
-
-
-@dataclass(frozen=True)
-class Example:
-    ids: Tensor  # int64 [positions], AUDIO_POSITION at each of a clip's places
-    prompt: int  # positions before the answer
-    audio: tuple[str, ...]
 
 
 def read_items(path: Path) -> list[Row]:
@@ -73,25 +68,25 @@ def example(
     prompt = prompter.sequence(row.instruction, [clips[name] for name in row.audio], format).ids
     expanded = expand(prompt)
     answer = tokenizer.encode(row.output, add_special_tokens=False).ids
-    return Example(torch.tensor([*expanded, *answer, eos]), len(expanded), row.audio)
+    return Example((*expanded, *answer, eos), len(expanded), row.audio)
 
 
-class Examples(Dataset[Example]):
-    def __init__(self, examples: Sequence[Example]) -> None:
-        self._examples = examples
+class Groups(Dataset[Group]):
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._groups = groups
 
     def __len__(self) -> int:
-        return len(self._examples)
+        return len(self._groups)
 
-    def __getitem__(self, index: int) -> Example:
-        return self._examples[index]
+    def __getitem__(self, index: int) -> Group:
+        return self._groups[index]
 
 
 class Collator:
-    """Examples → the arguments of `LTU.forward`. Right padding.
+    """Groups of examples → the arguments of `LTU.forward`. Right padding.
 
     `sounds` holds for each clip what stands for it, [views, ...]: its features, or encoder outputs while the
-    encoder is frozen; a view is drawn at random for each example.
+    encoder is frozen; a view is drawn at random for each group.
     """
 
     def __init__(
@@ -101,14 +96,17 @@ class Collator:
         self._bos_id, self._answers_only = bos_id, answers_only
         self._rng = np.random.default_rng(seed)
 
-    def __call__(self, examples: Sequence[Example]) -> dict[str, Any]:
-        lengths = torch.tensor([len(e.ids) for e in examples])
-        ids = torch.nn.utils.rnn.pad_sequence([e.ids for e in examples], batch_first=True)
+    def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
+        laid_out = [lay_out(group) for group in groups]
+        lengths = torch.tensor([len(ids) for ids, *_ in laid_out])
+        ids, positions, branch, answer = (
+            pad_sequence(list(column), batch_first=True, padding_value=padding)
+            for column, padding in zip(zip(*laid_out, strict=True), (0, 0, -1, False), strict=True)
+        )
         labels = text_labels(ids, lengths, self._bos_id)
         if self._answers_only:
-            for row, e in enumerate(examples):
-                labels[row, : e.prompt] = IGNORED
-        views = [self._sounds[name] for e in examples for name in e.audio]
+            labels = labels.masked_fill(~answer, IGNORED)
+        views = [self._sounds[name] for group in groups for name in group.examples[0].audio]
         drawn = torch.stack([view[self._rng.integers(len(view))] for view in views])
-        attention = torch.arange(ids.shape[1]) < lengths[:, None]
-        return {"ids": ids, "attention_mask": attention.long(), "labels": labels, self._kind: drawn}
+        batch = {"ids": ids, "position_ids": positions, "attention_mask": visible(branch), "labels": labels}
+        return batch | {self._kind: drawn}

@@ -75,6 +75,7 @@ class LTU(nn.Module):
         self,
         ids: Tensor,
         attention_mask: Tensor,
+        position_ids: Tensor | None = None,
         features: Tensor | None = None,
         encoded: Tensor | None = None,
         labels: Tensor | None = None,
@@ -82,6 +83,8 @@ class LTU(nn.Module):
         num_items_in_batch: Tensor | int | None = None,
     ) -> CausalLMOutput:
         """Right-padded batch; clips as features [clips, 1024, 128], or `encoded` while the encoder rests.
+
+        `attention_mask` is [batch, positions], or [batch, 1, positions, positions] saying who sees whom.
 
         With `labels` (IGNORED where nothing is learnt) logits are made for the targets alone, with `last`
         [batch] for one position of each example.
@@ -92,7 +95,10 @@ class LTU(nn.Module):
         llama = self.llama.get_base_model()
         assert isinstance(llama, LlamaForCausalLM)
         hidden = llama.model(
-            inputs_embeds=self.splice(ids, encoded), attention_mask=attention_mask, use_cache=False
+            inputs_embeds=self.splice(ids, encoded),
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            use_cache=False,
         ).last_hidden_state
         if last is not None:
             hidden = hidden[torch.arange(len(hidden)), last]

@@ -16,8 +16,9 @@ from .base import load_base
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import Config
 from .encoder import AudioEncoder
-from .examples import Collator, Examples, example, load_clips, read_items
+from .examples import Collator, Groups, example, load_clips, read_items
 from .model import LTU
+from .packing import share_beginnings
 from .views import random_view
 
 
@@ -32,6 +33,9 @@ def train(config: Config) -> Path:
     tokenizer = Tokenizer.from_str(base.tokenizer_json)
     examples = [example(row, clips, prompter, tokenizer, base.eos_id) for row in rows]
 
+    answers_only = config.data.loss_on == "answer"
+    groups = share_beginnings(examples, config.data.shared if answers_only else 1)
+
     model = LTU(base.model, config.encoder, config.lora)
     if config.train.checkpoint:
         load_checkpoint(config.train.checkpoint, model)
@@ -43,8 +47,8 @@ def train(config: Config) -> Path:
     else:
         sounds = encode_views(model.audio_encoder, clips, config.data.views, config.train.seed)
         kind = "encoded"
-    collator = Collator(sounds, kind, bos_id, config.data.loss_on == "answer", config.train.seed)
-    trainer = Trainer(model, _arguments(config), collator, Examples(examples))
+    collator = Collator(sounds, kind, bos_id, answers_only, config.train.seed)
+    trainer = Trainer(model, _arguments(config), collator, Groups(groups))
     trainer.train()
     terms = {row.term for row in rows if row.term}
     save_checkpoint(config.train.output, model, config, base, clips.values(), terms)

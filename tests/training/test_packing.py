@@ -1,0 +1,55 @@
+"""Questions that share a clip's positions give the loss and the gradients that they give alone."""
+
+import torch
+
+from ltu.training.examples import Collator
+from ltu.training.loss import AUDIO_POSITION
+from ltu.training.model import LTU
+from ltu.training.packing import Example, Group, share_beginnings
+
+BOS, AUDIO = 0, (AUDIO_POSITION,) * 32
+ONE, TWO = ("one.wav",), ("two.wav",)
+PREPENDED = [
+    Example((*AUDIO, BOS, 5, 6, 7, 40, 1), 36, ONE),
+    Example((*AUDIO, BOS, 5, 6, 9, 9, 41, 42, 1), 37, ONE),
+    Example((*AUDIO, BOS, 5, 6, 7, 43, 1), 36, ONE),
+]
+INTERLEAVED = [
+    Example((BOS, 5, *AUDIO, 8, 9, 44, 1), 36, ONE),
+    Example((BOS, 5, *AUDIO, 8, 45, 1), 35, ONE),
+    Example((BOS, 5, 6, *AUDIO, 8, 46, 1), 36, ONE),
+]
+OTHER = [Example((*AUDIO, BOS, 5, 6, 7, 47, 1), 36, TWO)]
+ALL = PREPENDED + INTERLEAVED + OTHER
+
+
+def test_beginnings_are_shared_up_to_the_first_difference_and_hold_all_audio() -> None:
+    groups = share_beginnings(ALL, most=6)
+    assert sorted((len(group.examples), group.shared) for group in groups) == [
+        (1, 0),
+        (1, 0),
+        (2, 34),
+        (3, 35),
+    ]
+    assert sorted(e.ids for g in groups for e in g.examples) == sorted(e.ids for e in ALL)
+    assert max(len(group.examples) for group in share_beginnings(ALL, most=2)) == 2
+
+
+def test_sharing_changes_neither_loss_nor_gradients(tiny_ltu: LTU) -> None:
+    sounds = {name: torch.randn(1, 32, 16) for name in ("one.wav", "two.wav")}
+    collate = Collator(sounds, "encoded", BOS, answers_only=True, seed=0)
+    tiny_ltu.train_only(["lora", "projector"])
+    with torch.no_grad():  # fresh LoRA does nothing
+        for name, parameter in tiny_ltu.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.1)
+    losses, gradients = [], []
+    for groups in (share_beginnings(ALL, most=6), [Group((example,)) for example in ALL]):
+        tiny_ltu.zero_grad()
+        loss = tiny_ltu(**collate(groups)).loss
+        loss.backward()
+        losses.append(loss.detach())
+        gradients.append([p.grad.clone() for p in tiny_ltu.parameters() if p.grad is not None])
+    torch.testing.assert_close(losses[0], losses[1])
+    for shared, alone in zip(*gradients, strict=True):
+        torch.testing.assert_close(shared, alone, rtol=1e-4, atol=1e-6)

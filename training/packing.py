@@ -1,0 +1,68 @@
+"""Questions about one clip share its positions: a small prefix tree in place of a padded batch.
+
+The 32 audio positions are half of a short question. Examples about the same clip whose ids begin alike become
+one sequence: the common beginning once, then a branch for each. A branch sees the beginning and itself, and
+counts its positions from the beginning's end, so every logit is the one that the example alone would give.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+
+import torch
+from torch import Tensor
+
+from .loss import AUDIO_POSITION
+
+
+@dataclass(frozen=True)
+class Example:
+    ids: tuple[int, ...]  # AUDIO_POSITION at each of a clip's places
+    prompt: int  # positions before the answer
+    audio: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Examples about the same clips, the first `shared` ids of which are equal."""
+
+    examples: tuple[Example, ...]
+    shared: int = 0
+
+
+def share_beginnings(examples: Sequence[Example], most: int) -> list[Group]:
+    """Groups of at most `most` examples. What is shared holds all audio and ends before any answer begins."""
+    groups: list[Group] = []
+    for example in sorted(examples, key=lambda e: (e.audio, e.ids)):
+        group = groups[-1] if groups else None
+        if group and len(group.examples) < most and group.examples[0].audio == example.audio:
+            first = group.examples[0]
+            ends = min(e.prompt - 1 for e in (*group.examples, example))
+            alike = takewhile(lambda pair: pair[0] == pair[1], zip(first.ids, example.ids, strict=False))
+            shared = min(len(list(alike)), ends, group.shared or ends)
+            if AUDIO_POSITION not in first.ids[shared:] + example.ids[shared:]:
+                groups[-1] = Group((*group.examples, example), shared)
+                continue
+        groups.append(Group((example,)))
+    return groups
+
+
+def lay_out(group: Group) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(ids, positions, branch of each id with 0 for what is shared, whether it belongs to an answer)."""
+    beginning = group.examples[0].ids[: group.shared]
+    ids, positions = list(beginning), list(range(group.shared))
+    branch, answer = [0] * group.shared, [False] * group.shared
+    for number, example in enumerate(group.examples, 1):
+        length = len(example.ids)
+        ids += example.ids[group.shared :]
+        positions += range(group.shared, length)
+        branch += [number] * (length - group.shared)
+        answer += [position >= example.prompt for position in range(group.shared, length)]
+    return torch.tensor(ids), torch.tensor(positions), torch.tensor(branch), torch.tensor(answer)
+
+
+def visible(branch: Tensor) -> Tensor:
+    """Branches [batch, positions] (negative: padding) → who sees whom [batch, 1, positions, positions]."""
+    same = branch[:, :, None] == branch[:, None, :]
+    causal = torch.ones_like(same).tril()
+    return ((same | (branch[:, None, :] == 0)) & causal)[:, None]
