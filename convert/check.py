@@ -16,7 +16,7 @@ from ltu import _engine
 from ltu.audio import Clip
 from ltu.convert.gguf_file import Value
 from ltu.convert.tensor import Tensor
-from ltu.errors import Error
+from ltu.errors import Error, ModelFileError
 from ltu.prompt import Prompter
 
 Float32 = NDArray[np.float32]
@@ -61,14 +61,28 @@ def synthetic_clip() -> Clip:
     return Clip((gate * tone // 2 + noise).astype(np.float32) / np.float32(32768), "synthetic clip")
 
 
-def placeholder(keys: Mapping[str, Value]) -> dict[str, Value]:
-    """The check's keys with zeros for what the engine will compute: as many bytes as the real ones."""
-    bos = keys["tokenizer.ggml.bos_token_id"] if keys["ltu.prompt.bos"] else None
-    prompter = Prompter(str(keys["tokenizer.huggingface.json"]), str(keys["ltu.prompt.template"]), bos)
-    ids = list(prompter.sequence(PROMPT, [synthetic_clip()]).ids)
-    zeros = {"embeddings": [0.0] * VALUES, "logit_ids": [0] * LOGITS, "logits": [0.0] * LOGITS}
-    zeros |= {"embedding_tolerance": 0.0, "logit_tolerance": 0.0}
-    return {"ltu.check.prompt_ids": ids} | {f"ltu.check.{key}": value for key, value in zeros.items()}
+def placeholder(keys: Mapping[str, Value], where: str) -> dict[str, Value]:
+    """The check's keys with zeros for what the engine will compute: as many bytes as the real ones.
+
+    Raises ModelFileError when tokenizer or template don't work.
+    """
+    try:
+        bos = keys["tokenizer.ggml.bos_token_id"] if keys["ltu.prompt.bos"] else None
+        prompter = Prompter(keys["tokenizer.huggingface.json"], keys["ltu.prompt.template"], bos)
+        ids = prompter.sequence(PROMPT, [synthetic_clip()]).ids
+    except KeyError as error:
+        raise ModelFileError(f"{where}: key {error.args[0]} is missing") from None
+    except Exception as error:  # tokenizers raises bare exceptions
+        raise ModelFileError(f"{where}: tokenizer or prompt template: {error}") from error
+    values: dict[str, Value] = {
+        "prompt_ids": list(ids),
+        "embeddings": [0.0] * VALUES,
+        "logit_ids": [0] * LOGITS,
+        "logits": [0.0] * LOGITS,
+        "embedding_tolerance": 0.0,
+        "logit_tolerance": 0.0,
+    }
+    return {f"ltu.check.{key}": value for key, value in values.items()}
 
 
 def obstacle(path: Path) -> str | None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from ltu.convert import check, gguf_file
 from ltu.convert.convert import size_label
+from ltu.convert.gguf_file import Value
 from ltu.convert.model import sizes
 
 LONG = ("tokenizer.", "ltu.check.", "ltu.train.")
@@ -22,11 +23,11 @@ def describe(path: Path) -> dict[str, Any]:
         "keys": keys,
         "tokenizer": {
             "model": file.keys.get("tokenizer.ggml.model"),
-            "tokens": len(file.keys.get("tokenizer.ggml.tokens", ())),
+            "tokens": _length(file.keys.get("tokenizer.ggml.tokens")),
         },
         "training": {
-            "clips": len(file.keys.get("ltu.train.clips", ())),
-            "terms": len(file.keys.get("ltu.train.terms", ())),
+            "clips": _length(file.keys.get("ltu.train.clips")),
+            "terms": _length(file.keys.get("ltu.train.terms")),
         },
         "types": {
             type: {"tensors": count, "bytes": size} for type, (count, size) in sizes(file.tensors).items()
@@ -45,3 +46,7 @@ def run_self_test(path: Path, device: str = "auto") -> dict[str, Any]:
         "device": test.engine["device"],
         "kernels": test.engine["kernels"],
     }
+
+
+def _length(value: Value) -> int:
+    return len(value) if isinstance(value, list) else 0

@@ -46,7 +46,7 @@ def write_model(model: Model, type: str | None, output: Path, progress: Progress
         if notes and is_ltu:
             keys["ltu.convert.fallbacks"] = list(notes)
     if is_ltu:
-        keys |= check.placeholder(keys)
+        keys |= check.placeholder(keys, model.where)
     partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
     try:
         _check_space(output, sum(tensor.bytes for tensor in tensors.values()))
@@ -66,9 +66,11 @@ def write_model(model: Model, type: str | None, output: Path, progress: Progress
 
 def check_shapes(model: Model) -> None:
     """Compares with the engine's own table of tensors. Raises ModelFileError that names all that differ."""
-    table = {
-        name: (tuple(shape), required) for name, shape, required in _engine.tensor_table(dict(model.keys))
-    }
+    try:
+        rows = _engine.tensor_table(model.keys)
+    except (ModelFileError, RuntimeError) as error:  # the latter from pybind11, for a value of another type
+        raise ModelFileError(f"{model.where}: {error}") from None
+    table = {name: (tuple(shape), required) for name, shape, required in rows}
     problems = [
         f"{name} is missing"
         for name, (_, required) in table.items()

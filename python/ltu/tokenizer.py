@@ -268,19 +268,24 @@ def filled(keys: Keys, rows: int) -> Keys:
 
 
 def _special_ids(config: Json, tokens: Sequence[str]) -> Keys:
-    """Ids of the tokens that begin and end a text, and of the unknown one."""
-    ids = {}
-    for name, usual in (("bos", "<s>"), ("eos", "</s>"), ("unk", "<unk>"), ("pad", "<pad>")):
+    """Ids of the tokens that begin and end a text, of the unknown one and of padding.
+
+    A token's name comes before an id in the configuration: those of early LLaMA conversions are wrong.
+    """
+    keys = {}
+    for name, key, usual in (
+        ("bos", "bos", "<s>"),
+        ("eos", "eos", "</s>"),
+        ("unk", "unknown", "<unk>"),
+        ("pad", "padding", "<pad>"),
+    ):
         token = config.get(f"{name}_token")
-        token = token["content"] if isinstance(token, dict) else token
+        token = (token["content"] if isinstance(token, dict) else token) or usual
         id = config.get(f"{name}_token_id")
-        id = id[0] if isinstance(id, list) else id
-        if id is None:
-            id = next((i for i, known in enumerate(tokens) if known == (token or usual)), None)
+        id = tokens.index(token) if token in tokens else id[0] if isinstance(id, list) else id
         if id is not None and 0 <= id < len(tokens):
-            ids[name] = id
-    key = {"unk": "unknown", "pad": "padding"}
-    return {f"{PREFIX}{key.get(name, name)}_token_id": id for name, id in ids.items()}
+            keys[f"{PREFIX}{key}_token_id"] = id
+    return keys
 
 
 def _read_json(path: Path) -> Json:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from ltu.convert import check, gguf_file, outtype, requantise
+from ltu.convert.model import write_model
 from ltu.convert.outtype import OUTTYPES
 from ltu.convert.tensor import TYPES, Tensor, converted
-from ltu.errors import Error, ModelFileError
+from ltu.errors import ModelFileError
 from tiny import tiny_gguf, tiny_model
 
 KEYS = {
@@ -136,9 +137,24 @@ def test_broken_files_are_named(tmp_path: Path) -> None:
             gguf_file.read(path)
 
 
-def test_failure_leaves_no_file(tmp_path: Path) -> None:
-    path = tiny_gguf(tmp_path / "m.gguf")
-    path.write_bytes(path.read_bytes().replace(b"ltu.prompt.bos", b"ltu.prompt.b_s"))
-    with pytest.raises((Error, KeyError)):
-        requantise(path, "q8_0", tmp_path / "n.gguf")
+@pytest.mark.parametrize(
+    "key", ["ltu.prompt.bos", "ltu.prompt.template", "tokenizer.huggingface.json", "llama.block_count"]
+)
+def test_a_missing_key_is_named_and_no_file_left(tmp_path: Path, key: str) -> None:
+    model = tiny_model()
+    del model.keys[key]
+    gguf_file.write(tmp_path / "m.gguf", model.keys, model.tensors)
+    with pytest.raises(ModelFileError, match=rf"m\.gguf: key {key} is missing"):
+        requantise(tmp_path / "m.gguf", "q8_0", tmp_path / "n.gguf")
     assert [file.name for file in tmp_path.iterdir()] == ["m.gguf"]
+
+
+def test_tensors_are_compared_with_the_engines_table(tmp_path: Path) -> None:
+    model = tiny_model()
+    del model.tensors["mm.a.bias"]
+    model.tensors["blk.0.ffn_up.weight"] = model.tensors["blk.0.ffn_down.weight"]
+    model.tensors["extra"] = model.tensors["a.modality_embd"]
+    with pytest.raises(ModelFileError) as error:
+        write_model(model, "f32", tmp_path / "m.gguf")
+    for text in ("mm.a.bias is missing", "blk.0.ffn_up.weight has shape [64, 96]", "extra is not part"):
+        assert text in str(error.value)
