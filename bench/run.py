@@ -2,8 +2,9 @@
 
     python bench/run.py [--rounds 5] [--types f32,f16,q8_0,q4_0] [--json FILE]
 
-One model (CAV-MAE at LTU's full size with random weights, on SmolLM2-135M-Instruct) in several types. The peers take
-turns, two threads each; figures are medians, ratios are medians of the ratios within a round (above 1: ours is faster).
+One model (CAV-MAE at LTU's full size with random weights, on SmolLM2-135M-Instruct) in several types. The
+peers take turns, two threads each; figures are medians, ratios are medians of the ratios within a round
+(above 1: ours is faster).
 """
 
 import argparse
@@ -32,11 +33,13 @@ PROMPT, DECODE = 512, 64  # positions
 
 MEMORY_PROGRAM = """
 import resource, sys
+import numpy as np
 import ltu
 import ltu._engine
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 model = ltu.load(sys.argv[1], device="cpu", threads=2)
-model.generate("What is [AUDIO]?", audio=ltu.load_audio(__import__("numpy").zeros(160000, "float32") + .01, 16000))
+clip = ltu.load_audio(np.sin(np.arange(160000, dtype=np.float32)), 16000)
+model.generate("What is [AUDIO]?", audio=clip)
 used = model.description()
 cache = used["kv_cells_used"] * used["kv_cell_bytes"]
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 - cache)
@@ -50,7 +53,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def compare(peers: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each peer in each round; every round runs them all, after one round that is not counted."""
+    """Seconds of each peer in each round; a round runs them all, the first one is not counted."""
     for work in peers.values():
         work()
     times: dict[str, list[float]] = {name: [] for name in peers}
@@ -75,20 +78,34 @@ def records(what: str, unit: float, times: dict[str, list[float]]) -> list[dict[
 
 def memory(path: Path) -> dict[str, object]:
     """Peak resident memory of loading and asking once, less that of the import and the KV cache."""
-    used = int(subprocess.run([sys.executable, "-c", MEMORY_PROGRAM, str(path)], capture_output=True, check=True).stdout)
-    return {"file_mb": path.stat().st_size / 1e6, "peak_mb": used / 1e6, "of_file": used / path.stat().st_size}
+    used = int(
+        subprocess.run(
+            [sys.executable, "-c", MEMORY_PROGRAM, str(path)], capture_output=True, check=True
+        ).stdout
+    )
+    return {
+        "file_mb": path.stat().st_size / 1e6,
+        "peak_mb": used / 1e6,
+        "of_file": used / path.stat().st_size,
+    }
 
 
 def processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    name = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    name = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
     flags = next((line for line in lines if line.startswith("flags")), "")
-    known = [flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if f" {flag}" in flags]
+    known = [
+        flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if f" {flag}" in flags
+    ]
     return f"{name} ({', '.join(known)})"
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--types", default="f32,f16,q8_0,q4_0")
     options.add_argument("--json", type=Path)
@@ -103,14 +120,22 @@ def main() -> None:
         rng = np.random.default_rng(0)
         features = rng.standard_normal((1, 1024, 128)).astype(np.float32)
         ids = [int(id) for id in rng.integers(100, 40000, PROMPT)]
-        bfloat16 = "amx_bf16" in Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else False
+        bfloat16 = (
+            "amx_bf16" in Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else False
+        )
         for type in chosen.types.split(","):
             path = convert(base, checkpoint=Path(folder), outtype=type, output=Path(folder) / f"{type}.gguf")
             llama = convert(gguf=path, llama_only=True, output=Path(folder) / f"{type}-llama.gguf")
             ours, peer = Ours(path, THREADS), LlamaCpp(llama, THREADS)
             encoders = {f"ours {type}": lambda m=ours: m.encode(features)}
-            prompts = {f"ours {type}": lambda m=ours: m.prompt(ids), f"llama.cpp {type}": lambda m=peer: m.prompt(ids)}
-            decodes = {f"ours {type}": lambda m=ours: m.decode(DECODE), f"llama.cpp {type}": lambda m=peer: m.decode(DECODE)}
+            prompts = {
+                f"ours {type}": lambda m=ours: m.prompt(ids),
+                f"llama.cpp {type}": lambda m=peer: m.prompt(ids),
+            }
+            decodes = {
+                f"ours {type}": lambda m=ours: m.decode(DECODE),
+                f"llama.cpp {type}": lambda m=peer: m.decode(DECODE),
+            }
             encoders["PyTorch float32"] = lambda: torch_model.encode(features)
             if bfloat16:
                 encoders["PyTorch bfloat16"] = lambda: torch_model.encode(features, bfloat16=True)
@@ -124,18 +149,29 @@ def main() -> None:
             results.append({"what": "memory", "peer": f"ours {type}", **memory(path)})
 
     console = Console()
-    console.print(f"{processor()}, {THREADS} threads, PyTorch {torch.__version__}, median of {chosen.rounds} rounds")
+    console.print(
+        f"{processor()}, {THREADS} threads, PyTorch {torch.__version__}, median of {chosen.rounds} rounds"
+    )
     table = Table("what", "peer", "per second", "ours is faster by")
     for record in results:
         if record["what"] != "memory":
-            table.add_row(record["what"], record["peer"], f"{record['per_second']:.2f}", f"{record['ours_is_faster_by']:.2f}×")
+            table.add_row(
+                record["what"],
+                record["peer"],
+                f"{record['per_second']:.2f}",
+                f"{record['ours_is_faster_by']:.2f}×",
+            )
     console.print(table)
     for record in results:
         if record["what"] == "memory":
-            console.print(f"{record['peer']}: peak {record['peak_mb']:.0f} MB for a file of {record['file_mb']:.0f} MB"
-                          f" ({record['of_file']:.2f}×), without import and KV cache")
+            console.print(
+                f"{record['peer']}: peak {record['peak_mb']:.0f} MB for a file of {record['file_mb']:.0f} MB"
+                f" ({record['of_file']:.2f}×), without import and KV cache"
+            )
     if chosen.json:
-        chosen.json.write_text(json.dumps({"processor": processor(), "threads": THREADS, "results": results}, indent=1))
+        chosen.json.write_text(
+            json.dumps({"processor": processor(), "threads": THREADS, "results": results}, indent=1)
+        )
 
 
 if __name__ == "__main__":

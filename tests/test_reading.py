@@ -9,11 +9,55 @@ from ltu.shard.decide import READINGS, Reading, decide
 
 TERM = "Domestic dog"
 WORDS = [
-    *("yes no nope not only really is isn't isn’t was it this that does doesn't do don’t a an the type kind of".split()),
-    *("similar to like unlike sounds cannot can be determined hard tell whether maybe answer there never".split()),
-    *("rather than instead matches clearly very probably bird dog domestic dogs YES No Is café naïve".split()),
-    *(TERM, "domestic dogs", "domestic, dog", "can not", "type of animal"),
+    *[
+        "yes",
+        "no",
+        "nope",
+        "not",
+        "only",
+        "really",
+        "is",
+        "isn't",
+        "isn’t",
+        "was",
+        "it",
+        "this",
+        "that",
+        "does",
+    ],
+    *[
+        "doesn't",
+        "do",
+        "don’t",
+        "a",
+        "an",
+        "the",
+        "type",
+        "kind",
+        "of",
+        "similar",
+        "to",
+        "like",
+        "unlike",
+        "can",
+    ],
+    *["sounds", "cannot", "be", "determined", "hard", "tell", "whether", "maybe", "answer", "there", "never"],
+    *[
+        "rather",
+        "than",
+        "instead",
+        "matches",
+        "clearly",
+        "very",
+        "probably",
+        "bird",
+        "dog",
+        "domestic",
+        "dogs",
+    ],
+    *["YES", "No", "Is", "café", "naïve"],
 ]
+WORDS += [TERM, "domestic dogs", "domestic, dog", "can not", "type of animal"]
 GAPS = [" "] * 12 + ["  ", ", ", ". ", "; ", "\n", ' "', ") ", "? ", "’ "]
 
 

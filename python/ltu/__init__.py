@@ -10,7 +10,8 @@ from ltu.audio import SAMPLE_RATE, Clip, load_audio
 from ltu.errors import AudioError, Error, ModelFileError, PromptError
 from ltu.model import Model, load
 from ltu.prompt import AUDIO, PromptSequence
-from ltu.query import Answer, Query
+from ltu.query import Answer, Distribution, Query
+from ltu.reading import Reading
 from ltu.sampling import Sampling
 
 try:
@@ -24,12 +25,14 @@ __all__ = [
     "Answer",
     "AudioError",
     "Clip",
+    "Distribution",
     "Error",
     "Model",
     "ModelFileError",
     "PromptError",
     "PromptSequence",
     "Query",
+    "Reading",
     "Sampling",
     "load",
     "load_audio",

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from ltu.audio import Clip, load_audio
 from ltu.errors import Error, ModelFileError
 from ltu.prompt import Format, Prompter, PromptSequence
-from ltu.query import Answer, Query
+from ltu.query import Answer, Distribution, Query
+from ltu.reading import Reading
 from ltu.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class Model:
         self._engine = engine
         self._embeddings: OrderedDict[str, Float32] = OrderedDict()
         self._inboxes: dict[int, deque[_engine.Event]] = {}
+        self._knows_token_bytes = False
 
     def encode(self, clip: Clip) -> Float32:
         """float32[32, width]: the clip in the language model's embedding space. Raises AudioError."""
@@ -156,6 +158,51 @@ class Model:
         answers = sorted(self.answers([query]), key=lambda answer: answer.repeat)
         return [list(answer.token_ids) for answer in answers]
 
+    def answer_distribution(
+        self,
+        prompt: str,
+        audio: Audio | Sequence[Audio] | None = None,
+        term: str = "",
+        reading: str = "careful",
+        sampling: Sampling | None = None,
+        max_new_tokens: int | None = None,
+        format: Format = "interleaved",
+        epsilon: float = 1e-3,
+        node_budget: int = 4096,
+    ) -> Distribution:
+        """The exact probabilities that a sampled answer says yes, no or neither: no sampling noise.
+
+        `term` is what the prompt asks about ("bird"): a reading takes claims about it into account.
+        """
+        query = Query(
+            self.prompter.sequence(prompt, _clips(audio), format),
+            sampling=sampling,
+            max_new_tokens=max_new_tokens,
+            mode="exact",
+            reading=Reading(reading, term),
+            epsilon=epsilon,
+            node_budget=node_budget,
+        )
+        (answer,) = self.answers([query])
+        return cast(Distribution, answer.distribution)
+
+    def score(
+        self,
+        prompt: str,
+        continuations: Sequence[str],
+        audio: Audio | Sequence[Audio] | None = None,
+        sampling: Sampling | None = None,
+        format: Format = "interleaved",
+    ) -> list[float]:
+        """Log-likelihood (nats) of each continuation after the prompt; all of them share one tree.
+
+        sampling: None takes the model's own distribution, else the sampler's (-inf: never drawn).
+        """
+        sequence = self.prompter.sequence(prompt, _clips(audio), format)
+        ids = tuple(tuple(self.prompter.continuation(text)) for text in continuations)
+        query = Query(sequence, sampling=sampling, mode="score", continuations=ids)
+        return [answer.logprob for answer in sorted(self.answers([query]), key=lambda answer: answer.repeat)]
+
     def logits(self, sequence: Sequence[int | Clip]) -> Float32:
         """float32[positions, vocabulary] of a sequence of token ids and clips; a clip is 32 positions."""
         whole = PromptSequence.of(sequence)
@@ -189,7 +236,7 @@ class Model:
                         source = None
                     else:
                         id = self._add(query, stream)
-                        live[id], left[id], self._inboxes[id] = query, query.repeats, inbox
+                        live[id], left[id], self._inboxes[id] = query, _answers_of(query), inbox
                 if not inbox:
                     self._step()
                 if live and not inbox and self._engine.idle():
@@ -218,16 +265,35 @@ class Model:
 
     def _add(self, query: Query, stream: bool) -> int:
         tokens = self.max_new_tokens if query.max_new_tokens is None else query.max_new_tokens
-        sampling = self.sampling if query.sampling is None else query.sampling
-        clips = self._embedded(query.sequence.clips)
+        sampling = self.sampling if query.sampling is None and query.mode != "score" else query.sampling
+        reading = query.reading or query.stop_when_decided
+        if reading and not self._knows_token_bytes:
+            self._engine.set_token_bytes(self.prompter.token_bytes(self.info["llama.vocab_size"]))
+            self._knows_token_bytes = True
         return self._engine.add(
-            query.sequence.ids, clips, query.repeats, query.seed, sampling.engine(), tokens, stream
+            query.sequence.ids,
+            self._embedded(query.sequence.clips),
+            query.repeats,
+            query.seed,
+            sampling.engine() if sampling else None,
+            tokens,
+            stream,
+            query.mode,
+            reading.automaton() if reading else None,
+            query.epsilon,
+            query.node_budget,
+            query.continuations,
         )
 
     def _answer(self, event: "_engine.Event", query: Query) -> Answer:
         text = self.prompter.decode(event.token_ids)
-        stop = cast(Literal["eos", "length", "cancelled"], event.stop)
-        return Answer(text, tuple(event.token_ids), event.logprob, stop, event.repeat, query.tag)
+        exact = None
+        if event.stop == "exact":
+            yes, no, neither, undecided = event.masses
+            exact = Distribution(yes, no, neither, undecided, event.nodes)
+        return Answer(
+            text, tuple(event.token_ids), event.logprob, cast(Any, event.stop), event.repeat, query.tag, exact
+        )
 
     def _embedded(self, clips: Iterable[Clip]) -> list[Embedded]:
         """Encodes clips that the cache lacks; the least recently used leave it."""
@@ -249,3 +315,7 @@ def _clips(audio: Audio | Sequence[Audio] | None) -> list[Clip]:
     if isinstance(audio, Sequence) and not isinstance(audio, str):
         return [clip for item in audio for clip in _clips(item)]
     return [audio if isinstance(audio, Clip) else load_audio(audio)]
+
+
+def _answers_of(query: Query) -> int:
+    return {"sample": query.repeats, "exact": 1, "score": len(query.continuations)}[query.mode]

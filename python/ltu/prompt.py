@@ -15,6 +15,18 @@ AUDIO = "[AUDIO]"
 CLIP = -1  # stands in a list of ids for the 32 positions of one clip
 Format = Literal["interleaved", "prepended"]
 
+_BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")  # of SentencePiece vocabularies
+
+
+def _byte_level_alphabet() -> dict[str, int]:
+    """Byte of each character of GPT-2's byte-level vocabularies: visible ones stand for themselves."""
+    seen = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    unseen = [byte for byte in range(256) if byte not in seen]
+    return {chr(byte): byte for byte in seen} | {chr(256 + i): byte for i, byte in enumerate(unseen)}
+
+
+_BYTES = _byte_level_alphabet()
+
 
 @dataclass(frozen=True)
 class PromptSequence:
@@ -48,6 +60,7 @@ class Prompter:
         if template.count("{prompt}") != 1:
             raise PromptError(f"the prompt template {template!r} must hold {{prompt}} exactly once")
         description = json.loads(tokenizer_json)
+        self._byte_level = not description["model"].get("byte_fallback", False)
         added = description["added_tokens"]
         for token in added:  # special tokens will be read as text; [AUDIO] must not be
             token["special"] = token["special"] and token["content"] != AUDIO
@@ -80,12 +93,30 @@ class Prompter:
         text: str = self._tokenizer.decode(list(ids), skip_special_tokens=True)
         return text
 
+    def continuation(self, text: str) -> list[int]:
+        """Token ids of text that stands behind a prompt."""
+        return [id for position, piece in enumerate(self._pieces(text)) for id in self._ids(position, piece)]
+
+    def token_bytes(self, count: int) -> list[bytes]:
+        """The text of each token id below `count`; control tokens have none."""
+        control = set(self._control.values())
+        tokens = ("" if id in control else self._tokenizer.id_to_token(id) or "" for id in range(count))
+        if self._byte_level:
+            return [
+                bytes(map(_BYTES.__getitem__, token)) if set(token) <= _BYTES.keys() else token.encode()
+                for token in tokens
+            ]
+        return [
+            bytes([int(token[3:5], 16)]) if _BYTE_TOKEN.fullmatch(token) else token.replace("▁", " ").encode()
+            for token in tokens
+        ]
+
     def stream(self) -> "TextStream":
         return TextStream(self)
 
     def is_byte(self, token: int) -> bool:
         """Whether a token is one byte of a character that the vocabulary lacks (SentencePiece's <0x..>)."""
-        return bool(re.fullmatch("<0x[0-9A-F]{2}>", self._tokenizer.id_to_token(token) or ""))
+        return bool(_BYTE_TOKEN.fullmatch(self._tokenizer.id_to_token(token) or ""))
 
     def _pieces(self, template: str) -> list[str]:
         """Text and control tokens in turn; text stands at even positions and may be empty."""

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from ltu.errors import Error
 from ltu.prompt import PromptSequence
+from ltu.reading import Reading
 from ltu.sampling import Sampling
 
 
@@ -20,21 +21,31 @@ class Query:
     repeats: int = 1
     seed: int = 0
     sampling: Sampling | None = None
-    """None: the model file's."""
+    """None: the model file's; in mode "score": the model's own distribution, without processors."""
     max_new_tokens: int | None = None
     """None: the model file's."""
     mode: Literal["sample", "exact", "score"] = "sample"
-    stop_when_decided: str | None = None
-    """Name of a reading: an answer may stop once nothing that follows can change what it decides."""
+    """"exact": one answer with the probability of each decision. "score": one for each continuation."""
+    stop_when_decided: Reading | None = None
+    """An answer may stop once nothing that follows can change what it decides under this reading."""
     tag: Any = None
     """The caller's, returned with each answer."""
+    reading: Reading | None = None
+    """Mode "exact": what decides."""
+    epsilon: float = 1e-3
+    """Mode "exact": at most so much probability stays undecided…"""
+    node_budget: int = 4096
+    """…unless so many positions were computed."""
+    continuations: tuple[tuple[int, ...], ...] = ()
+    """Mode "score": token ids."""
 
     def __post_init__(self) -> None:
-        if self.mode != "sample" or self.stop_when_decided is not None:
-            raise Error(
-                f"mode={self.mode!r}, stop_when_decided={self.stop_when_decided!r}: this version samples "
-                "whole answers; leave both as they are"
-            )
+        if (self.mode == "exact") != (self.reading is not None):
+            raise Error('mode "exact" and a reading go together')
+        if (self.mode == "score") != bool(self.continuations) or not all(self.continuations):
+            raise Error('mode "score" and continuations go together, each of at least one token')
+        if not 0 < self.epsilon < 1 or self.node_budget < 1:
+            raise Error("epsilon lies between 0 and 1, and node_budget is at least 1")
         for name, value, least in (
             ("repeats", self.repeats, 1),
             ("max_new_tokens", self.max_new_tokens, 1),
@@ -45,12 +56,27 @@ class Query:
 
 
 @dataclass(frozen=True)
+class Distribution:
+    """The exact probability of each decision, of all answers that the sampler could give."""
+
+    yes: float
+    no: float
+    neither: float
+    undecided: float
+    """What the walk left open: each probability above is too small by at most this."""
+    nodes: int
+    """Positions that were computed."""
+
+
+@dataclass(frozen=True)
 class Answer:
     text: str
     token_ids: tuple[int, ...]
-    """What was drawn, EOS left out."""
+    """What was drawn (or given), EOS left out."""
     logprob: float
-    """Sum over the drawn tokens, EOS included, under the distribution that each was drawn from (nats)."""
-    stop: Literal["eos", "length", "cancelled"]
+    """Sum over the drawn (or given) tokens, EOS included, under the distribution of each (nats)."""
+    stop: Literal["eos", "length", "decided", "given", "exact", "cancelled"]
     repeat: int = 0
     tag: Any = None
+    distribution: Distribution | None = None
+    """Mode "exact"."""

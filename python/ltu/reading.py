@@ -1,13 +1,15 @@
 """A reading of answers, from its data file to the automaton that the engine runs byte by byte.
 
-The data files (assets/shard/reading-*.json) and their meaning are described in ltu.shard.decide, which reads whole
-answers with Python's `re`; both say the same about every answer (tests/test_reading.py).
+ltu.shard.decide describes the data files (assets/shard/reading-*.json) and reads whole answers with Python's
+`re`; both say the same about every answer (tests/test_reading.py).
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
+
+from ltu.errors import Error
 
 if TYPE_CHECKING:
     from ltu import _engine
@@ -20,12 +22,25 @@ WORD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 BETWEEN = bytes(byte for byte in range(256) if byte not in WORD + b".!?;:\n")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A reading ("careful" or "paper") of answers to a question about `term`."""
+
+    name: str
+    term: str = ""
+
+    def automaton(self) -> "_engine.Reading":
+        return automaton(self.name, self.term)
+
+
 @lru_cache(maxsize=1024)
 def automaton(reading: str, term: str) -> "_engine.Reading":
-    """The automaton of a reading ("careful" or "paper") of answers to a question about `term`."""
-    from ltu.shard.decide import rules_of
+    """The automaton of a reading; Error for an unknown one."""
+    from ltu.shard.decide import READINGS, rules_of
 
-    data = rules_of(reading)
+    if reading not in READINGS:
+        raise Error(f"unknown reading {reading!r}; there are {' and '.join(READINGS)}")
+    data = rules_of(cast(Any, reading))
     return compile_rules(data["rules"], data["sets"], term, data["first"] == "position")
 
 
