@@ -77,7 +77,7 @@ def joined(base: Model, part: LtuPart) -> Model:
     """LoRA folded in, tensors and keys together; the part's keys win."""
     tensors = dict(base.tensors)
     for module, (a, b) in part.lora.items():
-        name = _lora_target(module)
+        name = _lora_target(module, part.where)
         matrix = tensors.get(name)
         if matrix is None or matrix.shape != (b.row_count, a.columns):
             shape = "no such matrix" if matrix is None else f"one of shape {list(matrix.shape)}"
@@ -88,34 +88,26 @@ def joined(base: Model, part: LtuPart) -> Model:
         if name.endswith(("attn_q.weight", "attn_k.weight")):  # the base's rows are in llama.cpp's order
             b = permuted(b, heads(base.keys, name))
         tensors[name] = merged(matrix, a, b, part.scale)
-    names = {to.removesuffix(".weight") for to in map(_lora_target, part.lora)}
-    _check_every_layer(names, base, part)
+    _check_every_layer(part, base.keys["llama.block_count"])
     tensors |= part.tensors
-    keys = base.keys | part.keys | _general(base.keys, part.keys, tensors)
-    return Model(
-        {"general.architecture": "ltu"} | keys | {"general.architecture": "ltu"}, tensors, part.where
-    )
+    keys = base.keys | part.keys | _general(base.keys, part.keys, tensors) | {"general.architecture": "ltu"}
+    return Model(keys, tensors, f"{base.where} with {part.where}")
 
 
-def _lora_target(module: str) -> str:
+def _lora_target(module: str, where: str) -> str:
     """model.layers.0.self_attn.q_proj → blk.0.attn_q.weight."""
-    match = re.fullmatch(r"model\.layers\.(\d+)\.(.+)", module)
-    to = LORA_TARGETS.get(match[2]) if match else None
-    if match is None or to is None:
-        raise ModelFileError(f"LoRA of {module} is not supported")
-    return f"blk.{match[1]}.{to}"
+    _, _, layer, name = module.split(".", 3)
+    if name not in LORA_TARGETS:
+        raise ModelFileError(f"{where}: LoRA of {module} is not supported")
+    return f"blk.{layer}.{LORA_TARGETS[name]}"
 
 
-def _check_every_layer(names: set[str], base: Model, part: LtuPart) -> None:
-    kinds = {name.split(".", 2)[2] for name in names}
-    blocks = int(base.keys["llama.block_count"])
-    missing = [
-        f"blk.{i}.{kind}" for i in range(blocks) for kind in sorted(kinds) if f"blk.{i}.{kind}" not in names
-    ]
+def _check_every_layer(part: LtuPart, blocks: int) -> None:
+    names = sorted({module.split(".", 3)[3] for module in part.lora})
+    wanted = [f"model.layers.{i}.{name}" for i in range(blocks) for name in names]
+    missing = [module for module in wanted if module not in part.lora]
     if missing:
-        raise ModelFileError(
-            f"{part.where}: has no LoRA for {', '.join(missing)}, which its other layers have"
-        )
+        raise ModelFileError(f"{part.where}: has no LoRA of {', '.join(missing)}: is it of this base?")
 
 
 def _general(

@@ -15,6 +15,7 @@ from ltu.convert.model import Model
 from ltu.convert.names import UNUSED_LLAMA, llama_names, take
 from ltu.convert.tensor import Tensor, permuted
 from ltu.errors import ModelFileError
+from ltu.vocabulary import filled
 
 HUGGING_FACE = "tokenizer.huggingface.json"
 
@@ -51,7 +52,8 @@ def read_hugging_face(folder: Path) -> Model:
     json_, vocabulary = tokenizer.from_directory(folder, rows)
     keys |= vocabulary | {HUGGING_FACE: tokenizer.with_audio(json_, rows)}
     name = str(config.get("_name_or_path") or folder.resolve().name).rstrip("/").split("/")[-1]
-    return Model({"general.name": name, "general.basename": name} | keys, tensors, str(folder))
+    described = {"general.architecture": "llama", "general.name": name, "general.basename": name}
+    return Model(described | keys, tensors, str(folder))
 
 
 def read_gguf(path: Path) -> Model:
@@ -142,6 +144,6 @@ def _completed(file: GgufFile) -> dict[str, Value]:
     rows = file.tensors["token_embd.weight"].row_count
     wanted = ("general.", "llama.", "tokenizer.")
     keys = {key: value for key, value in file.keys.items() if key.startswith(wanted)}
-    keys = {"llama.vocab_size": rows, **tokenizer.filled(keys, rows)}
+    keys = {"llama.vocab_size": rows, **filled(keys, rows)}
     keys[HUGGING_FACE] = tokenizer.with_audio(tokenizer.from_keys(keys, str(file.path)), rows)
     return keys

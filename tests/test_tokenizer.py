@@ -11,6 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from ltu import tokenizer
 from ltu.errors import ModelFileError
+from ltu.vocabulary import LLAMA3_SPLIT, Json
 
 GOLDEN = Path(__file__).parent / "golden"
 TEXTS = [
@@ -33,7 +34,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def loaded(description: tokenizer.Json, rows: int) -> Tokenizer:
+def loaded(description: Json, rows: int) -> Tokenizer:
     return Tokenizer.from_str(tokenizer.with_audio(description, rows))
 
 
@@ -76,7 +77,7 @@ def byte_level(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         "smollm": [pre_tokenizers.Digits(True), pre_tokenizers.ByteLevel(False)],
         "gpt-2": [pre_tokenizers.ByteLevel(False)],
         "llama-bpe": [
-            pre_tokenizers.Split(Regex(tokenizer.LLAMA3_SPLIT), "isolated"),
+            pre_tokenizers.Split(Regex(LLAMA3_SPLIT), "isolated"),
             pre_tokenizers.ByteLevel(False, use_regex=False),
         ],
     }[pre]

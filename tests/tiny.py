@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ltu import tokenizer
+from ltu import tokenizer, vocabulary
 from ltu.convert.gguf_file import Value
 from ltu.convert.llama import HUGGING_FACE
 from ltu.convert.ltu_part import audio_keys, prompt_keys
@@ -47,8 +47,8 @@ def tiny_model(
     words: tuple[str, ...] = ("yes", "no", "bird", "type"),
 ) -> Model:
     """A random LTU under GGUF names. Its vocabulary is <unk>, <s>, </s>, 256 bytes, the space and `words`."""
-    keys, vocabulary = _vocabulary(words)
-    rows, head = len(vocabulary), width // heads
+    keys, tokens = _vocabulary(words)
+    rows, head = len(tokens), width // heads
     encoder = {"width": encoder_width, "heads": encoder_heads, "blocks_a": blocks_a, "blocks_u": blocks_u}
     encoder |= {"frames": 1024, "mels": 128, "patch": 16}
     keys |= {
@@ -119,10 +119,10 @@ def tiny_model(
 
 def _vocabulary(words: tuple[str, ...]) -> tuple[dict[str, Value], list[str]]:
     """A SentencePiece vocabulary whose words can be joined from their letters."""
-    special = [("<unk>", tokenizer.UNKNOWN), ("<s>", tokenizer.CONTROL), ("</s>", tokenizer.CONTROL)]
-    special += [(f"<0x{byte:02X}>", tokenizer.BYTE) for byte in range(BYTES)]
+    special = [("<unk>", vocabulary.UNKNOWN), ("<s>", vocabulary.CONTROL), ("</s>", vocabulary.CONTROL)]
+    special += [(f"<0x{byte:02X}>", vocabulary.BYTE) for byte in range(BYTES)]
     pieces = dict.fromkeys(
-        f"{tokenizer.SPACE}{word}"[:end] for word in words for end in range(1, len(word) + 2)
+        f"{vocabulary.SPACE}{word}"[:end] for word in words for end in range(1, len(word) + 2)
     )
     pieces |= dict.fromkeys(letter for word in words for letter in word)
     tokens = [token for token, _ in special] + list(pieces)
@@ -131,7 +131,7 @@ def _vocabulary(words: tuple[str, ...]) -> tuple[dict[str, Value], list[str]]:
         "tokenizer.ggml.pre": "default",
         "tokenizer.ggml.tokens": tokens,
         "tokenizer.ggml.scores": [0.0] * len(special) + [-float(i) for i in range(len(pieces))],
-        "tokenizer.ggml.token_type": [kind for _, kind in special] + [tokenizer.NORMAL] * len(pieces),
+        "tokenizer.ggml.token_type": [kind for _, kind in special] + [vocabulary.NORMAL] * len(pieces),
         "tokenizer.ggml.bos_token_id": 1,
         "tokenizer.ggml.eos_token_id": 2,
         "tokenizer.ggml.unknown_token_id": 0,
