@@ -79,15 +79,15 @@ class LTU(nn.Module):
         features: Tensor | None = None,
         encoded: Tensor | None = None,
         labels: Tensor | None = None,
-        last: Tensor | None = None,
+        at: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> CausalLMOutput:
         """Right-padded batch; clips as features [clips, 1024, 128], or `encoded` while the encoder rests.
 
         `attention_mask` is [batch, positions], or [batch, 1, positions, positions] saying who sees whom.
 
-        With `labels` (IGNORED where nothing is learnt) logits are made for the targets alone, with `last`
-        [batch] for one position of each example.
+        With `labels` (IGNORED where nothing is learnt) logits are made for the targets alone, with `at`
+        [batch, positions] for the places that it marks: [n, vocabulary], row by row.
         """
         if encoded is None:
             assert features is not None, "a batch needs features or encoded clips"
@@ -100,8 +100,8 @@ class LTU(nn.Module):
             position_ids=position_ids,
             use_cache=False,
         ).last_hidden_state
-        if last is not None:
-            hidden = hidden[torch.arange(len(hidden)), last]
+        if at is not None:
+            hidden = hidden[at]
         if labels is None:
             return CausalLMOutput(logits=llama.lm_head(hidden))
         targets = labels[:, 1:]

@@ -115,7 +115,7 @@ def training_items(clips: Mapping[str, str], pairs: int, rng: Rng) -> list[Item]
             for _ in range(pairs // 2 if term.kind == "synonym" else pairs):
                 items += _pair(term, by_class, rng)
     for name in rng.permutation(np.resize(list(clips), len(items) // 8)).tolist():
-        wording = _pick(_by_format("identity", rng), rng)
+        wording = _wording("identity", rng)
         items.append(Item(name, wording, f"Labels: {labels_of(clips[name])}"))
     return [items[index] for index in rng.permutation(len(items))]
 
@@ -123,7 +123,7 @@ def training_items(clips: Mapping[str, str], pairs: int, rng: Rng) -> list[Item]
 def _pair(term: Term, by_class: Mapping[str, Sequence[str]], rng: Rng) -> Iterator[Item]:
     """The same question about a clip of which the term is true and one of which it is false."""
     relation = _pick(term.relations, rng)
-    wording = _pick(_by_format(relation, rng), rng)
+    wording = _wording(relation, rng)
     text = term.text if rng.random() < 0.5 else term.text.lower()
     for true, classes in ((True, term.true_of), (False, term.false_of)):
         name = _pick(sorted(classes), rng)
@@ -131,10 +131,10 @@ def _pair(term: Term, by_class: Mapping[str, Sequence[str]], rng: Rng) -> Iterat
         yield Item(_pick(by_class[name], rng), question, answer, term.text.lower())
 
 
-def _by_format(relation: Relation, rng: Rng) -> list[str]:
-    """One format's wordings, Table 1's twice as likely as another."""
+def _wording(relation: Relation, rng: Rng) -> str:
+    """A wording of one format; every other one is Table 1's."""
     table = _data("wordings")[relation]["prepended" if rng.random() < 0.5 else "interleaved"]
-    return [table[0], *table]
+    return str(table[0] if rng.random() < 0.5 else _pick(table, rng))
 
 
 def _pick(choices: Sequence[T], rng: Rng) -> T:

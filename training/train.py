@@ -85,7 +85,7 @@ def _arguments(config: Config) -> TrainingArguments:
         remove_unused_columns=False,
         label_names=["labels"],
         save_strategy="no",
-        logging_steps=20,
+        logging_steps=10,
         report_to="none",
         dataloader_pin_memory=False,
     )

@@ -1,6 +1,6 @@
 """What the finished demo model gets right on recordings that it never heard, asked in Table 1's words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,13 +9,14 @@ from torch import Tensor
 
 from ltu.prompt import Format, Prompter
 
-from ..examples import expand
+from ..examples import Collator, expand
 from ..model import LTU
+from ..packing import Example, share_beginnings
 from ..questions import Relation, Term, ask, labels_of, table_1, terms
 from .esc10 import Recording
 
 FORMATS: tuple[Format, ...] = ("prepended", "interleaved")
-BATCH = 32
+BATCH = 4  # groups of questions
 PAIRS = 8  # most clips a term is asked about, of those of which it is true; as many others
 
 
@@ -47,41 +48,62 @@ class Named:
         return self.answer == f"Labels: {labels_of(self.label)}"
 
 
-class Judge:
-    """Greedy decoding of a model in PyTorch; the encoder sees each clip once."""
+Question = tuple[str, Recording, Format]
 
-    def __init__(self, model: LTU, prompter: Prompter, eos_id: int) -> None:
-        self._model, self._prompter, self._eos_id = model.eval(), prompter, eos_id
-        self._encoded: dict[str, Tensor] = {}
+
+class Judge:
+    """Greedy answers of a model in PyTorch; the encoder hears each clip once."""
+
+    def __init__(self, model: LTU, prompter: Prompter, bos_id: int | None, eos_id: int) -> None:
+        self._model, self._prompter = model.eval(), prompter
+        self._bos_id, self._eos_id = bos_id, eos_id
+        self._heard: dict[str, Tensor] = {}  # encoder outputs [1, 32, width]
 
     @torch.no_grad()
-    def answers(self, asked: Sequence[tuple[str, Recording, Format]], tokens: int) -> Iterator[str]:
-        """The first `tokens` tokens of each answer, up to EOS."""
-        for start in range(0, len(asked), BATCH):
-            batch = asked[start : start + BATCH]
-            prompts = [expand(self._prompter.sequence(q, [r.clip], f).ids) for q, r, f in batch]
-            encoded = torch.stack([self._encode(recording) for _, recording, _ in batch])
-            made: list[list[int]] = [[] for _ in batch]
-            for _ in range(tokens):
-                lengths = torch.tensor([len(p) + len(m) for p, m in zip(prompts, made, strict=True)])
-                rows = [torch.tensor(p + m) for p, m in zip(prompts, made, strict=True)]
-                ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-                mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-                with torch.autocast("cpu", torch.bfloat16):
-                    logits = self._model(ids, mask, encoded=encoded, last=lengths - 1).logits
-                for row, token in zip(made, logits.argmax(-1).tolist(), strict=True):
-                    if not row or row[-1] != self._eos_id:
-                        row.append(token)
-                if all(row[-1] == self._eos_id for row in made):
-                    break
-            for row in made:
-                yield self._prompter.decode(row)
+    def openings(self, asked: Sequence[Question]) -> list[str]:
+        """The first token of each answer; questions about a clip share its positions."""
+        examples = [self._example(question) for question in asked]
+        collate = Collator(self._heard, "encoded", self._bos_id, answers_only=True, seed=0)
+        groups = share_beginnings(examples, most=12)
+        found: dict[Example, str] = {}
+        for start in range(0, len(groups), BATCH):
+            batch = groups[start : start + BATCH]
+            inputs = collate(batch)
+            del inputs["labels"]
+            at = torch.zeros_like(inputs["ids"], dtype=torch.bool)
+            for row, group in enumerate(batch):
+                lengths = np.array([len(e.ids) - group.shared for e in group.examples])
+                at[row, group.shared + np.cumsum(lengths) - 1] = True
+            with torch.autocast("cpu", torch.bfloat16):
+                tokens = self._model(**inputs, at=at).logits.argmax(-1).tolist()
+            answered = (example for group in batch for example in group.examples)
+            found |= {e: self._prompter.decode([t]) for e, t in zip(answered, tokens, strict=True)}
+        return [found[example] for example in examples]
 
-    def _encode(self, recording: Recording) -> Tensor:
-        if recording.file not in self._encoded:
+    @torch.no_grad()
+    def answers(self, question: str, recordings: Sequence[Recording], format: Format) -> list[str]:
+        """Whole answers to one question about each recording."""
+        examples = [self._example((question, recording, format)) for recording in recordings]
+        ids = torch.tensor([example.ids for example in examples])  # one question: one length
+        inputs = self._model.splice(ids, torch.cat([self._heard[r.file] for r in recordings]))
+        with torch.autocast("cpu", torch.bfloat16):
+            made = self._model.llama.generate(  # type: ignore[no-untyped-call]
+                inputs_embeds=inputs,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=24,
+                do_sample=False,
+                eos_token_id=self._eos_id,
+                pad_token_id=self._eos_id,
+            )
+        return [self._prompter.decode(row) for row in made.tolist()]
+
+    def _example(self, question: Question) -> Example:
+        text, recording, format = question
+        if recording.file not in self._heard:
             features = torch.from_numpy(recording.clip.features().copy())
-            self._encoded[recording.file] = self._model.audio_encoder(features[None])[0]
-        return self._encoded[recording.file]
+            self._heard[recording.file] = self._model.audio_encoder(features[None])
+        ids = expand(self._prompter.sequence(text, [recording.clip], format).ids)
+        return Example(tuple(ids), len(ids), (recording.file,))
 
 
 def ask_terms(judge: Judge, recordings: Sequence[Recording], rng: np.random.Generator) -> list[Asked]:
@@ -99,15 +121,18 @@ def ask_terms(judge: Judge, recordings: Sequence[Recording], rng: np.random.Gene
         (ask(table_1(relation)[format], relation, term.text, true)[0], recording, format)
         for term, relation, format, true, recording in plan
     ]
-    openings = judge.answers(questions, tokens=1)
+    openings = judge.openings(questions)
     return [Asked(*row[:4], opening) for row, opening in zip(plan, openings, strict=True)]
 
 
 def ask_labels(judge: Judge, recordings: Sequence[Recording]) -> list[Named]:
-    plan = [(recording, format) for recording in recordings for format in FORMATS]
-    questions = [(table_1("identity")[format], recording, format) for recording, format in plan]
-    answers = judge.answers(questions, tokens=24)
-    return [Named(r.label, format, answer) for (r, format), answer in zip(plan, answers, strict=True)]
+    return [
+        Named(recording.label, format, answer)
+        for format in FORMATS
+        for recording, answer in zip(
+            recordings, judge.answers(table_1("identity")[format], recordings, format), strict=True
+        )
+    ]
 
 
 def balanced(asked: Sequence[Asked]) -> float:

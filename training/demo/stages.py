@@ -77,8 +77,8 @@ def evaluate(recordings: Sequence[Recording], config: Config) -> None:
     base = load_base(config.base.path)
     model = LTU(base.model, config.encoder, config.lora)
     load_checkpoint(config.train.output, model)
-    prompter = Prompter(base.tokenizer_json, config.base.template, base.bos_id if config.base.bos else None)
-    judge = Judge(model, prompter, base.eos_id)
+    bos_id = base.bos_id if config.base.bos else None
+    judge = Judge(model, Prompter(base.tokenizer_json, config.base.template, bos_id), bos_id, base.eos_id)
     asked = ask_terms(judge, recordings, np.random.default_rng(SEED))
     named = ask_labels(judge, recordings)
     items = len(read_items(config.data.items))
