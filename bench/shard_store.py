@@ -1,6 +1,6 @@
 """A sweep of 10 000 questions: does memory stay flat, and how much is written for it?
 
-    python bench/shard_store.py [--questions 10000] [--tokens 4]
+    python bench/shard_store.py [--questions 10000] [--tokens 2]
 
 The 78 words with clips of noise and a tiny model of random weights whose answers are cut after a few tokens,
 so that the sweep and its file are most of the work. Prints resident memory as the sweep goes on, and what the
@@ -44,7 +44,7 @@ def written() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--questions", type=int, default=10_000)
-    parser.add_argument("--tokens", type=int, default=4)
+    parser.add_argument("--tokens", type=int, default=2)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -62,6 +62,7 @@ def main() -> None:
             nonlocal done
             done += count
             marks.append((done, resident()))
+            print(f"\r{done} of {options.questions}", end="", file=sys.stderr)
 
         with store.writing():
             run = prepare(store, spec, model, folder / "clips", Settings(limit=options.questions))
