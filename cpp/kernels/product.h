@@ -5,10 +5,7 @@
 
 namespace ltu::kernels::LTU_VARIANT {
 
-// A tile: the sums of C columns and P panels, each 16 rows.
-template <int P, int C> struct Tile {
-  Floats sum[C][P];
-};
+// A tile is the sums of C columns and P panels, each 16 rows: Floats sum[C][P].
 
 // Float weights. x is float32 [n][float_stride].
 template <WeightType type> struct FloatWeights {
@@ -33,14 +30,10 @@ template <WeightType type> struct FloatWeights {
 
   template <int P, int C>
   LTU_INLINE void add_products(const float *x, int64_t x_stride, int64_t begin, int64_t end,
-                               Tile<P, C> &tile) const {
+                               Floats (&sum)[C][P]) const {
     const std::byte *panel[P];
     for (int p = 0; p < P; p++)
       panel[p] = w.panel(first_panel + p);
-    Floats sum[C][P]; // a local copy stays in registers
-    for (int c = 0; c < C; c++)
-      for (int p = 0; p < P; p++)
-        sum[c][p] = tile.sum[c][p];
     for (int64_t k = begin; k < end; k++) {
       Floats row[P];
       for (int p = 0; p < P; p++)
@@ -51,9 +44,6 @@ template <WeightType type> struct FloatWeights {
           sum[c][p] = fma(row[p], value, sum[c][p]);
       }
     }
-    for (int c = 0; c < C; c++)
-      for (int p = 0; p < P; p++)
-        tile.sum[c][p] = sum[c][p];
   }
 };
 
@@ -178,16 +168,12 @@ template <WeightType type> struct QuantisedWeights {
 
   template <int P, int C>
   LTU_INLINE void add_products(const ActivationBlock *x, int64_t x_stride, int64_t begin, int64_t end,
-                               Tile<P, C> &tile) const {
+                               Floats (&sum)[C][P]) const {
     const uint8_t *scales[P], *quants[P];
     for (int p = 0; p < P; p++) {
       scales[p] = reinterpret_cast<const uint8_t *>(w.panel(first_panel + p));
       quants[p] = scales[p] + form.scales_bytes(w.columns()) + begin * form.block_bytes;
     }
-    Floats sum[C][P];
-    for (int c = 0; c < C; c++)
-      for (int p = 0; p < P; p++)
-        sum[c][p] = tile.sum[c][p];
     for (int64_t b = begin; b < end; b++) {
       constexpr auto sequence = std::make_integer_sequence<int, pairs>();
       add_half<0>(scales, quants, b, x + b, x_stride, sum, sequence);
@@ -199,9 +185,6 @@ template <WeightType type> struct QuantisedWeights {
         quants[p] += form.block_bytes;
       }
     }
-    for (int c = 0; c < C; c++)
-      for (int p = 0; p < P; p++)
-        tile.sum[c][p] = sum[c][p];
   }
 };
 
@@ -233,19 +216,19 @@ void multiply_tile(const Job &job, int64_t panel, int64_t column, int64_t begin,
     return int(left < kLanes ? left : kLanes);
   };
   auto place = [&](int c, int p) { return job.y + (column + c) * job.y_stride + (panel + p) * kLanes; };
-  Tile<P, C> tile;
+  Floats sum[C][P];
   for (int c = 0; c < C; c++)
     for (int p = 0; p < P; p++)
-      tile.sum[c][p] = begin ? load_some(place(c, p), rows_in(p)) : zero();
+      sum[c][p] = begin ? load_some(place(c, p), rows_in(p)) : zero();
   const auto *x = static_cast<const typename Weights::Activation *>(job.x) + column * stride;
-  Weights{job.w, panel}.add_products(x, stride, begin, end, tile);
+  Weights{job.w, panel}.add_products(x, stride, begin, end, sum);
   const bool last = end == Weights::units(k);
   for (int c = 0; c < C; c++)
     for (int p = 0; p < P; p++) {
-      Floats sum = tile.sum[c][p];
+      Floats result = sum[c][p];
       if (last)
-        sum = finish(sum, job.epilogue, column + c, (panel + p) * kLanes, rows_in(p));
-      store_some(place(c, p), sum, rows_in(p));
+        result = finish(result, job.epilogue, column + c, (panel + p) * kLanes, rows_in(p));
+      store_some(place(c, p), result, rows_in(p));
     }
 }
 
