@@ -1,5 +1,6 @@
 #include "device.h"
 #include "error.h"
+#include "kernels/kernels.h"
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
@@ -78,6 +79,11 @@ Device::Device(const std::string &spec, int threads) : threads_(threads > 0 ? th
   const char *kernels = std::getenv("LTU_KERNELS");
   own_kernels_ = on_cpu && !(kernels && std::string(kernels) == "ggml");
   name_ = on_cpu ? "cpu" : lower(ggml_backend_dev_name(device));
+  try {
+    kernels::processor();
+  } catch (const std::runtime_error &error) { // LTU_PROCESSOR asks for what is not there
+    throw Error(error.what());
+  }
 
   ggml_threadpool_params pool = ggml_threadpool_params_default(threads_);
   pool_.reset(ggml_threadpool_new(&pool));
