@@ -153,6 +153,19 @@ def test_options_with_several_values_are_spread() -> None:
     ]
 
 
+@pytest.mark.parametrize("example", ["ask.py", "folder.py", "logits.py"])
+def test_examples_run(model_file: Path, recordings: list[Path], example: str) -> None:
+    given = {
+        "ask.py": [recordings[0], PROMPT, model_file],
+        "folder.py": [recordings[0].parent, model_file],
+        "logits.py": [recordings[0], model_file],
+    }[example]
+    path = Path(__file__).parent.parent / "examples" / example
+    result = subprocess.run([sys.executable, path, *given], capture_output=True, timeout=120)
+    assert result.returncode == 0, result.stderr.decode()
+    assert len(result.stdout.splitlines()) >= 2
+
+
 class Terminal:
     """A process on a terminal of its own."""
 
