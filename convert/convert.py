@@ -123,7 +123,7 @@ def _general(
         "general.basename": str(base.get("general.basename", base_name)),
         "general.finetune": finetune,
         "general.size_label": size_label(count),
-        "general.quantized_by": f"ltu-convert {_version()}",
+        "general.quantized_by": f"ltu-convert {_version()}".strip(),
         "general.base_model.count": 1,
         "general.base_model.0.name": base_name,
     }
