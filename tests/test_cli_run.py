@@ -182,6 +182,18 @@ class Terminal:
                 new.write(os.read(self._screen, 65_536).decode(errors="replace"))
         self.seen += new.getvalue()
 
+    def wait_for_end(self, seconds: float = 60) -> None:
+        """Reads on, so that the process is never kept waiting by a full screen."""
+        end = time.monotonic() + seconds
+        while self.process.poll() is None:
+            assert time.monotonic() < end, f"still running; seen: {self.seen[-2000:]}"
+            if select.select([self._screen], [], [], 0.2)[0]:
+                try:
+                    self.seen += os.read(self._screen, 65_536).decode(errors="replace")
+                except OSError:  # the other end is closed
+                    break
+        self.process.wait(seconds)
+
     def type(self, text: str) -> None:
         os.write(self._screen, text.encode())
 
@@ -220,7 +232,8 @@ def test_conversation_keeps_the_clip_and_survives_a_wrong_prompt(
         session.type("What is it?\n")
         session.wait_for("add [AUDIO]")
         session.type("\x04")
-        assert session.process.wait(60) == 0
+        session.wait_for_end()
+        assert session.process.returncode == 0
 
 
 def test_a_terminal_is_asked_for_the_clip_that_a_prompt_lacks(
@@ -230,12 +243,24 @@ def test_a_terminal_is_asked_for_the_clip_that_a_prompt_lacks(
         for path in recordings:
             session.wait_for("of 2: ")
             session.type(f"{path}\n")
-        assert session.process.wait(60) == 0
+        session.wait_for_end()
+        assert session.process.returncode == 0
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback(model_file: Path, recordings: list[Path]) -> None:
     with terminal("--gguf", model_file, "--audio", recordings[0]) as session:
         session.wait_for("> ")
         session.process.send_signal(signal.SIGINT)
-        assert session.process.wait(60) == 130
+        session.wait_for_end()
+        assert session.process.returncode == 130
+        assert "Traceback" not in session.seen
+
+
+def test_ctrl_c_in_the_middle_of_answers_ends_with_130(model_file: Path, recordings: list[Path]) -> None:
+    options = ["--audio", recordings[0], "--prompt", PROMPT, "--repeats", 5000, "--max-new-tokens", 300]
+    with terminal("--gguf", model_file, *options) as session:
+        session.wait_for("/5000]")
+        session.process.send_signal(signal.SIGINT)
+        session.wait_for_end()
+        assert session.process.returncode == 130
         assert "Traceback" not in session.seen
