@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test lint format bench demo-model
+.PHONY: demo test test-peers lint format bench demo-model
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine
@@ -11,6 +11,10 @@ demo: $(VENV)/engine
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest
+
+# Against llama.cpp, which takes minutes to build.
+test-peers: $(VENV)/bench
+	$(BIN)/python -m pytest --override-ini addopts=-q tests/peers
 
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
@@ -23,7 +27,7 @@ format: $(VENV)/dev
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.h')
 
-bench: $(VENV)/dev
+bench: $(VENV)/bench
 	$(BIN)/python bench/run.py
 
 # Trains the demo model from the recordings of ESC-10 (about three hours on two cores).
@@ -40,4 +44,10 @@ $(VENV)/engine: $(BIN)/python pyproject.toml CMakeLists.txt $(wildcard cpp/*.cpp
 
 $(VENV)/dev: $(VENV)/engine constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+# GCC 12 drops the stores that fill AMX's tile configuration in ggml (cmake/amx.h cures it).
+$(VENV)/bench: $(VENV)/dev
+	CMAKE_ARGS='-DCMAKE_CXX_FLAGS=-include$(CURDIR)/cmake/amx.h' \
+	  $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[bench]"
 	@touch $@

@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from peers import LlamaCpp, Ours, TorchModel, write_checkpoint
 from rich.console import Console
 from rich.table import Table
 
-from ltu.convert import convert
+from ltu.convert import convert, export_llama
 from ltu.demo import demo_base
+from peers import LlamaCpp, Ours, TorchModel, write_checkpoint
 
 THREADS = 2
 PROMPT, DECODE = 512, 64  # positions
@@ -124,8 +124,10 @@ def main() -> None:
             "amx_bf16" in Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else False
         )
         for type in chosen.types.split(","):
-            path = convert(base, checkpoint=Path(folder), outtype=type, output=Path(folder) / f"{type}.gguf")
-            llama = convert(gguf=path, llama_only=True, output=Path(folder) / f"{type}-llama.gguf")
+            path = convert(
+                base, checkpoint=Path(folder), outtype=type, output=Path(folder) / f"{type}.gguf"
+            ).path
+            llama = export_llama(path, Path(folder) / f"{type}-llama.gguf").path
             ours, peer = Ours(path, THREADS), LlamaCpp(llama, THREADS)
             encoders = {f"ours {type}": lambda m=ours: m.encode(features)}
             prompts = {

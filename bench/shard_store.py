@@ -52,7 +52,7 @@ def main() -> None:
         write_clips(folder / "clips", words)
         clips = choose(from_folders(folder / "clips", words), 4, random.Random(0))
         spec = build(words, clips, folder / "clips", "bench", questions="all")
-        model = ltu.load(tiny_gguf(folder / "tiny.gguf"))
+        model = ltu.load(tiny_gguf(folder / "tiny.gguf"), threads=1)
         model.max_new_tokens = options.tokens
         results = folder / "results.db"
         store = Store(results, create=True)
