@@ -97,6 +97,10 @@ def _line(error: Exception) -> str:
         return text
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, ModuleNotFoundError):
+        return f"{text}; pip install {error.name}"
+    if isinstance(error, ImportError):  # an engine that was compiled for another processor says so itself
+        return text
     if isinstance(error, MemoryError):
         return "not enough memory; use a smaller model file or close other programs"
     return f"unexpected {type(error).__name__}: {text}; --debug shows where"
