@@ -40,7 +40,7 @@ def read_items(path: Path) -> list[Row]:
         try:
             item = json.loads(line)
             audio = item["audio_id"]
-            audio = (audio,) if isinstance(audio, str) else tuple(audio)
+            audio = tuple(filter(None, [audio] if isinstance(audio, str) else audio))
             rows.append(Row(audio, item["instruction"], item["output"], item.get("term", "")))
         except (ValueError, KeyError, TypeError) as error:
             raise Error(
@@ -63,7 +63,7 @@ def expand(ids: Iterable[int]) -> list[int]:
 def example(
     row: Row, clips: Mapping[str, Clip], prompter: Prompter, tokenizer: Tokenizer, eos: int
 ) -> Example:
-    """Prompt as the engine will build it, then the answer and EOS. No [AUDIO]: the clips stand before BOS."""
+    """Prompt as the engine will build it, then the answer and EOS. Without [AUDIO] clips stand before BOS."""
     format: Format = "interleaved" if AUDIO in row.instruction else "prepended"
     prompt = prompter.sequence(row.instruction, [clips[name] for name in row.audio], format).ids
     expanded = expand(prompt)
@@ -107,6 +107,6 @@ class Collator:
         if self._answers_only:
             labels = labels.masked_fill(~answer, IGNORED)
         views = [self._sounds[name] for group in groups for name in group.examples[0].audio]
-        drawn = torch.stack([view[self._rng.integers(len(view))] for view in views])
+        drawn = [view[self._rng.integers(len(view))] for view in views]
         batch = {"ids": ids, "position_ids": positions, "attention_mask": visible(branch), "labels": labels}
-        return batch | {self._kind: drawn}
+        return batch | {self._kind: torch.stack(drawn) if drawn else torch.empty(0)}

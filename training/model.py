@@ -68,6 +68,8 @@ class LTU(nn.Module):
         `encoded` [clips, 32, width] fills the audio positions in order, several clips per example included.
         """
         words: Tensor = self.llama.get_input_embeddings()(ids.clamp(min=0))
+        if not len(encoded):
+            return words
         audio = ids == AUDIO_POSITION
         return words.masked_scatter(audio[..., None], self.project(encoded).to(words.dtype))
 
@@ -91,7 +93,7 @@ class LTU(nn.Module):
         """
         if encoded is None:
             assert features is not None, "a batch needs features or encoded clips"
-            encoded = self.audio_encoder(features)
+            encoded = self.audio_encoder(features) if len(features) else features
         llama = self.llama.get_base_model()
         assert isinstance(llama, LlamaForCausalLM)
         hidden = llama.model(

@@ -6,12 +6,14 @@ nothing about its answer.
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, TypeVar
 
 import numpy as np
+
+from ltu.prompt import AUDIO
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,7 +45,7 @@ class Term:
 class Item:
     """One question with its answer; fields that OpenAQA has go by its names."""
 
-    audio_id: str
+    audio_id: str  # "": none
     instruction: str  # with [AUDIO]: interleaved; without: the clip stands before the text
     output: str
     term: str = ""
@@ -118,6 +120,18 @@ def training_items(clips: Mapping[str, str], pairs: int, rng: Rng) -> list[Item]
         wording = _wording("identity", rng)
         items.append(Item(name, wording, f"Labels: {labels_of(clips[name])}"))
     return [items[index] for index in rng.permutation(len(items))]
+
+
+def word_items(items: Sequence[Item], clips: Mapping[str, str], rng: Rng) -> list[Item]:
+    """The same questions with the name of the class where the clip would be, and no clip."""
+    named = []
+    for item in items:
+        name = _pick(_data("terms")[clips[item.audio_id]]["names"], rng)
+        text = item.instruction.replace(AUDIO, name)
+        named.append(
+            replace(item, audio_id="", instruction=text if AUDIO in item.instruction else f"{name}: {text}")
+        )
+    return named
 
 
 def _pair(term: Term, by_class: Mapping[str, Sequence[str]], rng: Rng) -> Iterator[Item]:

@@ -11,7 +11,7 @@ from .evaluate import FORMATS, Asked, Named, balanced
 
 
 def write_card(
-    path: Path, config: Config, asked: Sequence[Asked], named: Sequence[Named], items: int
+    path: Path, config: Config, asked: Sequence[Asked], named: Sequence[Named], words: int, items: int
 ) -> None:
     heard = sorted({name.label for name in named})
     encoder = config.encoder
@@ -34,7 +34,8 @@ def write_card(
         share=ENCODER_RECIPE.teacher_share,
         kept=ENCODER_RECIPE.kept,
         whole=ENCODER_RECIPE.whole_steps,
-        items=f"{items} questions and answers",
+        items=items,
+        words=words,
         views=config.data.views,
         batch=config.train.batch,
         rate=config.train.learning_rate,

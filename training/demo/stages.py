@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from ..checkpoint import load_checkpoint, save_checkpoint
 from ..config import Config
 from ..examples import read_items
 from ..model import LTU
-from ..questions import training_items
+from ..questions import Item, training_items, word_items
 from ..train import encode_views, train
 from .card import write_card
 from .classify import ENCODER_RECIPE, TEACHER_RECIPE, Classifier, Labels, Teacher, fit
@@ -24,7 +25,7 @@ from .esc10 import Recording
 from .evaluate import Judge, ask_labels, ask_terms
 from .projector import fit_projector
 
-PAIRS = 36  # questions about each term that are true, and as many that are false
+WORD_PAIRS, PAIRS = 12, 10  # questions about each term that are true, and as many that are false
 SEED = 0
 
 
@@ -45,16 +46,32 @@ def learn_sounds(recordings: Sequence[Recording], work: Path) -> None:
         )
 
 
+def learn_words(recordings: Sequence[Recording], config: Config, work: Path) -> None:
+    """LoRA learns to answer about the names of the classes, without audio → the checkpoint `words`.
+
+    A question about a word is short and sure about what is heard; audio then only has to resemble words.
+    """
+    if (work / "words" / "ltu.json").is_file():
+        return
+    rng = np.random.default_rng(SEED + 1)
+    clips = {recording.file: recording.label for recording in recordings}
+    items = _write(word_items(training_items(clips, WORD_PAIRS, rng), clips, rng), work / "words.jsonl")
+    data = replace(config.data, items=items)
+    steps = replace(config.train, output=work / "words", checkpoint=None, parts=("lora",), batch=4)
+    train(replace(config, data=data, train=steps))
+
+
 def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> None:
-    """The encoder, a fitted projector and fresh LoRA as a checkpoint to train on."""
+    """The encoder, a fitted projector and the words' LoRA as a checkpoint to train on."""
     base = load_base(config.base.path)
     model = LTU(base.model, config.encoder, config.lora)
+    load_checkpoint(work / "words", model)
     trained = torch.load(work / "encoder.pt")
     model.audio_encoder.load_state_dict(
         {name.removeprefix("encoder."): v for name, v in trained.items() if name.startswith("encoder.")}
     )
     clips = {recording.file: recording.clip for recording in recordings}
-    encoded = encode_views(model.audio_encoder, clips, views=4, seed=SEED)
+    encoded = encode_views(model.audio_encoder, clips, views=2, seed=SEED)
     words = [recording.label.lower() for recording in recordings]
     fit_projector(
         model, [encoded[r.file] for r in recordings], words, Tokenizer.from_str(base.tokenizer_json)
@@ -66,13 +83,17 @@ def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> N
 def learn_language(recordings: Sequence[Recording], config: Config) -> None:
     """Projector and LoRA, by the same path as `ltu-train`."""
     clips = {recording.file: recording.label for recording in recordings}
-    items = training_items(clips, PAIRS, np.random.default_rng(SEED))
-    lines = [json.dumps(item.row(), ensure_ascii=False) for item in items]
-    config.data.items.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _write(training_items(clips, PAIRS, np.random.default_rng(SEED)), config.data.items)
     train(config)
 
 
-def evaluate(recordings: Sequence[Recording], config: Config) -> None:
+def _write(items: Sequence[Item], path: Path) -> Path:
+    lines = [json.dumps(item.row(), ensure_ascii=False) for item in items]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def evaluate(recordings: Sequence[Recording], config: Config, work: Path) -> None:
     """Asks the finished checkpoint about recordings that it never heard → MODEL_CARD.md beside it."""
     base = load_base(config.base.path)
     model = LTU(base.model, config.encoder, config.lora)
@@ -81,5 +102,5 @@ def evaluate(recordings: Sequence[Recording], config: Config) -> None:
     judge = Judge(model, Prompter(base.tokenizer_json, config.base.template, bos_id), bos_id, base.eos_id)
     asked = ask_terms(judge, recordings, np.random.default_rng(SEED))
     named = ask_labels(judge, recordings)
-    items = len(read_items(config.data.items))
-    write_card(config.train.output / "MODEL_CARD.md", config, asked, named, items)
+    words, items = (len(read_items(path)) for path in (work / "words.jsonl", config.data.items))
+    write_card(config.train.output / "MODEL_CARD.md", config, asked, named, words, items)
