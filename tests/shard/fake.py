@@ -13,12 +13,17 @@ import soundfile
 
 from ltu.audio import SAMPLE_RATE, Clip
 from ltu.prompt import AUDIO, PromptSequence
-from ltu.query import Answer, Query
+from ltu.query import Answer, Distribution, Query
 from ltu.sampling import Sampling
+from ltu.shard.decide import decide
 from ltu.shard.spec import Spec
 from ltu.shard.words import Word, true_terms
 
 ABOUT = re.compile(r"(?:similar to|a type of) (.+?)(?:\?|: is)", re.IGNORECASE)
+
+
+def chance(*what: Any) -> np.random.Generator:
+    return np.random.default_rng(list(hashlib.sha256(repr(what).encode()).digest()))
 
 
 class FakePrompter:
@@ -34,6 +39,9 @@ class FakePrompter:
         for index, piece in enumerate(pieces):
             ids += ([-1] if index else []) + list(piece.encode())
         return PromptSequence(tuple(ids), tuple(clips))
+
+    def continuation(self, text: str) -> list[int]:
+        return list(text.encode())
 
 
 class FakeModel:
@@ -69,31 +77,54 @@ class FakeModel:
     def _batch(self, waiting: list[Query]) -> Iterator[Answer]:
         for query in reversed(waiting):
             content = (query.sequence.ids, tuple(clip.hash for clip in query.sequence.clips))
-            self.asked.append(content)
+            if query.mode == "sample":
+                self.asked.append(content)
+            if query.mode == "exact":
+                yield self._exact(query, content)
+                continue
+            if query.mode == "score":
+                yield from self._scores(query, content)
+                continue
             for repeat in range(query.repeats):
-                chance = np.random.default_rng(
-                    list(hashlib.sha256(repr((query.seed, content, repeat)).encode()).digest())
-                )
-                text = self._answer(query, chance)
+                text = self._answer(query, chance(query.seed, content, repeat))
                 yield Answer(text, tuple(text.encode()), -1.0, "eos", repeat, query.tag)
         waiting.clear()
 
-    def _answer(self, query: Query, chance: np.random.Generator) -> str:
+    def _share(self, query: Query, content: tuple[Any, ...]) -> dict[str, float]:
+        """What 400 draws of other repeats decide."""
+        texts = [self._answer(query, chance(query.seed, content, 4 + repeat)) for repeat in range(400)]
+        term = ABOUT.search(bytes(id for id in query.sequence.ids if id >= 0).decode())
+        assert term is not None
+        decided = [decide(text, term[1]) for text in texts]
+        return {name: decided.count(name) / 400 for name in ("yes", "no", "neither")}  # type: ignore[arg-type]
+
+    def _exact(self, query: Query, content: tuple[Any, ...]) -> Answer:
+        distribution = Distribution(**self._share(query, content), undecided=0.0, nodes=7)
+        return Answer("", (), 0.0, "exact", 0, query.tag, distribution)
+
+    def _scores(self, query: Query, content: tuple[Any, ...]) -> Iterator[Answer]:
+        share = self._share(query, content)
+        for index, ids in enumerate(query.continuations):
+            text = bytes(ids).decode()
+            logprob = float(np.log(share[text.lower()] * (0.9 if text[0].isupper() else 0.1) + 1e-9))
+            yield Answer(text, ids, logprob, "given", index, query.tag)
+
+    def _answer(self, query: Query, random: np.random.Generator) -> str:
         text = bytes(id for id in query.sequence.ids if id >= 0).decode()
         heard = next((self.hears.get(clip.hash) for clip in query.sequence.clips), None)
         about = ABOUT.search(text)
         if about is None:
-            label = heard.label if heard and chance.random() < self.skill else "Music"
+            label = heard.label if heard and random.random() < self.skill else "Music"
             return f"Labels: {label}; Speech"
         term = about[1]
         if not query.sequence.clips:  # the word stands in the prompt
             word = text.removeprefix("Is ").split(" similar to")[0].split(" a type of")[0]
             heard = next((w for w in self.hears.values() if w.word == word), None)
-        if heard is not None and chance.random() < self.skill:
+        if heard is not None and random.random() < self.skill:
             yes = term.casefold() in true_terms(heard)
         else:
-            yes = chance.random() < self.yes
-        if chance.random() < 0.05:
+            yes = random.random() < self.yes
+        if random.random() < 0.05:
             return "It is hard to tell."
         return f"Yes, it is {term}." if yes else "No, it is not."
 

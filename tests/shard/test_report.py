@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fake import Benchmark, FakeModel
+from sklearn.metrics import recall_score, roc_auc_score
 
 from ltu.shard.export import samples
 from ltu.shard.page import page
@@ -214,6 +215,24 @@ def test_a_better_run_is_told_from_a_worse_one(
     within = [c for c in document["comparisons"] if c["name"].startswith("interleaved")]
     assert {c["task"] for c in within} == {"identity", "synonym", "hypernym"}
     assert all(c["p_holm"] > 0.05 for c in within), "the model is asked in two ways and hears alike"
+
+
+def test_exact_probabilities_and_log_odds_stand_beside_the_repeats(
+    benchmark: Benchmark, ask: Ask, tmp_path: Path
+) -> None:
+    run = ask(benchmark.model(tmp_path / "m"), exact=True, scores=True)
+    document = report(run)
+    for task in ("synonym", "hypernym"):
+        exact = row(document, task, "exact", "probabilities")["figures"]
+        assert exact["j"]["value"] == pytest.approx(j(document, task), abs=0.06)
+        asked = [s for s in run.scored if s.asked.task == task and s.asked.position == "interleaved"]
+        asked = [s for s in asked if "elsewhere" in s.asked.tiers]
+        odds = row(document, task, "log-odds", "above 0")["figures"]
+        truth = [s.asked.expected for s in asked]
+        assert odds["auroc"]["value"] == pytest.approx(roc_auc_score(truth, [s.log_odds for s in asked]))
+        assert odds["recall"]["value"] == pytest.approx(recall_score(truth, [s.log_odds > 0 for s in asked]))
+    for comparison in document["exact"]:
+        assert comparison["rms_difference"] == pytest.approx(comparison["rms_of_sampling"], rel=0.25)
 
 
 def test_json_csv_and_markdown_hold_the_same_figures(good: Run) -> None:

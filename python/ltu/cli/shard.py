@@ -119,6 +119,13 @@ def run(
         bool,
         typer.Option("--controls", help="Ask also with the word, silence, noise or another clip."),
     ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Also the exact probabilities of yes, no and neither.")
+    ] = False,
+    epsilon: Annotated[float, typer.Option(help="--exact: what may stay undecided.")] = 1e-3,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Also the untempered log-odds of yes against no.")
+    ] = False,
     device: Device = "auto",
     threads: Threads = None,
     engine: Annotated[Engine, typer.Option(help="ray: on the workers of a Ray cluster.")] = Engine.local,
@@ -136,7 +143,7 @@ def run(
     benchmark = read_spec(spec)
     chosen = tuple(part.strip() for part in words.split(",") if part.strip())
     ordered = tuple(task for task in RELATIONS if task in wanted)
-    settings = Settings(repeats, seed, controls, ordered, chosen, limit)
+    settings = Settings(repeats, seed, controls, ordered, chosen, limit, exact, scores, epsilon)
     local = load(gguf, device, threads)
     model: Answers = local
     if engine is Engine.ray:

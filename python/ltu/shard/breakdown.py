@@ -9,14 +9,13 @@ import numpy as np
 
 from ltu.shard import metrics
 from ltu.shard.controls import CONTROLS
-from ltu.shard.decide import READINGS, Reading
+from ltu.shard.decide import HEADLINE, READINGS, Reading
 from ltu.shard.intervals import Estimate, interval, words_of
-from ltu.shard.metrics import Decisions
+from ltu.shard.metrics import Decisions, Floats
 from ltu.shard.ontology import DISTANCES
 from ltu.shard.scored import Run, Scored
 from ltu.shard.words import TASKS
 
-HEADLINE: Reading = "careful"
 TIER = DISTANCES[0]  # "elsewhere": the only one that the headline counts
 
 
@@ -49,18 +48,21 @@ def questions(run: Run, condition: Condition, control: str = "", tier: str = TIE
     return run.select(lambda s: condition.holds(s) and s.asked.control == control and in_tier(s, tier))
 
 
-def estimates(d: Decisions) -> dict[str, Estimate]:
-    """Every figure with its jackknife interval."""
-    words = words_of(d)
-    whole = metrics.figures(d)
-    without = [metrics.figures(d.where((d.clip_word != w) & (d.term_word != w))) for w in words]
+def estimates(d: Decisions, scores: Floats | None = None) -> dict[str, Estimate]:
+    """Every figure with its jackknife interval; `scores` for the AUROC, else the share of yes."""
+    words, scores = words_of(d), metrics.yes_share(d) if scores is None else scores
+    whole = metrics.figures(d, scores)
+    kept = [(d.clip_word != word) & (d.term_word != word) for word in words]
+    without = [metrics.figures(d.where(mask), scores[mask]) for mask in kept]
     return {
         name: interval(value, np.array([len(words) * value - (len(words) - 1) * w[name] for w in without]))
         for name, value in whole.items()
     }
 
 
-def part(condition: Condition, kind: str, name: str, reading: Reading, d: Decisions) -> dict[str, Any]:
+def part(
+    condition: Condition, kind: str, name: str, reading: Reading, d: Decisions, scores: Floats | None = None
+) -> dict[str, Any]:
     """One row of the report."""
     return {
         **asdict(condition),
@@ -69,7 +71,7 @@ def part(condition: Condition, kind: str, name: str, reading: Reading, d: Decisi
         "reading": reading,
         "questions": len(d),
         "words": len(words_of(d)),
-        "figures": {key: show(value) for key, value in estimates(d).items()},
+        "figures": {key: show(value) for key, value in estimates(d, scores).items()},
     }
 
 
@@ -88,6 +90,10 @@ def rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
         if reading != HEADLINE:
             yield part(condition, "all", "", reading, run.decisions(base, reading))
     yield part(condition, "paper", "neither counts as no", "paper", run.decisions(base, "paper").as_paper())
+    if (exact := run.exact(base)) is not None:
+        yield part(condition, "exact", "probabilities", HEADLINE, exact)
+    if (odds := run.log_odds(base)) is not None:
+        yield part(condition, "log-odds", "above 0", HEADLINE, run.at_zero(base, odds), odds)
     none = np.zeros_like(whole.yes)
     for name, yes in (("always yes", whole.repeats), ("always no", none)):
         answers = (yes, whole.repeats - yes, none)

@@ -6,7 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ltu.shard import metrics
-from ltu.shard.breakdown import HEADLINE, Condition, questions, show
+from ltu.shard.breakdown import Condition, questions, show
+from ltu.shard.decide import HEADLINE
 from ltu.shard.intervals import Estimate, interval, jackknife, pseudo_values
 from ltu.shard.metrics import Decisions, confusion
 from ltu.shard.scored import Run, Scored

@@ -16,6 +16,7 @@ from typing import Any, Literal
 Decision = Literal["yes", "no", "neither"]
 Reading = Literal["careful", "paper"]
 READINGS: tuple[Reading, ...] = ("careful", "paper")
+HEADLINE: Reading = "careful"
 
 WORD = r"[A-Za-z0-9_]+"
 BETWEEN = r"[^A-Za-z0-9_.!?;:\n]+"  # spaces, commas, quotes, brackets

@@ -18,12 +18,15 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Decisions:
-    """Questions with a right answer. `yes`, `no`, `neither` count repeats; words are indices (clusters)."""
+    """Questions with a right answer. `yes`, `no`, `neither` count repeats (or are exact probabilities).
+
+    Words are indices: the clusters.
+    """
 
     expected: Bools
-    yes: Ints
-    no: Ints
-    neither: Ints
+    yes: Ints | Floats
+    no: Ints | Floats
+    neither: Ints | Floats
     clip_word: Ints
     term_word: Ints
 
@@ -42,7 +45,7 @@ class Decisions:
         )
 
     @property
-    def repeats(self) -> Ints:
+    def repeats(self) -> Ints | Floats:
         return self.yes + self.no + self.neither
 
 
@@ -50,19 +53,19 @@ class Decisions:
 class Confusion:
     """Pooled answers; `lost_positive` and `lost_negative` are those that say neither."""
 
-    tp: int
-    fn: int
-    tn: int
-    fp: int
-    lost_positive: int = 0
-    lost_negative: int = 0
+    tp: float
+    fn: float
+    tn: float
+    fp: float
+    lost_positive: float = 0
+    lost_negative: float = 0
 
     @property
-    def positives(self) -> int:
+    def positives(self) -> float:
         return self.tp + self.fn + self.lost_positive
 
     @property
-    def negatives(self) -> int:
+    def negatives(self) -> float:
         return self.tn + self.fp + self.lost_negative
 
 
@@ -70,7 +73,7 @@ def confusion(d: Decisions) -> Confusion:
     """All repeats pooled, as the paper pools them."""
     right, wrong = d.expected, ~d.expected
     columns = (d.yes[right], d.no[right], d.no[wrong], d.yes[wrong], d.neither[right], d.neither[wrong])
-    return Confusion(*(int(column.sum()) for column in columns))
+    return Confusion(*(column.sum().item() for column in columns))
 
 
 def ratio(part: float, whole: float) -> float:
@@ -167,10 +170,10 @@ FIGURES = {
 }
 
 
-def figures(d: Decisions) -> dict[str, float]:
-    """Every figure of a set of decisions."""
+def figures(d: Decisions, scores: Floats) -> dict[str, float]:
+    """Every figure of a set of decisions; the AUROC is that of the scores."""
     pooled = confusion(d)
     result = {name: figure(pooled) for name, figure in FIGURES.items()}
-    result["auroc_repeats"] = auroc(yes_share(d), d.expected)
+    result["auroc"] = auroc(scores, d.expected)
     result["within_question_variance"] = within_question_variance(d)
     return result

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
+
+import numpy as np
 
 from ltu.shard.breakdown import Condition, conditions, identity_rows, questions, rows, word_rows
 from ltu.shard.causes import all_causes
 from ltu.shard.compare import between, within
-from ltu.shard.decide import READINGS
+from ltu.shard.decide import HEADLINE, READINGS
 from ltu.shard.intervals import ROUGH_BELOW
+from ltu.shard.metrics import yes_share
 from ltu.shard.scored import Run
 from ltu.shard.table2 import beside
 
@@ -21,7 +25,7 @@ def report(run: Run, against: Run | None = None) -> dict[str, Any]:
     causes: dict[str, list[dict[str, Any]]] = {"errors": [], "given_named": [], "audio_use": []}
     for section, row in all_causes(run, asked):
         causes[section].append(row)
-    found = [row for condition in asked for row in rows(run, condition)]
+    found = [part for condition in asked for part in rows(run, condition)]
     identity = list(identity_rows(run))
     return {
         "format": FORMAT,
@@ -31,6 +35,7 @@ def report(run: Run, against: Run | None = None) -> dict[str, Any]:
         "identity": identity,
         "words": [row for condition in asked for row in word_rows(run, condition)],
         **causes,
+        "exact": [row for row in (exact_row(run, condition) for condition in asked) if row],
         "comparisons": within(run) + (between(run, against) if against else []),
         "readings": disagreements(run, asked),
         "table2": beside(found, identity),
@@ -86,6 +91,27 @@ def notes(run: Run) -> Iterator[str]:
     outside = sorted({term for word in run.words.values() for term in word.outside})
     if outside:
         yield f"Terms from outside WordNet: {', '.join(outside)}."
+
+
+def exact_row(run: Run, condition: Condition) -> dict[str, Any] | None:
+    """How far the repeats are from the probabilities that they are drawn with; None without --exact."""
+    base = questions(run, condition)
+    exact = run.exact(base)
+    if exact is None:
+        return None
+    drawn = run.decisions(base, HEADLINE)
+    off = yes_share(drawn) - exact.yes
+    walks = [s.exact for s in base if s.exact is not None]
+    expected = float(np.sqrt(np.mean(exact.yes * (1 - exact.yes) / drawn.repeats)))
+    return {
+        **asdict(condition),
+        "questions": len(base),
+        "mean_difference": float(off.mean()),
+        "rms_difference": float(np.sqrt(np.mean(off**2))),
+        "rms_of_sampling": expected,
+        "largest_undecided": max(walk.undecided for walk in walks),
+        "positions_a_question": sum(walk.nodes for walk in walks) / len(walks),
+    }
 
 
 def disagreements(run: Run, asked: list[Condition]) -> dict[str, Any]:

@@ -3,15 +3,16 @@
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ltu.shard.decide import READINGS, Decision, Reading, decide
+from ltu.query import Distribution
+from ltu.shard.decide import HEADLINE, READINGS, Decision, Reading, decide
 from ltu.shard.labels import labels_named, names_part, relatives, right_labels
-from ltu.shard.metrics import Decisions
+from ltu.shard.metrics import Decisions, Floats
 from ltu.shard.store import Asked, Store
 from ltu.shard.words import Word
 
@@ -24,6 +25,8 @@ class Scored:
     label: str
     texts: tuple[str, ...]
     decisions: dict[Reading, tuple[Decision, ...]]
+    exact: Distribution | None = None
+    log_odds: float | None = None
 
     def count(self, decision: Decision, reading: Reading) -> int:
         return self.decisions[reading].count(decision)
@@ -93,6 +96,25 @@ class Run:
             np.array([index[s.asked.term_label] for s in scored], np.int64),
         )
 
+    def exact(self, scored: Sequence[Scored]) -> Decisions | None:
+        """Probabilities in place of counts; what is undecided counts as neither. None if not asked for."""
+        found = [s.exact for s in scored if s.exact is not None]
+        if not found or len(found) < len(scored):
+            return None
+        d = self.decisions(scored, HEADLINE)
+        yes, no = np.array([e.yes for e in found]), np.array([e.no for e in found])
+        return replace(d, yes=yes, no=no, neither=np.maximum(1 - yes - no, 0.0))
+
+    def log_odds(self, scored: Sequence[Scored]) -> Floats | None:
+        """Untempered log-odds of yes against no; None if not asked for."""
+        found = [s.log_odds for s in scored if s.log_odds is not None]
+        return np.array(found) if found and len(found) == len(scored) else None
+
+    def at_zero(self, scored: Sequence[Scored], odds: Floats) -> Decisions:
+        """What the log-odds would decide: yes above 0."""
+        yes = (odds > 0).astype(np.int64)
+        return replace(self.decisions(scored, HEADLINE), yes=yes, no=1 - yes, neither=0 * yes)
+
 
 def load_run(store: Store, id: int | None = None) -> Run:
     """Reads a run (by default the latest) and decides every answer under both readings. Raises Error."""
@@ -102,8 +124,9 @@ def load_run(store: Store, id: int | None = None) -> Run:
     texts: dict[int, list[str]] = defaultdict(list)
     for answer in store.rows("answers", run):  # in order of question and repeat
         texts[answer["question"]].append(answer["text"])
+    measured = store.measured(run)
     scored = tuple(
-        _score(asked, clips[asked.clip]["label"], texts[asked.id])
+        _score(asked, clips[asked.clip]["label"], texts[asked.id], *measured[asked.id])
         for asked in store.questions(run)
         if asked.id in texts
     )
@@ -113,9 +136,11 @@ def load_run(store: Store, id: int | None = None) -> Run:
     return Run(row, words, clips, failures, sessions, scored)
 
 
-def _score(asked: Asked, label: str, texts: Iterable[str]) -> Scored:
+def _score(
+    asked: Asked, label: str, texts: Iterable[str], exact: Distribution | None, log_odds: float | None
+) -> Scored:
     texts = tuple(texts)
     if asked.task == "identity":
         return Scored(asked, label, texts, {})
     by_reading = {r: tuple(decide(text, asked.term, r) for text in texts) for r in READINGS}
-    return Scored(asked, label, texts, by_reading)
+    return Scored(asked, label, texts, by_reading, exact, log_odds)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ltu.errors import Error
+from ltu.query import Distribution
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -40,6 +41,7 @@ CREATE TABLE questions (
   term TEXT NOT NULL, term_label TEXT NOT NULL, expected INTEGER, tiers TEXT NOT NULL, prompt TEXT NOT NULL,
   clip_seen INTEGER NOT NULL, term_seen INTEGER NOT NULL,
   audio_hash TEXT, finished REAL, seconds REAL,
+  p_yes REAL, p_no REAL, p_neither REAL, p_undecided REAL, nodes INTEGER, log_odds REAL,
   PRIMARY KEY (run, id)) WITHOUT ROWID;
 CREATE TABLE answers (
   run INTEGER NOT NULL, question INTEGER NOT NULL, repeat INTEGER NOT NULL, text TEXT NOT NULL,
@@ -49,6 +51,11 @@ CREATE TABLE failures (
   run INTEGER NOT NULL REFERENCES runs, clip INTEGER NOT NULL, reason TEXT NOT NULL,
   PRIMARY KEY (run, clip)) WITHOUT ROWID;
 """
+
+RESULT = (
+    "UPDATE questions SET audio_hash = ?, finished = ?, seconds = ?, p_yes = ?, p_no = ?, p_neither = ?,"
+    " p_undecided = ?, nodes = ?, log_odds = ? WHERE run = ? AND id = ?"
+)
 
 
 @dataclass(frozen=True)
@@ -73,13 +80,21 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answered:
-    """One query, for each question that it answers; a repeat is (text, token ids, logprob, stop)."""
+    """What was asked once, for all its questions; a repeat is (text, token ids, logprob, stop)."""
 
     questions: tuple[int, ...]
     audio_hash: str | None
     finished: float
     seconds: float
     repeats: tuple[tuple[str, tuple[int, ...], float, str], ...]
+    exact: Distribution | None = None
+    log_odds: float | None = None
+
+
+def _result(group: Answered) -> tuple[Any, ...]:
+    d = group.exact
+    exact = (d.yes, d.no, d.neither, d.undecided, d.nodes) if d else (None,) * 5
+    return (group.audio_hash, group.finished, group.seconds, *exact, group.log_odds)
 
 
 class Store:
@@ -155,7 +170,7 @@ class Store:
             db.executemany(f"INSERT INTO clips VALUES ({id}, ?, ?, ?, ?, ?, ?, ?)", clips)
             rows = (tuple(vars(question).values()) for question in questions)
             marks = ", ".join("?" * len(Asked.__dataclass_fields__))
-            db.executemany(f"INSERT INTO questions VALUES ({id}, {marks}, NULL, NULL, NULL)", rows)
+            db.executemany(f"INSERT INTO questions VALUES ({id}, {marks}{', NULL' * 9})", rows)
         return id
 
     def start_session(self, run: int, device: dict[str, Any]) -> int:
@@ -176,9 +191,7 @@ class Store:
             db.executemany(f"INSERT OR REPLACE INTO failures VALUES ({run}, ?, ?)", failures)
             for group in answered:
                 for question in group.questions:
-                    timing = (group.audio_hash, group.finished, group.seconds, run, question)
-                    update = "UPDATE questions SET audio_hash = ?, finished = ?, seconds = ?"
-                    db.execute(f"{update} WHERE run = ? AND id = ?", timing)
+                    db.execute(RESULT, (*_result(group), run, question))
                     for repeat, (text, ids, logprob, stop) in enumerate(group.repeats):
                         row = (run, question, repeat, text, json.dumps(ids), logprob, stop)
                         db.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", row)
@@ -198,6 +211,12 @@ class Store:
             values["expected"] = None if values["expected"] is None else bool(values["expected"])
             values["clip_seen"], values["term_seen"] = bool(values["clip_seen"]), bool(values["term_seen"])
         return [Asked(**values) for values in asked]
+
+    def measured(self, run: int) -> dict[int, tuple[Distribution | None, float | None]]:
+        """Question → its exact probabilities and its log-odds, where they were asked for."""
+        columns = "id, p_yes, p_no, p_neither, p_undecided, nodes, log_odds"
+        rows = self.db.execute(f"SELECT {columns} FROM questions WHERE run = ?", (run,))
+        return {r[0]: (None if r[1] is None else Distribution(*r[1:6]), r[6]) for r in rows}
 
     def rows(self, table: str, run: int) -> list[sqlite3.Row]:
         """All rows of a table of one run: sessions, words, clips, answers or failures, in key order."""

@@ -10,17 +10,22 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+import numpy as np
+
 from ltu.audio import Clip, load_audio
 from ltu.errors import AudioError, Error
 from ltu.prompt import Format, PromptSequence
 from ltu.query import Answer, Query
+from ltu.reading import Reading
 from ltu.sampling import Sampling
 from ltu.shard.controls import CONTROLS, noise, silence
+from ltu.shard.decide import HEADLINE
 from ltu.shard.prompts import RELATIONS, word_prompt
 from ltu.shard.spec import Question, Spec
 from ltu.shard.store import Answered, Asked, Store
 
 COMMIT_SECONDS = 1.0
+YES, NO = ("Yes", "yes"), ("No", "no")  # what log-odds are of, untempered
 TRAINED_CLIPS, TRAINED_TERMS = "ltu.train.clips", "ltu.train.terms"
 
 
@@ -28,6 +33,7 @@ class Prompts(Protocol):
     def sequence(
         self, prompt: str, clips: Sequence[Clip] = (), format: Format = "interleaved"
     ) -> PromptSequence: ...
+    def continuation(self, text: str) -> list[int]: ...
 
 
 class Answers(Protocol):
@@ -53,6 +59,9 @@ class Settings:
     tasks: tuple[str, ...] = RELATIONS
     words: tuple[str, ...] = ()
     limit: int | None = None
+    exact: bool = False
+    scores: bool = False
+    epsilon: float = 1e-3
 
 
 @dataclass
@@ -152,12 +161,13 @@ class Ask:
     clip: int
     prompt: str
     format: Format
+    term: str
     questions: tuple[int, ...]
 
 
 def plan(pending: Sequence[Asked], other: Mapping[int, int | None]) -> list[Ask]:
     """Each distinct query once, all about one clip together (they share its embeddings and prefix)."""
-    groups: dict[tuple[int, int, str, str, Format], list[int]] = defaultdict(list)
+    groups: dict[tuple[int, int, str, str, Format, str], list[int]] = defaultdict(list)
     for q in pending:
         format: Format = "prepended" if q.position == "prepended" else "interleaved"
         if q.control == "word":
@@ -168,9 +178,11 @@ def plan(pending: Sequence[Asked], other: Mapping[int, int | None]) -> list[Ask]
             heard = other[q.clip] if q.control == "other" else q.clip
             assert heard is not None
             where, sound = (0, heard), "noise" if q.control == "noise" else "clip"
-        groups[(*where, sound, q.prompt, format)].append(q.id)
+        groups[(*where, sound, q.prompt, format, q.term)].append(q.id)
     ordered = sorted(groups.items(), key=lambda item: (item[0][:3], item[1]))
-    return [Ask(s, clip, text, form, tuple(ids)) for (_, clip, s, text, form), ids in ordered]
+    return [
+        Ask(sound, clip, text, form, term, tuple(ids)) for (_, clip, sound, text, form, term), ids in ordered
+    ]
 
 
 def sweep(
@@ -182,6 +194,7 @@ def sweep(
     """
     started = time.time()
     row = store.run(run)
+    settings = json.loads(row["selection"])
     pending = store.pending(run)
     clips = {row["id"]: row for row in store.rows("clips", run)}
     asks = plan(pending, {id: clip["other"] for id, clip in clips.items()})
@@ -206,8 +219,7 @@ def sweep(
                 at = (ask.sound, ask.clip)
             sequence = model.prompter.sequence(ask.prompt, sound, ask.format)
             began[index], heard[index] = time.time(), sound[0].hash if sound else None
-            settings = (row["repeats"], row["seed"], model.sampling, model.max_new_tokens)
-            yield Query(sequence, *settings, tag=index)
+            yield from _queries(ask, sequence, index, row["repeats"], row["seed"], settings, model)
 
     finished: list[Answered] = []
     recorded = time.time()
@@ -225,12 +237,11 @@ def sweep(
     try:
         for answer in model.answers(queries()):
             partial[answer.tag].append(answer)
-            if len(partial[answer.tag]) == row["repeats"]:
-                repeats = sorted(partial.pop(answer.tag), key=lambda a: a.repeat)
-                rows = tuple((a.text, a.token_ids, a.logprob, a.stop) for a in repeats)
+            ask = asks[answer.tag]
+            if len(partial[answer.tag]) == _expected(ask, row["repeats"], settings):
                 now = time.time()
-                spent = now - began.pop(answer.tag)
-                finished.append(Answered(asks[answer.tag].questions, heard.pop(answer.tag), now, spent, rows))
+                timing = (heard.pop(answer.tag), now, now - began.pop(answer.tag))
+                finished.append(_answered(ask, timing, partial.pop(answer.tag)))
                 if now - recorded > COMMIT_SECONDS:
                     flush()
     finally:
@@ -239,6 +250,42 @@ def sweep(
     summary.seconds = time.time() - started
     summary.failures = {clips[id]["file"]: reason for id, reason in sorted(failures.items())}
     return summary
+
+
+def _queries(
+    ask: Ask,
+    sequence: PromptSequence,
+    tag: int,
+    repeats: int,
+    seed: int,
+    settings: Mapping[str, Any],
+    model: Answers,
+) -> Iterator[Query]:
+    """What one question takes: its repeats and, if it is about a term, exact probabilities and log-odds."""
+    yield Query(sequence, repeats, seed, model.sampling, model.max_new_tokens, tag=tag)
+    if ask.term and settings["exact"]:
+        how = {"mode": "exact", "reading": Reading(HEADLINE, ask.term), "epsilon": settings["epsilon"]}
+        yield Query(sequence, 1, seed, model.sampling, model.max_new_tokens, tag=tag, **how)
+    if ask.term and settings["scores"]:
+        ids = tuple(tuple(model.prompter.continuation(text)) for text in (*YES, *NO))
+        yield Query(sequence, mode="score", continuations=ids, tag=tag)
+
+
+def _expected(ask: Ask, repeats: int, settings: Mapping[str, Any]) -> int:
+    more = settings["exact"] + settings["scores"] * len((*YES, *NO)) if ask.term else 0
+    return repeats + int(more)
+
+
+def _answered(ask: Ask, timing: tuple[str | None, float, float], answers: Sequence[Answer]) -> Answered:
+    """All answers of one question, in whatever order they came."""
+    ordered = sorted(answers, key=lambda answer: answer.repeat)
+    drawn = [a for a in ordered if a.stop not in ("exact", "given")]
+    exact = next((a.distribution for a in ordered if a.stop == "exact"), None)
+    given = [a.logprob for a in ordered if a.stop == "given"]
+    yes, no = (np.logaddexp.reduce(side) for side in (given[: len(YES)], given[len(YES) :]))
+    odds = float(yes - no) if given else None
+    repeats = tuple((a.text, a.token_ids, a.logprob, a.stop) for a in drawn)
+    return Answered(ask.questions, *timing, repeats, exact, odds)
 
 
 def _sound(ask: Ask, clips: Mapping[int, Any]) -> list[Clip]:

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 LISTED = 20  # answers on which the readings disagree
+READ = {
+    "all": "",
+    "paper": "paper (neither is no)",
+    "exact": "exact probabilities",
+    "log-odds": "log-odds above 0",
+}
 HEARD = {"": "the clip", "other": "another word's clip", "word": "the word"}
 
 
@@ -48,6 +54,7 @@ def tables(document: dict[str, Any]) -> Iterator[Table]:
         identity(document),
         parts(document),
         causes(document),
+        exact(document),
         comparisons(document),
         words(document),
         readings(document),
@@ -86,12 +93,12 @@ def headline(document: dict[str, Any]) -> Table:
 def figures(document: dict[str, Any]) -> Table:
     """Every figure of each condition, under both readings."""
     columns = ("accuracy", "precision", "recall", "f1", "specificity", "yes_rate", "unparsed")
-    others = ("d_prime", "criterion", "auroc_repeats", "within_question_variance")
+    others = ("d_prime", "criterion", "auroc", "within_question_variance")
     rows = []
     for row in document["conditions"]:
-        if row["part"] in ("all", "paper"):
+        if row["part"] in READ:
             f = row["figures"]
-            reading = row["reading"] + (" (neither is no)" if row["part"] == "paper" else "")
+            reading = READ[row["part"]] or row["reading"]
             shown = (per_cent(f[name]["value"]) for name in columns)
             rest = (number(f[name]["value"]) for name in others)
             rows.append((row["task"], way(row), reading, *shown, *rest))
@@ -109,7 +116,7 @@ def figures(document: dict[str, Any]) -> Table:
     )
     note = (
         "All repeats pooled. d′ and criterion with log-linear correction; AUROC of the share of repeats that"
-        " say yes; variance of yes between the repeats of one question (.25 is a coin)."
+        " say yes, or of the log-odds; variance of yes between the repeats of one question (.25 is a coin)."
     )
     return Table("All figures", (*titles, "d′", "criterion", "AUROC", "variance within"), rows, note)
 
@@ -196,6 +203,18 @@ def _same(use: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any] | N
     """The row of the same condition."""
     keys = ("task", "position", "wording")
     return next((row for row in rows if all(row[key] == use[key] for key in keys)), None)
+
+
+def exact(document: dict[str, Any]) -> Table:
+    """Repeats beside the probabilities that they are drawn with."""
+    keys = ("mean_difference", "rms_difference", "rms_of_sampling", "largest_undecided")
+    rows = [
+        (row["task"], way(row), *(number(row[key], 4) for key in keys), f"{row['positions_a_question']:.0f}")
+        for row in document["exact"]
+    ]
+    columns = ("task", "asked", "mean", "rms", "rms expected", "largest undecided", "positions a question")
+    note = "Share of repeats that say yes minus the exact P(yes); expected: from sampling alone."
+    return Table("Repeats and exact probabilities", columns, rows, note)
 
 
 def comparisons(document: dict[str, Any]) -> Table:

@@ -1,0 +1,87 @@
+"""The sweep on the real engine: a tiny model of random weights."""
+
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+from fake import Benchmark
+
+import ltu
+from ltu.shard.report import report
+from ltu.shard.scored import load_run
+from ltu.shard.store import Store
+from ltu.shard.sweep import NO, YES, Settings, prepare, sweep
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tiny import tiny_gguf
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ltu.Model:
+    path = tiny_gguf(tmp_path_factory.mktemp("model") / "tiny.gguf", context=1024)
+    model = ltu.load(path, device="cpu", threads=1)
+    model.max_new_tokens = 3
+    return model
+
+
+SETTINGS = Settings(limit=24, controls=True, exact=True, scores=True, epsilon=0.05)
+
+
+def test_a_sweep_with_everything_equals_the_same_questions_asked_alone(
+    benchmark: Benchmark, model: ltu.Model, tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "r.db", create=True)
+    with store.writing():
+        run = prepare(store, benchmark.spec, model, benchmark.folder, SETTINGS)
+        summary = sweep(model, store, run, lambda count: None, {})
+    assert summary.answered == summary.questions
+    assert not summary.failures
+    scored = load_run(store).scored
+    for s in [s for s in scored if not s.asked.control][:6]:
+        clip = benchmark.folder / benchmark.spec.clips[s.asked.clip].file
+        how = "prepended" if s.asked.position == "prepended" else "interleaved"
+        alone = model.generate(s.asked.prompt, clip, repeats=4, format=how)
+        assert tuple(answer.text for answer in alone) == s.texts
+        if s.asked.term:
+            exact = model.answer_distribution(
+                s.asked.prompt, clip, s.asked.term, format=how, epsilon=SETTINGS.epsilon
+            )
+            assert s.exact == exact
+            yes, lower_yes, no, lower_no = model.score(s.asked.prompt, (*YES, *NO), clip, format=how)
+            assert s.log_odds is not None
+            assert (
+                min(yes, lower_yes) - max(no, lower_no) - 1
+                < s.log_odds
+                < max(yes, lower_yes) - min(no, lower_no) + 1
+            )
+    assert report(load_run(store))["exact"]
+
+
+def test_a_sweep_that_was_cut_off_ends_with_the_same_rows(
+    benchmark: Benchmark, model: ltu.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ltu.shard.sweep.COMMIT_SECONDS", 0.0)
+
+    def answers(name: str, stop_after: int | None) -> list[tuple[object, ...]]:
+        store = Store(tmp_path / name, create=True)
+        committed = 0
+
+        def progress(count: int) -> None:
+            nonlocal committed
+            committed += count
+            if stop_after is not None and committed >= stop_after:
+                raise KeyboardInterrupt
+
+        with store.writing():
+            run = prepare(store, benchmark.spec, model, benchmark.folder, Settings(limit=40))
+            if stop_after is not None:
+                with pytest.raises(KeyboardInterrupt):
+                    sweep(model, store, run, progress, {})
+                stop_after = None
+            sweep(model, store, run, progress, {})
+        store.close()
+        with sqlite3.connect(tmp_path / name) as db:
+            return db.execute("SELECT question, repeat, text, token_ids, logprob FROM answers").fetchall()
+
+    assert answers("cut.db", 10) == answers("whole.db", None)
