@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ltu.training.questions import Item, ask, labels_of, table_1, terms, training_items
+from ltu.training.questions import Item, ask, labels_of, table_1, terms, training_items, word_items
 
 CLASSES = sorted({name for term in terms() for name in term.true_of})
 CLIPS = {f"{name}-{index}.ogg": name for name in CLASSES for index in range(3)}
@@ -43,6 +43,7 @@ def test_answers_are_true_of_their_clips(items: list[Item]) -> None:
 
 
 def test_held_out_terms_stand_in_no_training_text(items: list[Item]) -> None:
+    items = items + word_items(items, CLIPS, np.random.default_rng(1))
     text = "\n".join(f"{item.instruction}\n{item.output}" for item in items).lower()
     unseen = [term.text for term in terms() if not term.seen]
     for term in unseen:
@@ -56,6 +57,21 @@ def test_both_formats_are_asked_about_evenly(items: list[Item]) -> None:
     interleaved = sum("[AUDIO]" in item.instruction for item in items)
     assert 0.4 < interleaved / len(items) < 0.6
     assert all(item.instruction.count("[AUDIO]") <= 1 for item in items)
+
+
+def test_questions_about_words_name_the_class_and_keep_the_answer(items: list[Item]) -> None:
+    names: dict[str, set[str]] = {name: set() for name in CLASSES}
+    for item, worded in zip(items, word_items(items, CLIPS, np.random.default_rng(1)), strict=True):
+        assert (worded.audio_id, worded.output, worded.term) == ("", item.output, item.term)
+        assert "[AUDIO]" not in worded.instruction
+        before, _, after = item.instruction.partition("[AUDIO]")
+        said = worded.instruction
+        said = said.removeprefix(before).removesuffix(after) if after else said.removesuffix(f": {before}")
+        names[CLIPS[item.audio_id]].add(said)
+    assert all(
+        "rooster" in said.lower() or "chicken" in said or "crow" in said.lower() for said in names["Rooster"]
+    )
+    assert not names["Rain"] & names["Sea waves"]
 
 
 def test_table_1_is_the_papers_byte_for_byte() -> None:

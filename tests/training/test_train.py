@@ -52,6 +52,7 @@ def write_run(folder: Path, base: Path, parts: list[str], output: str = "out", *
         {"audio_id": "0.wav", "instruction": "Is [AUDIO] a bird?", "output": "Yes.", "term": "bird"},
         {"audio_id": "1.wav", "instruction": "Is this a bird?", "output": "No.", "term": "bird"},
         {"audio_id": ["2.wav", "3.wav"], "instruction": "[AUDIO] or [AUDIO]?", "output": "Both."},
+        {"audio_id": "", "instruction": "Is rain wet?", "output": "Yes."},
     ]
     (folder / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
     start = f'checkpoint = "{options["start"]}"' if "start" in options else ""
