@@ -1,0 +1,68 @@
+"""Specification → a folder of task files for lm-evaluation-harness's `--include_path`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ltu.prompt import AUDIO
+from ltu.shard.ontology import DISTANCES
+from ltu.shard.prompts import RELATIONS, Cell
+from ltu.shard.spec import Spec
+
+PLACEHOLDER = "<audio>"  # the harness's name of [AUDIO]
+CELL = Cell("interleaved", "short")  # every model of the harness takes audio inside the text
+FUNCTIONS = "from ltu.shard.harness.scoring import audio, identity, relation, youden  # noqa: F401\n"
+METRIC = "  - metric: {name}\n    aggregation: {aggregation}\n    higher_is_better: true\n"
+TASK = """\
+task: {name}
+dataset_path: json
+dataset_kwargs:
+  data_files:
+    test: {data}
+test_split: test
+output_type: {kind}
+doc_to_audio: !function scoring.audio
+doc_to_text: "{{{{prompt}}}}"
+doc_to_target: "{{{{target}}}}"
+target_delimiter: ""
+{more}metric_list:
+{metrics}metadata:
+  version: 1.0
+"""
+GENERATE = "process_results: !function scoring.{score}\ngeneration_kwargs:\n  until: []\n  do_sample: true\n"
+CHOOSE = 'doc_to_choice: ["Yes", "No"]\n'
+
+
+def write_tasks(spec: Spec, clips: Path, out: Path) -> list[str]:
+    """Writes the tasks and returns their names; `…_choice` asks for log-likelihoods instead of an answer."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "scoring.py").write_text(FUNCTIONS, encoding="utf-8")
+    names = []
+    for task in RELATIONS:
+        data = out.resolve() / f"{task}.jsonl"
+        rows = [json.dumps(row, ensure_ascii=False) for row in _rows(spec, task, clips)]
+        data.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+        mean = METRIC.format(name="acc", aggregation="mean")
+        both = mean + METRIC.format(name="j", aggregation="!function scoring.youden")
+        score = "identity" if task == "identity" else "relation"
+        kinds = [("", "generate_until", GENERATE.format(score=score), mean if task == "identity" else both)]
+        if task != "identity":
+            kinds.append(("_choice", "multiple_choice", CHOOSE, mean))
+        for ending, kind, more, metrics in kinds:
+            name = f"shard_{task}{ending}"
+            text = TASK.format(name=name, data=json.dumps(str(data)), kind=kind, more=more, metrics=metrics)
+            (out / f"{name}.yaml").write_text(text, encoding="utf-8")
+            names.append(name)
+    return names
+
+
+def _rows(spec: Spec, task: str, clips: Path) -> Iterator[dict[str, Any]]:
+    """The questions of the headline: Table 1's interleaved prompt, negatives from elsewhere."""
+    by_id = {clip.id: clip for clip in spec.clips}
+    for q in spec.questions:
+        if q.task == task and q.cell == CELL and (task == "identity" or DISTANCES[0] in q.tiers):
+            clip = by_id[q.clip]
+            target = clip.label if q.expected is None else "Yes" if q.expected else "No"
+            what = {"prompt": q.prompt.replace(AUDIO, PLACEHOLDER), "term": q.term, "target": target}
+            yield {"id": q.id, "file": str((clips / clip.file).resolve()), "label": clip.label, **what}
