@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..config import Config
 from ..questions import terms
-from .classify import ENCODER_RECIPE, TEACHER_RECIPE, Recipe
+from .classify import ENCODER_RECIPES, TEACHER_RECIPE, Recipe
 from .evaluate import FORMATS, Asked, Named, balanced
 
 
@@ -30,10 +30,7 @@ def write_card(
         targets=" and ".join(config.lora.targets),
         classes=", ".join(name.lower() for name in heard),
         teacher=_describe(TEACHER_RECIPE),
-        encoder=_describe(ENCODER_RECIPE),
-        share=ENCODER_RECIPE.teacher_share,
-        kept=ENCODER_RECIPE.kept,
-        whole=ENCODER_RECIPE.whole_steps,
+        encoder=", then ".join(map(_describe, ENCODER_RECIPES)),
         items=items,
         words=words,
         views=config.data.views,
@@ -47,7 +44,9 @@ def write_card(
 
 
 def _describe(recipe: Recipe) -> str:
-    return f"{recipe.steps} steps of {recipe.batch}, learning rate {recipe.learning_rate:g}"
+    text = f"{recipe.steps} steps of {recipe.batch}, learning rate {recipe.learning_rate:g}"
+    seen = f", {recipe.kept} patches, {recipe.teacher_share:.0%} from the teacher"
+    return text + (seen if recipe in ENCODER_RECIPES else "")
 
 
 def _table(asked: Sequence[Asked]) -> str:

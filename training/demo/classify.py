@@ -41,7 +41,21 @@ class Recipe:
 
 
 TEACHER_RECIPE = Recipe(steps=750, learning_rate=2e-3, cosine=1000, whole_steps=750)
-ENCODER_RECIPE = Recipe(steps=1200, learning_rate=1e-3, cosine=1200, whole_steps=30)
+ENCODER_RECIPES = (
+    Recipe(steps=1100, learning_rate=1e-3, cosine=1200, whole_steps=0),
+    Recipe(  # again from the averaged weights: clearer mixtures, more patches
+        steps=650,
+        learning_rate=6e-4,
+        cosine=650,
+        whole_steps=0,
+        kept=112,
+        warm_up=30,
+        average=0.995,
+        mix_alpha=0.25,
+        teacher_share=0.5,
+        seed=1,
+    ),
+)
 
 
 class Teacher(nn.Module):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer
+from torch import nn
 
 from ltu.audio import log_mel
 from ltu.prompt import Prompter
@@ -20,7 +21,7 @@ from ..model import LTU
 from ..questions import Item, training_items, word_items
 from ..train import encode_views, train
 from .card import write_card
-from .classify import ENCODER_RECIPE, TEACHER_RECIPE, Classifier, Labels, Teacher, fit
+from .classify import ENCODER_RECIPES, TEACHER_RECIPE, Classifier, Labels, Teacher, fit
 from .esc10 import Recording
 from .evaluate import Judge, ask_labels, ask_terms
 from .projector import fit_projector
@@ -36,14 +37,15 @@ def learn_sounds(recordings: Sequence[Recording], work: Path) -> None:
     labels: Labels = np.array([names.index(recording.label) for recording in recordings])
     sounds = [np.exp(log_mel(recording.clip.waveform)) for recording in recordings]
     torch.manual_seed(SEED)
-    teacher, student = Teacher(len(names)), Classifier(len(names))
+    teacher: nn.Module = Teacher(len(names))
+    student: nn.Module = Classifier(len(names))
     if not (work / "teacher.pt").is_file():
         torch.save(fit(teacher, sounds, labels, TEACHER_RECIPE).state_dict(), work / "teacher.pt")
     if not (work / "encoder.pt").is_file():
         teacher.load_state_dict(torch.load(work / "teacher.pt"))
-        torch.save(
-            fit(student, sounds, labels, ENCODER_RECIPE, teacher.eval()).state_dict(), work / "encoder.pt"
-        )
+        for recipe in ENCODER_RECIPES:
+            student = fit(student, sounds, labels, recipe, teacher.eval()).requires_grad_().train()
+        torch.save(student.state_dict(), work / "encoder.pt")
 
 
 def learn_words(recordings: Sequence[Recording], config: Config, work: Path) -> None:
