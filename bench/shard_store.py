@@ -21,8 +21,9 @@ from fake import write_clips  # noqa: E402
 import ltu  # noqa: E402
 from ltu.shard.build import build  # noqa: E402
 from ltu.shard.clips import choose, from_folders  # noqa: E402
+from ltu.shard.runs import Settings, prepare  # noqa: E402
 from ltu.shard.store import Store  # noqa: E402
-from ltu.shard.sweep import Settings, prepare, sweep  # noqa: E402
+from ltu.shard.sweep import sweep  # noqa: E402
 from ltu.shard.words import shipped_words  # noqa: E402
 from tiny import tiny_gguf  # noqa: E402
 

@@ -12,9 +12,10 @@ from fake import FakeModel
 
 from ltu.query import Answer, Query
 from ltu.shard import sweep as sweep_module
+from ltu.shard.runs import Settings, prepare
 from ltu.shard.spec import read_spec
 from ltu.shard.store import Store
-from ltu.shard.sweep import Settings, prepare, sweep
+from ltu.shard.sweep import sweep
 
 
 class SlowModel(FakeModel):

@@ -12,8 +12,10 @@ import pytest
 from fake import Benchmark
 
 import ltu
+from ltu.shard.asking import Answers
+from ltu.shard.runs import Settings, prepare
 from ltu.shard.store import Store
-from ltu.shard.sweep import Answers, Settings, prepare, sweep
+from ltu.shard.sweep import sweep
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 sys.path.insert(0, str(Path(__file__).parents[1]))

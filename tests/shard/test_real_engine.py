@@ -8,10 +8,12 @@ import pytest
 from fake import Benchmark
 
 import ltu
+from ltu.shard.asking import NO, YES
 from ltu.shard.report import report
+from ltu.shard.runs import Settings, prepare
 from ltu.shard.scored import load_run
 from ltu.shard.store import Store
-from ltu.shard.sweep import NO, YES, Settings, prepare, sweep
+from ltu.shard.sweep import sweep
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import tiny_gguf

@@ -16,9 +16,10 @@ from ltu.shard.export import samples
 from ltu.shard.page import page
 from ltu.shard.render import title, to_csv, to_markdown, to_terminal
 from ltu.shard.report import report
+from ltu.shard.runs import Settings, prepare
 from ltu.shard.scored import Run, load_run
 from ltu.shard.store import Store
-from ltu.shard.sweep import Settings, prepare, sweep
+from ltu.shard.sweep import sweep
 from ltu.shard.tables import tables
 
 Ask = Callable[..., Run]

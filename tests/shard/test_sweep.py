@@ -18,8 +18,9 @@ from ltu.audio import load_audio
 from ltu.errors import Error
 from ltu.shard import sweep as sweep_module
 from ltu.shard.controls import noise, silence
+from ltu.shard.runs import Settings, prepare, select
 from ltu.shard.store import Store
-from ltu.shard.sweep import Settings, Summary, prepare, select, sweep
+from ltu.shard.sweep import Summary, sweep
 
 SCRIPT = Path(__file__).with_name("sweep_process.py")
 

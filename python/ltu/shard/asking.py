@@ -1,0 +1,121 @@
+"""One question as the model gets it, and its answers as the store gets them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from ltu.audio import Clip, load_audio
+from ltu.errors import AudioError
+from ltu.prompt import Format, PromptSequence
+from ltu.query import Answer, Query
+from ltu.reading import Reading
+from ltu.sampling import Sampling
+from ltu.shard.controls import noise, silence
+from ltu.shard.decide import HEADLINE
+from ltu.shard.store import Answered, Asked
+
+YES, NO = ("Yes", "yes"), ("No", "no")  # what log-odds are of, untempered
+
+
+class Prompts(Protocol):
+    def sequence(
+        self, prompt: str, clips: Sequence[Clip] = (), format: Format = "interleaved"
+    ) -> PromptSequence: ...
+    def continuation(self, text: str) -> list[int]: ...
+
+
+class Answers(Protocol):
+    """What a sweep needs of a model; ltu.Model is one."""
+
+    path: str
+    info: Mapping[str, Any]
+    sampling: Sampling
+    max_new_tokens: int
+
+    @property
+    def prompter(self) -> Prompts: ...
+    def answers(self, queries: Iterable[Query]) -> Iterator[Answer]: ...
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One query and the questions that it answers. `sound` is what is played, `clip` where it comes from."""
+
+    sound: str  # "clip", "noise", "silence" or "" for a prompt without audio
+    clip: int
+    prompt: str
+    format: Format
+    term: str
+    questions: tuple[int, ...]
+
+
+def plan(pending: Sequence[Asked], other: Mapping[int, int | None]) -> list[Ask]:
+    """Each distinct query once, all about one clip together (they share its embeddings and prefix)."""
+    groups: dict[tuple[int, int, str, str, Format, str], list[int]] = defaultdict(list)
+    for q in pending:
+        format: Format = "prepended" if q.position == "prepended" else "interleaved"
+        if q.control == "word":
+            where, sound, format = (1, 0), "", "interleaved"
+        elif q.control == "silence":
+            where, sound = (1, 0), "silence"
+        else:
+            heard = other[q.clip] if q.control == "other" else q.clip
+            assert heard is not None
+            where, sound = (0, heard), "noise" if q.control == "noise" else "clip"
+        groups[(*where, sound, q.prompt, format, q.term)].append(q.id)
+    ordered = sorted(groups.items(), key=lambda item: (item[0][:3], item[1]))
+    return [
+        Ask(sound, clip, text, form, term, tuple(ids)) for (_, clip, sound, text, form, term), ids in ordered
+    ]
+
+
+def queries_of(
+    ask: Ask,
+    sequence: PromptSequence,
+    tag: int,
+    repeats: int,
+    seed: int,
+    settings: Mapping[str, Any],
+    model: Answers,
+) -> Iterator[Query]:
+    """What one question takes: its repeats and, if it is about a term, exact probabilities and log-odds."""
+    yield Query(sequence, repeats, seed, model.sampling, model.max_new_tokens, tag=tag)
+    if ask.term and settings["exact"]:
+        how = {"mode": "exact", "reading": Reading(HEADLINE, ask.term), "epsilon": settings["epsilon"]}
+        yield Query(sequence, 1, seed, model.sampling, model.max_new_tokens, tag=tag, **how)
+    if ask.term and settings["scores"]:
+        ids = tuple(tuple(model.prompter.continuation(text)) for text in (*YES, *NO))
+        yield Query(sequence, mode="score", continuations=ids, tag=tag)
+
+
+def answers_of(ask: Ask, repeats: int, settings: Mapping[str, Any]) -> int:
+    more = settings["exact"] + settings["scores"] * len((*YES, *NO)) if ask.term else 0
+    return repeats + int(more)
+
+
+def answered(ask: Ask, timing: tuple[str | None, float, float], answers: Sequence[Answer]) -> Answered:
+    """All answers of one question, in whatever order they came."""
+    ordered = sorted(answers, key=lambda answer: answer.repeat)
+    drawn = [a for a in ordered if a.stop not in ("exact", "given")]
+    exact = next((a.distribution for a in ordered if a.stop == "exact"), None)
+    given = [a.logprob for a in ordered if a.stop == "given"]
+    yes, no = (np.logaddexp.reduce(side) for side in (given[: len(YES)], given[len(YES) :]))
+    odds = float(yes - no) if given else None
+    repeats = tuple((a.text, a.token_ids, a.logprob, a.stop) for a in drawn)
+    return Answered(ask.questions, *timing, repeats, exact, odds)
+
+
+def sound_of(ask: Ask, clips: Mapping[int, Any]) -> list[Clip]:
+    """Raises AudioError for a clip that cannot be read or has changed."""
+    if not ask.sound:
+        return []
+    if ask.sound == "silence":
+        return [silence()]
+    row = clips[ask.clip]
+    clip = load_audio(row["file"])
+    if clip.hash != row["hash"]:
+        raise AudioError(f"{row['file']}: is not the recording that the specification was built from")
+    return [noise(clip) if ask.sound == "noise" else clip]

@@ -1,0 +1,119 @@
+"""What a run is: which questions a model is asked, written down before the first of them is."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+from ltu.errors import Error
+from ltu.shard.asking import Answers
+from ltu.shard.controls import CONTROLS
+from ltu.shard.prompts import RELATIONS, word_prompt
+from ltu.shard.spec import Question, Spec
+from ltu.shard.store import Asked, Store
+
+TRAINED_CLIPS, TRAINED_TERMS = "ltu.train.clips", "ltu.train.terms"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What makes a run the run that it is, beside model and specification."""
+
+    repeats: int = 4
+    seed: int = 0
+    controls: bool = False
+    tasks: tuple[str, ...] = RELATIONS
+    words: tuple[str, ...] = ()
+    limit: int | None = None
+    exact: bool = False
+    scores: bool = False
+    epsilon: float = 1e-3
+
+
+def prepare(store: Store, spec: Spec, model: Answers, clips_folder: Path, settings: Settings) -> int:
+    """The run with this model, specification and settings: found, or written down whole. Raises Error."""
+    model_hash = file_hash(Path(model.path))
+    sampling = json.dumps(asdict(model.sampling))
+    selection = json.dumps({k: v for k, v in asdict(settings).items() if k not in ("repeats", "seed")})
+    what = [model_hash, spec.hash, settings.repeats, settings.seed, sampling, model.max_new_tokens, selection]
+    key = hashlib.sha256(json.dumps(what).encode()).hexdigest()
+    if (found := store.run_with_key(key)) is not None:
+        return found
+    chosen = select(spec, settings)
+    if not chosen:
+        raise Error("no question is left by --tasks, --words and --limit; ask for more")
+    trained_clips = set(model.info.get(TRAINED_CLIPS, ()))
+    trained_terms = {str(term).casefold() for term in model.info.get(TRAINED_TERMS, ())}
+    seen = {clip.id: clip.hash in trained_clips for clip in spec.clips}
+    asked = list(_asked(spec, chosen, settings.controls, seen, trained_terms))
+    run = {
+        "key": key,
+        "created": time.time(),
+        "model": str(model.info.get("general.name") or Path(model.path).stem),
+        "model_sha256": model_hash,
+        "spec": str(spec.header.get("name", "")),
+        "spec_sha256": spec.hash,
+        "repeats": settings.repeats,
+        "seed": settings.seed,
+        "sampling": sampling,
+        "max_new_tokens": model.max_new_tokens,
+        "selection": selection,
+        "header": json.dumps(spec.header),
+        "licence": str(model.info.get("general.license", "")),
+    }
+    words = [(word.label, json.dumps(word.to_json())) for word in spec.words]
+    clips = [
+        (c.id, c.label, str((clips_folder / c.file).resolve()), c.recording, c.hash, c.other, seen[c.id])
+        for c in spec.clips
+    ]
+    return store.add_run(run, words, clips, asked)
+
+
+def select(spec: Spec, settings: Settings) -> list[Question]:
+    """The questions that tasks, words and limit leave; a limit takes a random part, the same each time."""
+    names = {name.casefold() for name in settings.words}
+    known = {word.label.casefold(): word.label for word in spec.words} | {
+        word.word.casefold(): word.label for word in spec.words
+    }
+    if unknown := names - set(known):
+        raise Error(
+            f"--words: {', '.join(sorted(unknown))} not in the specification; ltu-shard list shows them"
+        )
+    wanted = {known[name] for name in names} or {word.label for word in spec.words}
+    label = {clip.id: clip.label for clip in spec.clips}
+    chosen = [q for q in spec.questions if q.task in settings.tasks and label[q.clip] in wanted]
+    if settings.limit is not None and settings.limit < len(chosen):
+        kept = set(Random(0).sample(range(len(chosen)), settings.limit))
+        chosen = [question for index, question in enumerate(chosen) if index in kept]
+    return chosen
+
+
+def _asked(
+    spec: Spec, chosen: Sequence[Question], controls: bool, seen: dict[int, bool], trained_terms: set[str]
+) -> Iterator[Asked]:
+    """Questions and their controls; ids go on where the specification's end."""
+    word = {clip.id: spec.word(clip.label).word for clip in spec.clips}
+    other = {clip.id: clip.other for clip in spec.clips}
+    next_id = max(question.id for question in spec.questions) + 1
+    for q in chosen:
+        marks = (seen[q.clip], q.term.casefold() in trained_terms)
+        about = (q.term, q.term_label, q.expected, ",".join(q.tiers))
+        yield Asked(q.id, q.id, "", q.clip, q.task, q.position, q.wording, *about, q.prompt, *marks)
+        for control in CONTROLS if controls else ():
+            if (control == "word" and q.task == "identity") or (control == "other" and other[q.clip] is None):
+                continue
+            text = word_prompt(q.task, word[q.clip], q.term) if control == "word" else q.prompt
+            yield Asked(next_id, q.id, control, q.clip, q.task, q.position, q.wording, *about, text, *marks)
+            next_id += 1
+
+
+def file_hash(path: Path) -> str:
+    """Hex SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
