@@ -8,7 +8,8 @@ namespace ltu {
 
 namespace {
 
-// Cuts the features into patches, frequency-major: row (clip, f, t) holds the pixels of patch (f, t), mel by mel.
+// Cuts the features into patches, frequency-major: row (clip, f, t) holds the pixels of patch (f, t), mel by
+// mel.
 std::vector<float> patches(const AudioConfig &audio, const float *features, int64_t clips) {
   const int64_t across = audio.frames / audio.patch, pixels = audio.patch * audio.patch;
   std::vector<float> out(static_cast<size_t>(clips * audio.patches() * pixels));
@@ -36,8 +37,10 @@ struct ClipPaths {
   }
 };
 
-// Every patch of a clip attends to all patches of that clip. qkv: [3 width, clips × patches] → [width, clips × patches]
-ggml_tensor *attention(Graph &graph, const AudioConfig &audio, const ClipPaths &clip_paths, ggml_tensor *qkv, int64_t clips) {
+// Every patch of a clip attends to all patches of that clip. qkv: [3 width, clips × patches] → [width, clips
+// × patches]
+ggml_tensor *attention(Graph &graph, const AudioConfig &audio, const ClipPaths &clip_paths, ggml_tensor *qkv,
+                       int64_t clips) {
   const float scale = 1.0F / std::sqrt(static_cast<float>(audio.head_size()));
   const int64_t n = audio.patches();
   if (graph.device().own_kernels())
@@ -63,8 +66,9 @@ ggml_tensor *attention(Graph &graph, const AudioConfig &audio, const ClipPaths &
                         });
   ggml_context *c = graph.context();
   const auto part = [&](int64_t which) { // [head_size, heads, patches, clips]
-    return ggml_view_4d(c, qkv, audio.head_size(), audio.heads, n, clips, qkv->nb[0] * static_cast<size_t>(audio.head_size()),
-                        qkv->nb[1], qkv->nb[1] * static_cast<size_t>(n),
+    return ggml_view_4d(c, qkv, audio.head_size(), audio.heads, n, clips,
+                        qkv->nb[0] * static_cast<size_t>(audio.head_size()), qkv->nb[1],
+                        qkv->nb[1] * static_cast<size_t>(n),
                         qkv->nb[0] * static_cast<size_t>(which * audio.width));
   };
   ggml_tensor *q = ggml_cont(c, ggml_permute(c, part(0), 0, 2, 1, 3)); // [head_size, patches, heads, clips]
@@ -75,19 +79,22 @@ ggml_tensor *attention(Graph &graph, const AudioConfig &audio, const ClipPaths &
   return ggml_cont_2d(c, ggml_permute(c, out, 0, 2, 1, 3), audio.width, n * clips);
 }
 
-// Mean over frequency, then over `time_pool` neighbours in time: [width, clips × patches] → [width, clips × embeddings]
+// Mean over frequency, then over `time_pool` neighbours in time: [width, clips × patches] → [width, clips ×
+// embeddings]
 ggml_tensor *pool(Graph &graph, const AudioConfig &audio, ggml_tensor *x, int64_t clips) {
   ggml_context *c = graph.context();
   const int64_t rows = audio.mels / audio.patch, columns = audio.frames / audio.patch;
   const auto bytes = [&](int64_t tokens) { return x->nb[1] * static_cast<size_t>(tokens); };
   ggml_tensor *sum = nullptr;
   for (int64_t f = 0; f < rows; ++f) {
-    ggml_tensor *row = ggml_view_3d(c, x, audio.width, columns, clips, bytes(1), bytes(rows * columns), bytes(f * columns));
+    ggml_tensor *row =
+        ggml_view_3d(c, x, audio.width, columns, clips, bytes(1), bytes(rows * columns), bytes(f * columns));
     sum = sum ? ggml_add(c, sum, row) : ggml_cont(c, row);
   }
   ggml_tensor *pooled = nullptr;
   for (int64_t t = 0; t < audio.time_pool; ++t) {
-    ggml_tensor *step = ggml_view_3d(c, sum, audio.width, audio.embeddings, clips, bytes(audio.time_pool), bytes(columns), bytes(t));
+    ggml_tensor *step = ggml_view_3d(c, sum, audio.width, audio.embeddings, clips, bytes(audio.time_pool),
+                                     bytes(columns), bytes(t));
     pooled = pooled ? ggml_add(c, pooled, step) : ggml_cont(c, step);
   }
   pooled = ggml_reshape_2d(c, pooled, audio.width, audio.embeddings * clips);
@@ -125,8 +132,8 @@ AudioEmbeddings audio_encode(const Model &model, Device &device, const float *fe
   ggml_tensor *pooled = pool(graph, audio, x, clips);
   // projector(layer_norm(pooled / 50)), the norm without parameters
   ggml_tensor *scaled = ggml_scale(c, pooled, 1.0F / audio.divisor);
-  ggml_tensor *projected = graph.linear(Source::layer_norm(scaled, {}, audio.projector_epsilon), model.projector,
-                                        {.bias = model.projector_bias});
+  ggml_tensor *projected = graph.linear(Source::layer_norm(scaled, {}, audio.projector_epsilon),
+                                        model.projector, {.bias = model.projector_bias});
   graph.output(pooled);
   graph.output(projected);
 

@@ -33,7 +33,8 @@ std::vector<Clip> clips_of(const std::vector<std::pair<py::bytes, Floats>> &clip
   return out;
 }
 
-// Lets Ctrl-C through while the engine computes: Python is asked every tenth of a second, from the main thread only.
+// Lets Ctrl-C through while the engine computes: Python is asked every tenth of a second, from the main
+// thread only.
 bool python_interrupted() {
   static std::atomic<int64_t> last{0};
   const int64_t now = std::chrono::steady_clock::now().time_since_epoch() / std::chrono::milliseconds(100);
@@ -54,9 +55,10 @@ Query::Mode mode_named(const std::string &name) {
 }
 
 // rules: (outcome, at, first). positions: (rule, last, bytes as a string, follow).
-std::shared_ptr<Reading> reading_of(
-    const std::vector<std::tuple<int, int, std::vector<int32_t>>> &rules,
-    const std::vector<std::tuple<int32_t, bool, py::bytes, std::vector<int32_t>>> &positions, bool by_position) {
+std::shared_ptr<Reading>
+reading_of(const std::vector<std::tuple<int, int, std::vector<int32_t>>> &rules,
+           const std::vector<std::tuple<int32_t, bool, py::bytes, std::vector<int32_t>>> &positions,
+           bool by_position) {
   ReadingProgram program{.rules = {}, .positions = {}, .by_position = by_position};
   const auto check = [](bool sound) {
     if (!sound)
@@ -82,19 +84,32 @@ std::shared_ptr<Reading> reading_of(
 
 py::object value_of(const gguf_context *g, int64_t id) {
   switch (gguf_get_kv_type(g, id)) {
-  case GGUF_TYPE_UINT8: return py::int_(gguf_get_val_u8(g, id));
-  case GGUF_TYPE_INT8: return py::int_(gguf_get_val_i8(g, id));
-  case GGUF_TYPE_UINT16: return py::int_(gguf_get_val_u16(g, id));
-  case GGUF_TYPE_INT16: return py::int_(gguf_get_val_i16(g, id));
-  case GGUF_TYPE_UINT32: return py::int_(gguf_get_val_u32(g, id));
-  case GGUF_TYPE_INT32: return py::int_(gguf_get_val_i32(g, id));
-  case GGUF_TYPE_UINT64: return py::int_(gguf_get_val_u64(g, id));
-  case GGUF_TYPE_INT64: return py::int_(gguf_get_val_i64(g, id));
-  case GGUF_TYPE_FLOAT32: return py::float_(gguf_get_val_f32(g, id));
-  case GGUF_TYPE_FLOAT64: return py::float_(gguf_get_val_f64(g, id));
-  case GGUF_TYPE_BOOL: return py::bool_(gguf_get_val_bool(g, id));
-  case GGUF_TYPE_STRING: return py::str(gguf_get_val_str(g, id));
-  default: break;
+  case GGUF_TYPE_UINT8:
+    return py::int_(gguf_get_val_u8(g, id));
+  case GGUF_TYPE_INT8:
+    return py::int_(gguf_get_val_i8(g, id));
+  case GGUF_TYPE_UINT16:
+    return py::int_(gguf_get_val_u16(g, id));
+  case GGUF_TYPE_INT16:
+    return py::int_(gguf_get_val_i16(g, id));
+  case GGUF_TYPE_UINT32:
+    return py::int_(gguf_get_val_u32(g, id));
+  case GGUF_TYPE_INT32:
+    return py::int_(gguf_get_val_i32(g, id));
+  case GGUF_TYPE_UINT64:
+    return py::int_(gguf_get_val_u64(g, id));
+  case GGUF_TYPE_INT64:
+    return py::int_(gguf_get_val_i64(g, id));
+  case GGUF_TYPE_FLOAT32:
+    return py::float_(gguf_get_val_f32(g, id));
+  case GGUF_TYPE_FLOAT64:
+    return py::float_(gguf_get_val_f64(g, id));
+  case GGUF_TYPE_BOOL:
+    return py::bool_(gguf_get_val_bool(g, id));
+  case GGUF_TYPE_STRING:
+    return py::str(gguf_get_val_str(g, id));
+  default:
+    break;
   }
   py::list items;
   const size_t count = gguf_get_arr_n(g, id);
@@ -154,14 +169,15 @@ Keys keys_of(const py::dict &keys) {
 
 py::dict description(Engine &engine) {
   const Counters &c = engine.counters();
-  return py::dict("device"_a = engine.device().name(), "threads"_a = engine.device().threads(),
-                  "kernels"_a = engine.device().own_kernels() ? std::string("ltu ") + kernels::processor() : "ggml",
-                  "weight_bytes"_a = engine.model().bytes(), "kv_cell_bytes"_a = engine.cells().cell_bytes(),
-                  "kv_cells"_a = engine.cells().capacity(), "kv_cells_used"_a = engine.cells().used_end(),
-                  "kv_type"_a = engine.cells().half() ? "f16" : "f32", "context"_a = engine.model().llama().context,
-                  "clips"_a = c.clips, "steps"_a = c.steps, "prompt_positions"_a = c.prompt_positions,
-                  "answer_positions"_a = c.answer_positions, "encode_seconds"_a = c.encode_seconds,
-                  "prompt_seconds"_a = c.prompt_seconds, "answer_seconds"_a = c.answer_seconds);
+  return py::dict(
+      "device"_a = engine.device().name(), "threads"_a = engine.device().threads(),
+      "kernels"_a = engine.device().own_kernels() ? std::string("ltu ") + kernels::processor() : "ggml",
+      "weight_bytes"_a = engine.model().bytes(), "kv_cell_bytes"_a = engine.cells().cell_bytes(),
+      "kv_cells"_a = engine.cells().capacity(), "kv_cells_used"_a = engine.cells().used_end(),
+      "kv_type"_a = engine.cells().half() ? "f16" : "f32", "context"_a = engine.model().llama().context,
+      "clips"_a = c.clips, "steps"_a = c.steps, "prompt_positions"_a = c.prompt_positions,
+      "answer_positions"_a = c.answer_positions, "encode_seconds"_a = c.encode_seconds,
+      "prompt_seconds"_a = c.prompt_seconds, "answer_seconds"_a = c.answer_seconds);
 }
 
 // The module's code was compiled for one processor; on a lesser one it would die with SIGILL.
@@ -178,8 +194,9 @@ void check_processor() {
                   {"AVX-512 BF16", ggml_cpu_has_avx512_bf16(), __builtin_cpu_supports("avx512bf16")}};
   for (const auto &feature : features)
     if (feature.compiled && !feature.there)
-      throw py::import_error(std::string("ltu was compiled for another processor: this one has no ") + feature.name +
-                             "; install it again on this machine (pip install --force-reinstall --no-cache-dir .)");
+      throw py::import_error(
+          std::string("ltu was compiled for another processor: this one has no ") + feature.name +
+          "; install it again on this machine (pip install --force-reinstall --no-cache-dir .)");
 #endif
 }
 
@@ -190,7 +207,8 @@ void bind_engine(py::module_ &m) {
            }),
            "temperature"_a, "top_k"_a, "top_p"_a, "repetition_penalty"_a, "greedy"_a);
   py::class_<Event>(m, "Event")
-      .def_property_readonly("kind", [](const Event &e) { return e.kind == Event::Kind::token ? "token" : "finished"; })
+      .def_property_readonly(
+          "kind", [](const Event &e) { return e.kind == Event::Kind::token ? "token" : "finished"; })
       .def_readonly("query", &Event::query)
       .def_readonly("repeat", &Event::repeat)
       .def_readonly("token", &Event::token)
@@ -201,22 +219,30 @@ void bind_engine(py::module_ &m) {
       .def_readonly("nodes", &Event::nodes);
   py::class_<Reading, std::shared_ptr<Reading>>(m, "Reading")
       .def(py::init(&reading_of), "rules"_a, "positions"_a, "by_position"_a)
-      .def("run", [](Reading &r, int32_t state, const py::bytes &text) { return r.run(state, std::string(text)); },
-           "state"_a, "text"_a)
-      .def("decided", [](const Reading &r, int32_t state) { return static_cast<int>(r.decided(state)); }, "state"_a)
-      .def("at_end", [](const Reading &r, int32_t state) { return static_cast<int>(r.at_end(state)); }, "state"_a);
+      .def(
+          "run",
+          [](Reading &r, int32_t state, const py::bytes &text) { return r.run(state, std::string(text)); },
+          "state"_a, "text"_a)
+      .def(
+          "decided", [](const Reading &r, int32_t state) { return static_cast<int>(r.decided(state)); },
+          "state"_a)
+      .def(
+          "at_end", [](const Reading &r, int32_t state) { return static_cast<int>(r.at_end(state)); },
+          "state"_a);
 
   const auto encode = [](Engine &engine, const Floats &features, bool pooled) {
     const AudioConfig &audio = engine.model().audio();
     if (features.ndim() != 3 || features.shape(1) != audio.frames || features.shape(2) != audio.mels)
-      throw Error("features must be (clips, " + std::to_string(audio.frames) + ", " + std::to_string(audio.mels) + ")");
+      throw Error("features must be (clips, " + std::to_string(audio.frames) + ", " +
+                  std::to_string(audio.mels) + ")");
     AudioEmbeddings result;
     {
       const py::gil_scoped_release release;
       result = engine.encode(features.data(), features.shape(0));
     }
     const int64_t width = pooled ? audio.width : engine.model().llama().width;
-    return array(std::move(pooled ? result.pooled : result.projected), {features.shape(0), audio.embeddings, width});
+    return array(std::move(pooled ? result.pooled : result.projected),
+                 {features.shape(0), audio.embeddings, width});
   };
   using Clips = std::vector<std::pair<py::bytes, Floats>>;
   py::class_<Engine>(m, "Engine")
@@ -227,13 +253,15 @@ void bind_engine(py::module_ &m) {
              return engine;
            }),
            "path"_a, "device"_a = "auto", "threads"_a = 0, "kv_memory"_a = 0)
-      .def("encode", [=](Engine &e, const Floats &f) { return encode(e, f, false); }, "features"_a)
-      .def("encode_pooled", [=](Engine &e, const Floats &f) { return encode(e, f, true); }, "features"_a)
+      .def(
+          "encode", [=](Engine &e, const Floats &f) { return encode(e, f, false); }, "features"_a)
+      .def(
+          "encode_pooled", [=](Engine &e, const Floats &f) { return encode(e, f, true); }, "features"_a)
       .def(
           "add",
           [](Engine &engine, std::vector<int32_t> ids, const Clips &clips, int64_t repeats, uint64_t seed,
-             const std::optional<Sampling> &sampling, int64_t max_new_tokens, bool stream, const std::string &mode,
-             std::shared_ptr<Reading> reading, double epsilon, int64_t node_budget,
+             const std::optional<Sampling> &sampling, int64_t max_new_tokens, bool stream,
+             const std::string &mode, std::shared_ptr<Reading> reading, double epsilon, int64_t node_budget,
              std::vector<std::vector<int32_t>> continuations) {
             return engine.add({.ids = std::move(ids),
                                .clips = clips_of(clips),

@@ -13,8 +13,6 @@ namespace ltu {
 
 namespace {
 
-constexpr size_t graph_size = 16384; // nodes: 30 of each of 400 blocks
-
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
   return text;
@@ -42,7 +40,9 @@ ggml_backend_dev_t find_device(const std::string &spec) {
     const std::string family = lower(ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)));
     if (gpu)
       present += ", " + lower(ggml_backend_dev_name(device));
-    const bool wanted = kind == "auto" ? gpu : kind == "cpu" ? false : gpu && family == (kind == "metal" ? "mtl" : kind);
+    const bool wanted = kind == "auto"  ? gpu
+                        : kind == "cpu" ? false
+                                        : gpu && family == (kind == "metal" ? "mtl" : kind);
     if (wanted && seen++ == index)
       return device;
   }
@@ -61,7 +61,8 @@ int physical_cores() {
     std::set<std::string> cores; // threads of one core name the same siblings
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
       if (CPU_ISSET(cpu, &allowed)) {
-        std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/thread_siblings_list");
+        std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
+                           "/topology/thread_siblings_list");
         std::string siblings;
         cores.insert(std::getline(file, siblings) ? siblings : std::to_string(cpu));
       }
@@ -104,7 +105,8 @@ Device::Device(const std::string &spec, int threads) : threads_(threads > 0 ? th
       throw Error("device " + name_ + " cannot be initialised");
     backends.insert(backends.begin(), main_.get());
   }
-  scheduler_.reset(ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()), graph_size,
+  scheduler_.reset(ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()),
+                                          graph_size,
                                           /*parallel=*/false, /*op_offload=*/true));
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
+#include <algorithm>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,16 +13,26 @@ namespace ltu {
 // The back end that computes, its threads, and the scheduler that runs a graph on it.
 class Device {
 public:
+  static constexpr size_t graph_size = 8192; // tensors of one graph: up to 37 for each of max_blocks
+  static constexpr int64_t max_blocks = 200;
+
   // spec: auto, cpu, cuda[:N], vulkan[:N] or metal. threads 0: one for each physical core.
   Device(const std::string &spec, int threads);
 
   const std::string &name() const { return name_; }
   int threads() const { return threads_; }
-  // On CPU products and attention are our own: equal bits whatever the batch and the threads (DESIGN.md, "The runtime").
+  // On CPU products and attention are our own: equal bits whatever the batch and the threads (DESIGN.md, "The
+  // runtime").
   bool own_kernels() const { return own_kernels_; }
-  ggml_backend_buffer_type_t buffer_type() const { return ggml_backend_get_default_buffer_type(main_ ? main_.get() : cpu_.get());
+  ggml_backend_buffer_type_t buffer_type() const {
+    return ggml_backend_get_default_buffer_type(main_ ? main_.get() : cpu_.get());
   }
 
+  // Memory for the description of one graph at a time, kept from step to step.
+  std::byte *graph_memory(size_t bytes) {
+    graph_memory_.resize(std::max(bytes, graph_memory_.size()));
+    return graph_memory_.data();
+  }
   // Gives the graph memory; then inputs can be set.
   void allocate(ggml_cgraph *graph);
   // Throws Interrupted when the check below said so.
@@ -36,7 +48,8 @@ private:
   std::unique_ptr<ggml_threadpool, decltype(&ggml_threadpool_free)> pool_{nullptr, ggml_threadpool_free};
   Backend cpu_{nullptr, ggml_backend_free}, main_{nullptr, ggml_backend_free};
   std::unique_ptr<ggml_backend_sched, decltype(&ggml_backend_sched_free)> scheduler_{nullptr,
-                                                                                      ggml_backend_sched_free};
+                                                                                     ggml_backend_sched_free};
+  std::vector<std::byte> graph_memory_;
   std::function<bool()> interrupt_check_;
 };
 

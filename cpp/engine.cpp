@@ -108,10 +108,12 @@ std::vector<Label> Engine::labels(const std::vector<int32_t> &ids, const std::ve
   for (const int32_t id : ids)
     if (id < -1 || id >= model_.llama().vocabulary)
       throw PromptError("token id " + std::to_string(id) + " is outside of the vocabulary");
-  const int64_t positions = static_cast<int64_t>(ids.size()) + static_cast<int64_t>(clips.size()) * (embeddings - 1);
+  const int64_t positions =
+      static_cast<int64_t>(ids.size()) + static_cast<int64_t>(clips.size()) * (embeddings - 1);
   if (positions > model_.llama().context)
-    throw PromptError("the prompt has " + std::to_string(positions) + " positions, the model's context holds " +
-                      std::to_string(model_.llama().context) + ": shorten it");
+    throw PromptError("the prompt has " + std::to_string(positions) +
+                      " positions, the model's context holds " + std::to_string(model_.llama().context) +
+                      ": shorten it");
   if (positions > cells_.capacity())
     throw PromptError("the prompt has " + std::to_string(positions) + " positions, the KV cache holds " +
                       std::to_string(cells_.capacity()) + ": give it more memory");
@@ -156,7 +158,8 @@ int64_t Engine::add(Query query) {
   for (const std::vector<int32_t> &given : query.continuations)
     for (const int32_t id : given)
       if (id < 0 || id >= model_.llama().vocabulary)
-        throw PromptError("token id " + std::to_string(id) + " of a continuation is outside of the vocabulary");
+        throw PromptError("token id " + std::to_string(id) +
+                          " of a continuation is outside of the vocabulary");
   if (query.mode == Query::Mode::exact && !query.reading)
     throw Error("exact answers need a reading");
   if (query.reading && static_cast<int64_t>(token_bytes_.size()) < model_.llama().vocabulary)
@@ -191,10 +194,12 @@ int64_t Engine::add(Query query) {
   for (const std::vector<int32_t> &given : query.continuations)
     if (static_cast<int64_t>(given.size()) > query.max_new_tokens) {
       forget_clips(live->clip_hashes);
-      throw PromptError("the prompt and a continuation have more positions than the model's context or the KV cache");
+      throw PromptError(
+          "the prompt and a continuation have more positions than the model's context or the KV cache");
     }
   const int64_t answer_cells = std::max<int64_t>(1, query.max_new_tokens - 1);
-  live->window = std::clamp<int64_t>((cells_.capacity() - positions) / answer_cells, 1, std::min(query.repeats, most_answers));
+  live->window = std::clamp<int64_t>((cells_.capacity() - positions) / answer_cells, 1,
+                                     std::min(query.repeats, most_answers));
   live->reserved_cells = positions + live->window * (query.max_new_tokens - 1);
   if (query.mode == Query::Mode::exact) {
     query.node_budget = std::min(query.node_budget, cells_.capacity() - positions);
@@ -212,18 +217,22 @@ int64_t Engine::add(Query query) {
 int64_t Engine::live_answers() const {
   int64_t count = 0;
   for (const auto &query : live_)
-    count += query->prompt || query->walk ? query->query.repeats
-                           : std::count_if(query->answers.begin(), query->answers.end(),
-                                           [](const Answer &answer) { return !answer.finished; });
+    count += query->prompt || query->walk
+                 ? query->query.repeats
+                 : std::count_if(query->answers.begin(), query->answers.end(),
+                                 [](const Answer &answer) { return !answer.finished; });
   return count;
 }
 
-bool Engine::wants_queries() const { return waiting_.empty() && live_answers() < most_answers; }
+bool Engine::wants_queries() const {
+  return waiting_.empty() && live_answers() < most_answers;
+}
 
 void Engine::admit() {
   while (!waiting_.empty()) {
     LiveQuery &query = *waiting_.front();
-    const bool fits = reserved_cells_ + query.reserved_cells <= cells_.capacity() && live_answers() < most_answers;
+    const bool fits =
+        reserved_cells_ + query.reserved_cells <= cells_.capacity() && live_answers() < most_answers;
     if (!fits && !live_.empty())
       return;
     reserved_cells_ += query.reserved_cells;
@@ -280,8 +289,11 @@ void Engine::begin_answers(LiveQuery &query, Step &step) {
   } else {
     for (int64_t repeat = 0; repeat < query.query.repeats; ++repeat) {
       tree_.hold(query.prompt);
-      query.answers.push_back(
-          {.repeat = repeat, .node = query.prompt, .path = query.path, .history = query.history, .tokens = {}});
+      query.answers.push_back({.repeat = repeat,
+                               .node = query.prompt,
+                               .path = query.path,
+                               .history = query.history,
+                               .tokens = {}});
       draw.answers.push_back(static_cast<size_t>(repeat));
     }
   }
@@ -356,7 +368,8 @@ std::vector<Event> Engine::step() {
   std::sort(outputs.begin(), outputs.end());
   outputs.erase(std::unique(outputs.begin(), outputs.end()), outputs.end());
   for (Step::Draw &draw : step.draws)
-    draw.row = static_cast<int32_t>(std::lower_bound(outputs.begin(), outputs.end(), draw.row) - outputs.begin());
+    draw.row =
+        static_cast<int32_t>(std::lower_bound(outputs.begin(), outputs.end(), draw.row) - outputs.begin());
   if (outputs.empty()) // in the middle of a long prompt
     outputs.push_back(static_cast<int32_t>(step.batch.size() - 1));
 
@@ -383,14 +396,16 @@ void Engine::sample(Step &step, const std::vector<float> &logits, std::vector<Ev
   };
   parallel_for(step.draws.size(), device_.threads(), [&](size_t i) {
     Step::Draw &draw = step.draws[i];
-    draw.candidates = draw.query->query.tempered ? distribution(row(draw), draw.history, draw.query->query.sampling)
-                                                 : softmax(row(draw));
+    draw.candidates = draw.query->query.tempered
+                          ? distribution(row(draw), draw.history, draw.query->query.sampling)
+                          : softmax(row(draw));
   });
   for (const Step::Draw &draw : step.draws) {
     for (const size_t i : draw.answers)
       advance(*draw.query, draw.query->answers[i], draw.candidates, events);
     if (draw.item) {
-      draw.query->walk->expand(tree_, draw.node, draw.item->state, draw.item->drawn, draw.item->mass, draw.candidates);
+      draw.query->walk->expand(tree_, draw.node, draw.item->state, draw.item->drawn, draw.item->mass,
+                               draw.candidates);
       tree_.release(draw.node);
     }
   }
@@ -412,14 +427,16 @@ void Engine::advance(LiveQuery &live, Answer &answer, const std::vector<Candidat
       finish(live, answer, "given", events);
     return;
   }
-  const Candidate &chosen = draw(candidates, live.stream.uniform(static_cast<uint64_t>(answer.repeat), drawn));
+  const Candidate &chosen =
+      draw(candidates, live.stream.uniform(static_cast<uint64_t>(answer.repeat), drawn));
   answer.logprob += std::log(static_cast<double>(chosen.probability));
   if (chosen.token == model_.llama().eos)
     return finish(live, answer, "eos", events);
   answer.tokens.push_back(chosen.token);
   remember(answer.history, chosen.token);
   if (query.stream)
-    events.push_back({.kind = Event::Kind::token, .query = live.id, .repeat = answer.repeat, .token = chosen.token});
+    events.push_back(
+        {.kind = Event::Kind::token, .query = live.id, .repeat = answer.repeat, .token = chosen.token});
   if (query.reading) {
     answer.state = query.reading->run(answer.state, token_bytes_[static_cast<size_t>(chosen.token)]);
     if (query.reading->decided(answer.state) != undecided)
@@ -457,8 +474,9 @@ void Engine::finish(LiveQuery &query, Answer &answer, const char *stop, std::vec
 
 void Engine::remove_finished() {
   std::erase_if(live_, [this](const std::unique_ptr<LiveQuery> &query) {
-    const bool done = !query->prompt && !query->walk && std::all_of(query->answers.begin(), query->answers.end(),
-                                                    [](const Answer &answer) { return answer.finished; });
+    const bool done = !query->prompt && !query->walk &&
+                      std::all_of(query->answers.begin(), query->answers.end(),
+                                  [](const Answer &answer) { return answer.finished; });
     if (done) {
       reserved_cells_ -= query->reserved_cells;
       forget_clips(query->clip_hashes);
@@ -511,7 +529,8 @@ void Engine::clear() {
   tree_.clear();
 }
 
-std::vector<float> Engine::logits(const std::vector<int32_t> &ids, const std::vector<Clip> &clips, bool last_only) {
+std::vector<float> Engine::logits(const std::vector<int32_t> &ids, const std::vector<Clip> &clips,
+                                  bool last_only) {
   const std::vector<Label> sequence = labels(ids, clips);
   std::vector<std::string> hashes;
   for (const Clip &clip : clips)

@@ -33,20 +33,20 @@ struct Query {
   Sampling sampling;
   bool tempered = true; // score: under the sampler's distribution, or under the model's own
   int64_t max_new_tokens = 400;
-  bool stream = false;                              // events for every token, not only for finished answers
+  bool stream = false;                        // events for every token, not only for finished answers
   std::shared_ptr<Reading> reading = nullptr; // exact: of the answers; sample: stop as soon as it has decided
-  double epsilon = 1e-3;                            // exact: this much may stay undecided
-  int64_t node_budget = 4096;                       // exact: so many positions may be computed
+  double epsilon = 1e-3;                      // exact: this much may stay undecided
+  int64_t node_budget = 4096;                 // exact: so many positions may be computed
   std::vector<std::vector<int32_t>> continuations = {}; // score: one answer for each
 };
 
 struct Event {
   enum class Kind { token, finished } kind;
   int64_t query, repeat;
-  int32_t token = -1;               // token
-  std::vector<int32_t> tokens = {}; // finished: without EOS
-  double logprob = 0;               // finished: of all drawn or given tokens, EOS included
-  const char *stop = "";            // finished: "eos", "length", "decided", "given", "exact" or "cancelled"
+  int32_t token = -1;                // token
+  std::vector<int32_t> tokens = {};  // finished: without EOS
+  double logprob = 0;                // finished: of all drawn or given tokens, EOS included
+  const char *stop = "";             // finished: "eos", "length", "decided", "given", "exact" or "cancelled"
   std::array<double, 4> masses = {}; // exact: yes, no, neither, undecided
   int64_t nodes = 0;                 // exact: positions computed
 };

@@ -17,7 +17,7 @@ struct GgufFile::Mapping {
     const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (descriptor < 0)
       throw ModelFileError(path + ": " + std::strerror(errno));
-    struct stat status {};
+    struct stat status{};
     const bool regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
     size = static_cast<size_t>(status.st_size);
     void *address = regular && size > 0 ? mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0) : nullptr;
@@ -53,7 +53,8 @@ GgufFile::GgufFile(std::string path) : path_(std::move(path)), mapping_(std::mak
     const size_t offset = start + gguf_get_tensor_offset(gguf_.get(), i);
     const size_t bytes = gguf_get_tensor_size(gguf_.get(), i);
     if (offset > mapping_->size || bytes > mapping_->size - offset)
-      fail("tensor " + std::string(name) + " ends beyond the end of the file: it was cut short, copy it again");
+      fail("tensor " + std::string(name) +
+           " ends beyond the end of the file: it was cut short, copy it again");
     tensors_.push_back({name,
                         tensor->type,
                         {tensor->ne[0], tensor->ne[1], tensor->ne[2], tensor->ne[3]},
@@ -63,7 +64,9 @@ GgufFile::GgufFile(std::string path) : path_(std::move(path)), mapping_(std::mak
 
 GgufFile::~GgufFile() = default;
 
-void GgufFile::fail(const std::string &what) const { throw ModelFileError(path_ + ": " + what); }
+void GgufFile::fail(const std::string &what) const {
+  throw ModelFileError(path_ + ": " + what);
+}
 
 void GgufFile::release(const TensorInfo &tensor) const {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -72,7 +75,9 @@ void GgufFile::release(const TensorInfo &tensor) const {
   madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
 }
 
-int64_t GgufFile::find_key(const std::string &key) const { return gguf_find_key(gguf_.get(), key.c_str()); }
+int64_t GgufFile::find_key(const std::string &key) const {
+  return gguf_find_key(gguf_.get(), key.c_str());
+}
 
 std::optional<int64_t> GgufFile::find_integer(const std::string &key) const {
   const int64_t id = find_key(key);
@@ -80,15 +85,24 @@ std::optional<int64_t> GgufFile::find_integer(const std::string &key) const {
     return std::nullopt;
   const gguf_context *g = gguf_.get();
   switch (gguf_get_kv_type(g, id)) {
-  case GGUF_TYPE_UINT8: return gguf_get_val_u8(g, id);
-  case GGUF_TYPE_INT8: return gguf_get_val_i8(g, id);
-  case GGUF_TYPE_UINT16: return gguf_get_val_u16(g, id);
-  case GGUF_TYPE_INT16: return gguf_get_val_i16(g, id);
-  case GGUF_TYPE_UINT32: return gguf_get_val_u32(g, id);
-  case GGUF_TYPE_INT32: return gguf_get_val_i32(g, id);
-  case GGUF_TYPE_UINT64: return static_cast<int64_t>(gguf_get_val_u64(g, id));
-  case GGUF_TYPE_INT64: return gguf_get_val_i64(g, id);
-  default: fail("key " + key + " is not an integer");
+  case GGUF_TYPE_UINT8:
+    return gguf_get_val_u8(g, id);
+  case GGUF_TYPE_INT8:
+    return gguf_get_val_i8(g, id);
+  case GGUF_TYPE_UINT16:
+    return gguf_get_val_u16(g, id);
+  case GGUF_TYPE_INT16:
+    return gguf_get_val_i16(g, id);
+  case GGUF_TYPE_UINT32:
+    return gguf_get_val_u32(g, id);
+  case GGUF_TYPE_INT32:
+    return gguf_get_val_i32(g, id);
+  case GGUF_TYPE_UINT64:
+    return static_cast<int64_t>(gguf_get_val_u64(g, id));
+  case GGUF_TYPE_INT64:
+    return gguf_get_val_i64(g, id);
+  default:
+    fail("key " + key + " is not an integer");
   }
 }
 
@@ -97,9 +111,12 @@ std::optional<double> GgufFile::find_number(const std::string &key) const {
   if (id < 0)
     return std::nullopt;
   switch (gguf_get_kv_type(gguf_.get(), id)) {
-  case GGUF_TYPE_FLOAT32: return gguf_get_val_f32(gguf_.get(), id);
-  case GGUF_TYPE_FLOAT64: return gguf_get_val_f64(gguf_.get(), id);
-  default: fail("key " + key + " is not a number");
+  case GGUF_TYPE_FLOAT32:
+    return gguf_get_val_f32(gguf_.get(), id);
+  case GGUF_TYPE_FLOAT64:
+    return gguf_get_val_f64(gguf_.get(), id);
+  default:
+    fail("key " + key + " is not a number");
   }
 }
 
@@ -129,10 +146,18 @@ template <class T> T required(const GgufFile &file, const std::string &key, std:
 }
 } // namespace
 
-int64_t GgufFile::integer(const std::string &key) const { return required(*this, key, find_integer(key)); }
-double GgufFile::number(const std::string &key) const { return required(*this, key, find_number(key)); }
-bool GgufFile::boolean(const std::string &key) const { return required(*this, key, find_boolean(key)); }
-std::string GgufFile::string(const std::string &key) const { return required(*this, key, find_string(key)); }
+int64_t GgufFile::integer(const std::string &key) const {
+  return required(*this, key, find_integer(key));
+}
+double GgufFile::number(const std::string &key) const {
+  return required(*this, key, find_number(key));
+}
+bool GgufFile::boolean(const std::string &key) const {
+  return required(*this, key, find_boolean(key));
+}
+std::string GgufFile::string(const std::string &key) const {
+  return required(*this, key, find_string(key));
+}
 
 const TensorInfo *GgufFile::find_tensor(const std::string &name) const {
   for (const TensorInfo &tensor : tensors_)

@@ -5,15 +5,21 @@ namespace ltu {
 
 namespace {
 
-constexpr size_t graph_size = 16384;
 constexpr size_t cache_line = 64;
+const size_t graph_bytes =
+    ggml_tensor_overhead() * Device::graph_size + ggml_graph_overhead_custom(Device::graph_size, false);
 
 bool is_float(kernels::WeightType type) {
-  return type == kernels::WeightType::f32 || type == kernels::WeightType::f16 || type == kernels::WeightType::bf16;
+  return type == kernels::WeightType::f32 || type == kernels::WeightType::f16 ||
+         type == kernels::WeightType::bf16;
 }
 
-float *data(ggml_tensor *tensor) { return tensor ? static_cast<float *>(tensor->data) : nullptr; }
-int64_t stride(const ggml_tensor *tensor) { return static_cast<int64_t>(tensor->nb[1] / sizeof(float)); }
+float *data(ggml_tensor *tensor) {
+  return tensor ? static_cast<float *>(tensor->data) : nullptr;
+}
+int64_t stride(const ggml_tensor *tensor) {
+  return static_cast<int64_t>(tensor->nb[1] / sizeof(float));
+}
 
 // ggml aligns to 32 bytes, the kernels want a cache line: packed tensors have that much room to spare.
 void *aligned(ggml_tensor *tensor) {
@@ -26,10 +32,12 @@ kernels::Rows rows(const Source &s) {
   case Source::Kind::rms_norm:
     return kernels::Rows::rms_norm(data(s.x), stride(s.x), data(s.norm.weight), s.epsilon);
   case Source::Kind::layer_norm:
-    return kernels::Rows::layer_norm(data(s.x), stride(s.x), data(s.norm.weight), data(s.norm.bias), s.epsilon);
+    return kernels::Rows::layer_norm(data(s.x), stride(s.x), data(s.norm.weight), data(s.norm.bias),
+                                     s.epsilon);
   case Source::Kind::swiglu:
     return kernels::Rows::swiglu(data(s.x), stride(s.x), data(s.up), stride(s.up));
-  case Source::Kind::plain: break;
+  case Source::Kind::plain:
+    break;
   }
   return kernels::Rows::plain(data(s.x), stride(s.x));
 }
@@ -58,12 +66,11 @@ Source Source::swiglu(ggml_tensor *gate, ggml_tensor *up) {
 }
 
 Graph::Graph(Device &device)
-    : device_(device), context_(ggml_init({.mem_size = ggml_tensor_overhead() * graph_size +
-                                                       ggml_graph_overhead_custom(graph_size, false),
-                                           .mem_buffer = nullptr,
+    : device_(device), context_(ggml_init({.mem_size = graph_bytes,
+                                           .mem_buffer = device.graph_memory(graph_bytes),
                                            .no_alloc = true}),
                                 ggml_free),
-      graph_(ggml_new_graph_custom(context_.get(), graph_size, false)) {}
+      graph_(ggml_new_graph_custom(context_.get(), Device::graph_size, false)) {}
 
 ggml_tensor *Graph::input(ggml_type type, int64_t columns, int64_t n) {
   ggml_tensor *tensor = ggml_new_tensor_2d(context(), type, columns, n);
@@ -100,15 +107,18 @@ ggml_tensor *Graph::pack(const Source &source, kernels::WeightType type) {
 
 ggml_tensor *Graph::plain(const Source &s) {
   switch (s.kind) {
-  case Source::Kind::rms_norm: return ggml_mul(context(), ggml_rms_norm(context(), s.x, s.epsilon), s.norm.weight);
+  case Source::Kind::rms_norm:
+    return ggml_mul(context(), ggml_rms_norm(context(), s.x, s.epsilon), s.norm.weight);
   case Source::Kind::layer_norm: {
     ggml_tensor *x = ggml_norm(context(), s.x, s.epsilon);
     if (s.norm.weight)
       x = ggml_add(context(), ggml_mul(context(), x, s.norm.weight), s.norm.bias);
     return x;
   }
-  case Source::Kind::swiglu: return ggml_swiglu_split(context(), s.x, s.up);
-  case Source::Kind::plain: break;
+  case Source::Kind::swiglu:
+    return ggml_swiglu_split(context(), s.x, s.up);
+  case Source::Kind::plain:
+    break;
   }
   return s.x;
 }
@@ -135,7 +145,8 @@ ggml_tensor *Graph::linear(Input &input, const Matrix &matrix, const Extras &ext
                   const kernels::Epilogue epilogue{.bias = data(extras.bias),
                                                    .gelu = extras.gelu,
                                                    .residual = data(extras.residual),
-                                                   .residual_stride = extras.residual ? stride(extras.residual) : 0};
+                                                   .residual_stride =
+                                                       extras.residual ? stride(extras.residual) : 0};
                   kernels::multiply(*weights, aligned(x), n, data(y), stride(y), thread, threads, epilogue);
                 });
 }

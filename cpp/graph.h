@@ -12,7 +12,8 @@
 
 namespace ltu {
 
-// What a matrix is multiplied with: activations, or a function of them that our kernels compute while they pack.
+// What a matrix is multiplied with: activations, or a function of them that our kernels compute while they
+// pack.
 struct Source {
   enum class Kind { plain, rms_norm, layer_norm, swiglu } kind = Kind::plain;
   ggml_tensor *x = nullptr;  // [columns, n]
@@ -29,7 +30,8 @@ struct Source {
 // A source made ready for products; several matrices may share it.
 struct Input {
   Source source;
-  ggml_tensor *floats = nullptr;   // packed for float weights (own kernels), or the source as a tensor (devices)
+  ggml_tensor *floats =
+      nullptr; // packed for float weights (own kernels), or the source as a tensor (devices)
   ggml_tensor *integers = nullptr; // packed for integer weights (own kernels)
 };
 
@@ -52,7 +54,8 @@ public:
   ggml_tensor *linear(const Source &source, const Matrix &matrix, const Extras &extras = {});
   // An operation of our own on CPU: f(output, thread, threads) after all of `inputs` are there.
   using Operation = std::function<void(ggml_tensor *, int, int)>;
-  ggml_tensor *custom(ggml_type type, int64_t columns, int64_t n, std::vector<ggml_tensor *> inputs, Operation operation);
+  ggml_tensor *custom(ggml_type type, int64_t columns, int64_t n, std::vector<ggml_tensor *> inputs,
+                      Operation operation);
 
   void output(ggml_tensor *tensor);
   void allocate() { device_.allocate(graph_); }

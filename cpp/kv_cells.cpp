@@ -17,7 +17,9 @@ size_t machine_memory() {
 
 } // namespace
 
-void KvCells::Free::operator()(std::byte *memory) const { std::free(memory); }
+void KvCells::Free::operator()(std::byte *memory) const {
+  std::free(memory);
+}
 
 KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model.half_cache()) {
   const LlamaConfig &llama = model.llama();
@@ -34,7 +36,8 @@ KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model
                 " bytes: give it more memory");
   if (device.own_kernels()) {
     block_bytes_ = row * static_cast<size_t>(capacity_);
-    host_.reset(static_cast<std::byte *>(std::aligned_alloc(4096, (block_bytes_ * 2 * static_cast<size_t>(llama.blocks) + 4095) / 4096 * 4096)));
+    host_.reset(static_cast<std::byte *>(std::aligned_alloc(
+        4096, (block_bytes_ * 2 * static_cast<size_t>(llama.blocks) + 4095) / 4096 * 4096)));
     if (!host_)
       throw Error("not enough memory for a KV cache of " + std::to_string(budget) + " bytes");
     return;
@@ -43,11 +46,12 @@ KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model
                             .mem_buffer = nullptr,
                             .no_alloc = true}));
   for (int64_t i = 0; i < 2 * llama.blocks; ++i)
-    tensors_.push_back(
-        ggml_new_tensor_2d(context_.get(), half_ ? GGML_TYPE_F16 : GGML_TYPE_F32, llama.kv_size(), capacity_));
+    tensors_.push_back(ggml_new_tensor_2d(context_.get(), half_ ? GGML_TYPE_F16 : GGML_TYPE_F32,
+                                          llama.kv_size(), capacity_));
   buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), device.buffer_type()));
   if (!buffer_)
-    throw Error("not enough memory on " + device.name() + " for a KV cache of " + std::to_string(budget) + " bytes");
+    throw Error("not enough memory on " + device.name() + " for a KV cache of " + std::to_string(budget) +
+                " bytes");
   ggml_backend_buffer_clear(buffer_.get(), 0);
 }
 

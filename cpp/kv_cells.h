@@ -7,8 +7,8 @@
 
 namespace ltu {
 
-// The KV cache: numbered cells, each with the keys and values of one position in every block. A cell belongs to a
-// node of the token tree. Memory that was never used is never touched.
+// The KV cache: numbered cells, each with the keys and values of one position in every block. A cell belongs
+// to a node of the token tree. Memory that was never used is never touched.
 class KvCells {
 public:
   // bytes 0: a quarter of the machine's memory.
@@ -24,7 +24,9 @@ public:
   bool half() const { return half_; }
 
   std::byte *keys(int64_t block) const { return host_.get() + block_bytes_ * static_cast<size_t>(2 * block); }
-  std::byte *values(int64_t block) const { return host_.get() + block_bytes_ * static_cast<size_t>(2 * block + 1); }
+  std::byte *values(int64_t block) const {
+    return host_.get() + block_bytes_ * static_cast<size_t>(2 * block + 1);
+  }
   ggml_tensor *key_tensor(int64_t block) const { return tensors_[static_cast<size_t>(2 * block)]; }
   ggml_tensor *value_tensor(int64_t block) const { return tensors_[static_cast<size_t>(2 * block + 1)]; }
 
@@ -39,7 +41,7 @@ private:
   std::unique_ptr<std::byte, Free> host_; // own kernels: [block][keys, values][cell][kv_size]
   std::unique_ptr<ggml_context, decltype(&ggml_free)> context_{nullptr, ggml_free};
   std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer_{nullptr,
-                                                                                     ggml_backend_buffer_free};
+                                                                                    ggml_backend_buffer_free};
   std::vector<ggml_tensor *> tensors_; // devices: [kv_size, cells] for keys and values of each block
 };
 

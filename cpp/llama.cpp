@@ -56,10 +56,11 @@ private:
 
   ggml_tensor *own(int64_t block, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v) {
     std::byte *keys = cells_.keys(block), *values = cells_.values(block);
-    ggml_tensor *stored = graph_.custom(GGML_TYPE_I8, 1, 1, {k, v}, [=, this](ggml_tensor *, int thread, int threads) {
-      store(k, keys, thread, threads);
-      store(v, values, thread, threads);
-    });
+    ggml_tensor *stored =
+        graph_.custom(GGML_TYPE_I8, 1, 1, {k, v}, [=, this](ggml_tensor *, int thread, int threads) {
+          store(k, keys, thread, threads);
+          store(v, values, thread, threads);
+        });
     return graph_.custom(GGML_TYPE_F32, q->ne[0], q->ne[1], {q, stored},
                          [=, this](ggml_tensor *out, int thread, int threads) {
                            kernels::attend({.q = static_cast<const float *>(q->data),
@@ -102,8 +103,9 @@ private:
       return ggml_view_3d(c, filled, llama_.head_size, visible_, llama_.kv_heads, cache->nb[1], head, 0);
     };
     ggml_tensor *query = ggml_reshape_3d(c, q, llama_.head_size, llama_.heads, q->ne[1]);
-    ggml_tensor *out = ggml_flash_attn_ext(c, ggml_permute(c, query, 0, 2, 1, 3), heads(cells_.key_tensor(block), k),
-                                           heads(cells_.value_tensor(block), v), mask_, scale(), 0.0F, 0.0F);
+    ggml_tensor *out =
+        ggml_flash_attn_ext(c, ggml_permute(c, query, 0, 2, 1, 3), heads(cells_.key_tensor(block), k),
+                            heads(cells_.value_tensor(block), v), mask_, scale(), 0.0F, 0.0F);
     ggml_flash_attn_ext_set_prec(out, GGML_PREC_F32);
     return ggml_reshape_2d(c, out, q->ne[0], q->ne[1]);
   }
@@ -111,7 +113,8 @@ private:
 
 } // namespace
 
-std::vector<float> llama_forward(const Model &model, Device &device, KvCells &cells, const LlamaBatch &batch) {
+std::vector<float> llama_forward(const Model &model, Device &device, KvCells &cells,
+                                 const LlamaBatch &batch) {
   const LlamaConfig &llama = model.llama();
   Graph graph(device);
   ggml_context *c = graph.context();
@@ -123,9 +126,9 @@ std::vector<float> llama_forward(const Model &model, Device &device, KvCells &ce
 
   const auto rotate = [&](ggml_tensor *x, int64_t heads) { // RoPE of each head
     x = ggml_reshape_3d(c, x, llama.head_size, heads, n);
-    x = ggml_rope_ext(c, x, depths, model.rope_factors, static_cast<int>(llama.rope_size), GGML_ROPE_TYPE_NORMAL,
-                      static_cast<int>(llama.rope_original_context), llama.rope_base, 1.0F / llama.rope_factor,
-                      llama.yarn ? 1.0F : 0.0F, 1.0F, 32.0F, 1.0F);
+    x = ggml_rope_ext(c, x, depths, model.rope_factors, static_cast<int>(llama.rope_size),
+                      GGML_ROPE_TYPE_NORMAL, static_cast<int>(llama.rope_original_context), llama.rope_base,
+                      1.0F / llama.rope_factor, llama.yarn ? 1.0F : 0.0F, 1.0F, 32.0F, 1.0F);
     return ggml_reshape_2d(c, x, llama.head_size * heads, n);
   };
 
@@ -149,7 +152,8 @@ std::vector<float> llama_forward(const Model &model, Device &device, KvCells &ce
     ggml_tensor *up = graph.linear(again, block.up);
     x = graph.linear(Source::swiglu(gate, up), block.down, {.residual = x});
   }
-  ggml_tensor *logits = graph.linear(Source::rms_norm(x, model.output_norm, llama.norm_epsilon), model.output);
+  ggml_tensor *logits =
+      graph.linear(Source::rms_norm(x, model.output_norm, llama.norm_epsilon), model.output);
   graph.output(logits);
 
   graph.allocate();

@@ -24,7 +24,8 @@ std::vector<int64_t> trimmed(const std::array<int64_t, 4> &shape, size_t least) 
   return {shape.begin(), shape.begin() + static_cast<std::ptrdiff_t>(size)};
 }
 
-// A size that everything else is derived from: positive, and small enough that products of two don't overflow.
+// A size that everything else is derived from: positive, and small enough that products of two don't
+// overflow.
 int64_t size_key(const Keys &keys, const std::string &key) {
   const int64_t value = keys.integer(key);
   if (value < 1 || value > (int64_t{1} << 30))
@@ -32,7 +33,16 @@ int64_t size_key(const Keys &keys, const std::string &key) {
   return value;
 }
 
-void divides(const Keys &keys, int64_t whole, const std::string &whole_key, int64_t part, const std::string &part_key) {
+int64_t block_count(const Keys &keys, const std::string &key) {
+  const int64_t blocks = size_key(keys, key);
+  if (blocks > Device::max_blocks)
+    keys.fail("key " + key + " is " + std::to_string(blocks) + ", at most " +
+              std::to_string(Device::max_blocks) + " blocks are supported");
+  return blocks;
+}
+
+void divides(const Keys &keys, int64_t whole, const std::string &whole_key, int64_t part,
+             const std::string &part_key) {
   if (whole % part != 0)
     keys.fail("key " + whole_key + " (" + std::to_string(whole) + ") is no multiple of " + part_key + " (" +
               std::to_string(part) + ")");
@@ -40,16 +50,26 @@ void divides(const Keys &keys, int64_t whole, const std::string &whole_key, int6
 
 std::optional<kernels::WeightType> weight_type(ggml_type type) {
   switch (type) {
-  case GGML_TYPE_F32: return kernels::WeightType::f32;
-  case GGML_TYPE_F16: return kernels::WeightType::f16;
-  case GGML_TYPE_BF16: return kernels::WeightType::bf16;
-  case GGML_TYPE_Q8_0: return kernels::WeightType::q8_0;
-  case GGML_TYPE_Q4_0: return kernels::WeightType::q4_0;
-  case GGML_TYPE_Q4_1: return kernels::WeightType::q4_1;
-  case GGML_TYPE_Q4_K: return kernels::WeightType::q4_k;
-  case GGML_TYPE_Q5_K: return kernels::WeightType::q5_k;
-  case GGML_TYPE_Q6_K: return kernels::WeightType::q6_k;
-  default: return std::nullopt;
+  case GGML_TYPE_F32:
+    return kernels::WeightType::f32;
+  case GGML_TYPE_F16:
+    return kernels::WeightType::f16;
+  case GGML_TYPE_BF16:
+    return kernels::WeightType::bf16;
+  case GGML_TYPE_Q8_0:
+    return kernels::WeightType::q8_0;
+  case GGML_TYPE_Q4_0:
+    return kernels::WeightType::q4_0;
+  case GGML_TYPE_Q4_1:
+    return kernels::WeightType::q4_1;
+  case GGML_TYPE_Q4_K:
+    return kernels::WeightType::q4_k;
+  case GGML_TYPE_Q5_K:
+    return kernels::WeightType::q5_k;
+  case GGML_TYPE_Q6_K:
+    return kernels::WeightType::q6_k;
+  default:
+    return std::nullopt;
   }
 }
 
@@ -69,7 +89,7 @@ AudioConfig audio_config(const Keys &keys) {
   c.width = size_key(keys, "clip.audio.embedding_length");
   c.feed_forward = size_key(keys, "clip.audio.feed_forward_length");
   c.heads = size_key(keys, "clip.audio.attention.head_count");
-  c.blocks = size_key(keys, "clip.audio.block_count");
+  c.blocks = block_count(keys, "clip.audio.block_count");
   c.mels = size_key(keys, "clip.audio.num_mel_bins");
   c.norm_epsilon = static_cast<float>(keys.number("clip.audio.attention.layer_norm_epsilon"));
   c.frames = size_key(keys, "ltu.audio.frame_count");
@@ -95,7 +115,7 @@ LlamaConfig llama_config(const Keys &keys) {
   c.context = size_key(keys, "llama.context_length");
   c.width = size_key(keys, "llama.embedding_length");
   c.feed_forward = size_key(keys, "llama.feed_forward_length");
-  c.blocks = size_key(keys, "llama.block_count");
+  c.blocks = block_count(keys, "llama.block_count");
   c.vocabulary = size_key(keys, "llama.vocab_size");
   c.heads = size_key(keys, "llama.attention.head_count");
   c.kv_heads = keys.find_integer("llama.attention.head_count_kv").value_or(c.heads);
@@ -119,7 +139,8 @@ LlamaConfig llama_config(const Keys &keys) {
   c.rope_factor = scaling == "none" ? 1.0F : static_cast<float>(keys.number("llama.rope.scaling.factor"));
   if (!(c.rope_factor > 0))
     keys.fail("key llama.rope.scaling.factor is not positive");
-  c.rope_original_context = keys.find_integer("llama.rope.scaling.original_context_length").value_or(c.context);
+  c.rope_original_context =
+      keys.find_integer("llama.rope.scaling.original_context_length").value_or(c.context);
   c.bos = keys.find_integer("tokenizer.ggml.bos_token_id").value_or(-1);
   c.eos = keys.find_integer("tokenizer.ggml.eos_token_id").value_or(-1);
   return c;
@@ -294,7 +315,8 @@ Matrix Model::matrix(const std::string &name) {
     result.packed = kernels::PackedMatrix(*weight_type(info.type), result.rows, result.columns);
     const size_t row = ggml_row_size(info.type, result.columns);
     constexpr int64_t panel = 16;
-    const int64_t piece = std::max<int64_t>(panel, (int64_t{8} << 20) / static_cast<int64_t>(row) / panel * panel);
+    const int64_t piece =
+        std::max<int64_t>(panel, (int64_t{8} << 20) / static_cast<int64_t>(row) / panel * panel);
     for (int64_t first = 0; first < result.rows; first += piece)
       result.packed.pack_rows(info.data.data() + row * static_cast<size_t>(first), first,
                               std::min(piece, result.rows - first));

@@ -67,15 +67,15 @@ struct Norm { // bias is null for RMSNorm
 };
 
 struct AudioBlock {
-  Norm norm1, norm2;                  // [width]
-  Matrix qkv, out, up, down;          // [3 width, width], [width, width], [feed_forward, width], [width, feed_forward]
+  Norm norm1, norm2;         // [width]
+  Matrix qkv, out, up, down; // [3 width, width], [width, width], [feed_forward, width], [width, feed_forward]
   ggml_tensor *qkv_bias, *out_bias, *up_bias, *down_bias;
 };
 
 struct LlamaBlock {
   Norm attention_norm, feed_forward_norm; // [width]
-  Matrix q, k, v, out;                    // [heads × head_size, width], [kv_size, width] twice, [width, heads × head_size]
-  Matrix gate, up, down;                  // [feed_forward, width] twice, [width, feed_forward]
+  Matrix q, k, v, out;   // [heads × head_size, width], [kv_size, width] twice, [width, heads × head_size]
+  Matrix gate, up, down; // [feed_forward, width] twice, [width, feed_forward]
 };
 
 // Hyper-parameters and weights of one LTU model on one device.
@@ -93,9 +93,9 @@ public:
   // The input embedding of a token, [width].
   void token_embedding(int32_t token, float *out) const;
 
-  Matrix patch, projector;                              // [width, patch × patch], [llama width, width]
-  ggml_tensor *patch_bias, *positions, *modality;       // [width], [width, patches], [width]
-  ggml_tensor *projector_bias;                          // [llama width]
+  Matrix patch, projector;                        // [width, patch × patch], [llama width, width]
+  ggml_tensor *patch_bias, *positions, *modality; // [width], [width, patches], [width]
+  ggml_tensor *projector_bias;                    // [llama width]
   Norm audio_norm, output_norm;
   std::vector<AudioBlock> audio_blocks;
   std::vector<LlamaBlock> llama_blocks;

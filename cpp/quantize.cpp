@@ -22,12 +22,13 @@ ggml_type type_named(const std::string &name) {
 size_t quantized_row_bytes(ggml_type type, int64_t columns) {
   // ggml's own quantiser drops what does not fill a block, silently
   if (columns % ggml_blck_size(type) != 0)
-    throw Error("rows of " + std::to_string(columns) + " can't be " + ggml_type_name(type) + ": its blocks hold " +
-                std::to_string(ggml_blck_size(type)));
+    throw Error("rows of " + std::to_string(columns) + " can't be " + ggml_type_name(type) +
+                ": its blocks hold " + std::to_string(ggml_blck_size(type)));
   return ggml_row_size(type, columns);
 }
 
-std::vector<uint8_t> quantize(const float *values, int64_t rows, int64_t columns, ggml_type type, int threads) {
+std::vector<uint8_t> quantize(const float *values, int64_t rows, int64_t columns, ggml_type type,
+                              int threads) {
   const size_t row_bytes = quantized_row_bytes(type, columns);
   std::vector<uint8_t> out(row_bytes * static_cast<size_t>(rows));
   if (ggml_quantize_requires_imatrix(type))
@@ -37,8 +38,8 @@ std::vector<uint8_t> quantize(const float *values, int64_t rows, int64_t columns
   parallel_for(static_cast<size_t>((rows + piece - 1) / piece), threads, [&](size_t i) {
     const int64_t first = static_cast<int64_t>(i) * piece;
     const int64_t count = std::min(piece, rows - first);
-    ggml_quantize_chunk(type, values + first * columns, out.data() + row_bytes * static_cast<size_t>(first), 0, count,
-                        columns, nullptr);
+    ggml_quantize_chunk(type, values + first * columns, out.data() + row_bytes * static_cast<size_t>(first),
+                        0, count, columns, nullptr);
   });
   return out;
 }

@@ -10,7 +10,8 @@ ggml_type type_named(const std::string &name); // f32 f16 bf16 q8_0 …; throws 
 size_t quantized_row_bytes(ggml_type type, int64_t columns);
 
 // Rows of floats into a type of ggml's, and back. Throws Error when a row is no multiple of the type's block.
-std::vector<uint8_t> quantize(const float *values, int64_t rows, int64_t columns, ggml_type type, int threads);
+std::vector<uint8_t> quantize(const float *values, int64_t rows, int64_t columns, ggml_type type,
+                              int threads);
 std::vector<float> dequantize(const uint8_t *data, int64_t rows, int64_t columns, ggml_type type);
 
 } // namespace ltu

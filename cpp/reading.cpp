@@ -7,12 +7,15 @@ namespace ltu {
 namespace {
 
 bool is_word(unsigned char byte) {
-  return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') || byte == '_';
+  return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
+         byte == '_';
 }
 
 } // namespace
 
-Reading::Reading(ReadingProgram program) : program_(std::move(program)) { number({}); }
+Reading::Reading(ReadingProgram program) : program_(std::move(program)) {
+  number({});
+}
 
 int32_t Reading::run(int32_t state, std::string_view bytes) {
   for (const char c : bytes) {
@@ -28,7 +31,8 @@ int32_t Reading::run(int32_t state, std::string_view bytes) {
 }
 
 int32_t Reading::number(Configuration configuration) {
-  const auto [place, fresh] = numbers_.try_emplace(std::move(configuration), static_cast<int32_t>(states_.size()));
+  const auto [place, fresh] =
+      numbers_.try_emplace(std::move(configuration), static_cast<int32_t>(states_.size()));
   if (fresh) {
     State &state = states_.emplace_back();
     state.configuration = &place->first;
@@ -45,8 +49,8 @@ int32_t Reading::rule_of(int32_t position) const {
   return position < 0 ? -1 - position : program_.positions[static_cast<size_t>(position)].rule;
 }
 
-// A word has ended: phrases that end with it have matched. Of these the one that began earliest wins, then the earlier
-// rule; what can't win over it any more is dropped.
+// A word has ended: phrases that end with it have matched. Of these the one that began earliest wins, then
+// the earlier rule; what can't win over it any more is dropped.
 void Reading::complete(Configuration &c, bool at_end) const {
   for (size_t g = 0; g < c.groups.size(); ++g) {
     int32_t matched = -1;
@@ -121,12 +125,15 @@ Outcome Reading::outcome(const Configuration &c) const {
   return c.best < 0 ? neither : program_.rules[static_cast<size_t>(c.best)].outcome;
 }
 
-// With a match found, only phrases that are partly read can win over it, or any better rule where the order decides.
+// With a match found, only phrases that are partly read can win over it, or any better rule where the order
+// decides.
 Outcome Reading::settled(const Configuration &c) const {
   if (c.best < 0)
     return undecided;
   const Outcome found = outcome(c);
-  const auto differs = [&](int32_t rule) { return program_.rules[static_cast<size_t>(rule)].outcome != found; };
+  const auto differs = [&](int32_t rule) {
+    return program_.rules[static_cast<size_t>(rule)].outcome != found;
+  };
   for (const Group &group : c.groups)
     for (const int32_t position : group)
       if (differs(rule_of(position)))

@@ -9,7 +9,8 @@ namespace ltu {
 
 enum Outcome : int8_t { undecided = -1, yes = 0, no = 1, neither = 2 };
 
-// A reading's phrases as positions that each take one byte of a class (Glushkov's automaton); ltu/reading.py makes it.
+// A reading's phrases as positions that each take one byte of a class (Glushkov's automaton); ltu/reading.py
+// makes it.
 struct ReadingProgram {
   enum class At : int8_t { any, start, end };
   struct Rule {
@@ -28,8 +29,8 @@ struct ReadingProgram {
   bool by_position; // the match that begins earlier in the answer wins, the order only between equals
 };
 
-// A reading as one deterministic automaton over an answer's bytes. Its states are made when they are first reached.
-// State 0 is the start.
+// A reading as one deterministic automaton over an answer's bytes. Its states are made when they are first
+// reached. State 0 is the start.
 class Reading {
 public:
   explicit Reading(ReadingProgram program);
@@ -41,8 +42,8 @@ public:
   Outcome at_end(int32_t state) const { return states_[static_cast<size_t>(state)].at_end; }
 
 private:
-  // Partly read phrases by where they began, earliest first; a position stands only where it began earliest. A phrase
-  // of an `end` rule that is complete but for the end stands as −1 − rule.
+  // Partly read phrases by where they began, earliest first; a position stands only where it began earliest.
+  // A phrase of an `end` rule that is complete but for the end stands as −1 − rule.
   using Group = std::vector<int32_t>;
   struct Configuration {
     std::vector<Group> groups;

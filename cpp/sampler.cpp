@@ -10,7 +10,8 @@ namespace ltu {
 
 namespace {
 
-bool before(const Candidate &a, const Candidate &b) { // the higher first; `probability` holds a score until the end
+bool before(const Candidate &a,
+            const Candidate &b) { // the higher first; `probability` holds a score until the end
   return a.probability != b.probability ? a.probability > b.probability : a.token < b.token;
 }
 
@@ -56,7 +57,9 @@ std::vector<Candidate> distribution(std::span<const float> logits, std::span<con
   std::sort(kept.begin(), kept.end(), before);
 
   const double highest = kept.front().probability;
-  const auto weight = [&](const Candidate &c) { return std::exp(static_cast<double>(c.probability) - highest); };
+  const auto weight = [&](const Candidate &c) {
+    return std::exp(static_cast<double>(c.probability) - highest);
+  };
   double sum = 0;
   for (const Candidate &c : kept)
     sum += weight(c);
@@ -82,8 +85,8 @@ std::vector<Candidate> softmax(std::span<const float> logits) {
   std::vector<Candidate> candidates;
   candidates.reserve(logits.size());
   for (size_t i = 0; i < logits.size(); ++i)
-    candidates.push_back(
-        {static_cast<int32_t>(i), static_cast<float>(std::exp(static_cast<double>(logits[i]) - highest) / sum)});
+    candidates.push_back({static_cast<int32_t>(i),
+                          static_cast<float>(std::exp(static_cast<double>(logits[i]) - highest) / sum)});
   return candidates;
 }
 
@@ -95,8 +98,8 @@ double probability_of(const std::vector<Candidate> &candidates, int32_t token) {
 }
 
 double RandomStream::uniform(uint64_t repeat, uint64_t step) const {
-  uint32_t c[4] = {static_cast<uint32_t>(step), static_cast<uint32_t>(step >> 32), static_cast<uint32_t>(repeat),
-                   static_cast<uint32_t>(repeat >> 32)};
+  uint32_t c[4] = {static_cast<uint32_t>(step), static_cast<uint32_t>(step >> 32),
+                   static_cast<uint32_t>(repeat), static_cast<uint32_t>(repeat >> 32)};
   uint32_t k0 = static_cast<uint32_t>(key_), k1 = static_cast<uint32_t>(key_ >> 32);
   for (int round = 0; round < 10; ++round) {
     const uint64_t a = uint64_t{0xD2511F53} * c[0], b = uint64_t{0xCD9E8D57} * c[2];

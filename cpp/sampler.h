@@ -20,9 +20,10 @@ struct Candidate {
   float probability;
 };
 
-// The tokens that can be drawn, most probable first (equal ones by id), with probabilities that sum to 1: Hugging
-// Face's processors in the order of `generate`: repetition penalty over `history` (each id once), temperature, top-k
-// (ties at the k-th value stay), top-p (drops the tail whose ascending sum is at most 1 − p).
+// The tokens that can be drawn, most probable first (equal ones by id), with probabilities that sum to 1:
+// Hugging Face's processors in the order of `generate`: repetition penalty over `history` (each id once),
+// temperature, top-k (ties at the k-th value stay), top-p (drops the tail whose ascending sum is at most 1 −
+// p).
 std::vector<Candidate> distribution(std::span<const float> logits, std::span<const int32_t> history,
                                     const Sampling &sampling);
 
@@ -31,8 +32,8 @@ std::vector<Candidate> softmax(std::span<const float> logits);
 
 double probability_of(const std::vector<Candidate> &candidates, int32_t token); // 0 when it can't be drawn
 
-// A counter-based stream (Philox 4×32-10; Salmon et al., SC 2011): the draw of one repeat at one step depends on
-// nothing else.
+// A counter-based stream (Philox 4×32-10; Salmon et al., SC 2011): the draw of one repeat at one step depends
+// on nothing else.
 class RandomStream {
 public:
   explicit RandomStream(uint64_t key) : key_(key) {}

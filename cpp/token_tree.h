@@ -9,7 +9,9 @@ namespace ltu {
 
 // What stands at a position: a token id, or one of a clip's embeddings as a negative number.
 using Label = int64_t;
-inline Label audio_label(int64_t clip, int64_t index, int64_t embeddings) { return -1 - (clip * embeddings + index); }
+inline Label audio_label(int64_t clip, int64_t index, int64_t embeddings) {
+  return -1 - (clip * embeddings + index);
+}
 
 struct Node {
   Node *parent = nullptr; // null for the root
@@ -20,8 +22,8 @@ struct Node {
   std::map<Label, std::unique_ptr<Node>> children;
 };
 
-// The prefix tree of every position that the live queries need. A node is computed once, whoever shares it; it and
-// its cell are gone as soon as nobody uses it or anything below it.
+// The prefix tree of every position that the live queries need. A node is computed once, whoever shares it;
+// it and its cell are gone as soon as nobody uses it or anything below it.
 class TokenTree {
 public:
   explicit TokenTree(KvCells &cells) : cells_(cells) {}
@@ -33,7 +35,7 @@ public:
   void release(Node *node);
   // Moves a user from a node to its child.
   void descend(Node *&node, Node *child);
-  void clear(); // every node, whoever uses it
+  void clear();                                       // every node, whoever uses it
   static std::vector<int32_t> path(const Node *node); // cells, root first
 
 private:

@@ -6,7 +6,8 @@ namespace ltu {
 std::vector<Walk::Item> Walk::take(int64_t room) {
   std::vector<Item> taken;
   std::erase_if(undecided_, [&](const Item &item) {
-    const bool take = static_cast<int64_t>(taken.size()) < std::min(room, limits_.nodes - nodes_) && item.mass >= threshold_;
+    const bool take = static_cast<int64_t>(taken.size()) < std::min(room, limits_.nodes - nodes_) &&
+                      item.mass >= threshold_;
     if (take)
       taken.push_back(item);
     return take;

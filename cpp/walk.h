@@ -9,12 +9,13 @@
 
 namespace ltu {
 
-// The exact probability of each outcome: walks the tree of all tokens that the sampler could draw, most probable parts
-// first (DESIGN.md, "Exact answers"). What is expanded depends on the query alone: every undecided continuation of mass
-// τ or more, in the order in which they came up; then τ is halved, until less than epsilon is undecided.
+// The exact probability of each outcome: walks the tree of all tokens that the sampler could draw, most
+// probable parts first (DESIGN.md, "Exact answers"). What is expanded depends on the query alone: every
+// undecided continuation of mass τ or more, in the order in which they came up; then τ is halved, until less
+// than epsilon is undecided.
 class Walk {
 public:
-  struct Item { // a continuation that may be expanded
+  struct Item {   // a continuation that may be expanded
     Node *parent; // the tree holds it for this item
     int32_t token;
     int32_t state; // of the reading, after the token
@@ -30,7 +31,8 @@ public:
   Walk(Reading &reading, const std::vector<std::string> &token_bytes, int32_t eos, Limits limits)
       : reading_(reading), token_bytes_(token_bytes), eos_(eos), limits_(limits) {}
 
-  // The next items to compute, at most `room`; their mass is no longer undecided once `expand` was told of them.
+  // The next items to compute, at most `room`; their mass is no longer undecided once `expand` was told of
+  // them.
   std::vector<Item> take(int64_t room);
   // What can follow a computed node. Continuations that stay undecided hold it.
   void expand(TokenTree &tree, Node *node, int32_t state, int64_t drawn, double mass,

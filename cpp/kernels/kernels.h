@@ -4,7 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <memory>
 
 namespace ltu::kernels {
 
@@ -28,9 +28,8 @@ public:
   PackedMatrix() = default;
   // Throws std::invalid_argument if columns is no multiple of the type's block.
   PackedMatrix(WeightType type, int64_t rows, int64_t columns);
-  ~PackedMatrix();
-  PackedMatrix(PackedMatrix &&other) noexcept;
-  PackedMatrix &operator=(PackedMatrix &&other) noexcept;
+  PackedMatrix(PackedMatrix &&) = default;
+  PackedMatrix &operator=(PackedMatrix &&) = default;
 
   // Takes `count` rows as they lie in a file; first_row is a multiple of 16, so is count unless the rows end.
   // Threads may pack different panels at once.
@@ -44,14 +43,14 @@ public:
   int64_t panels() const { return (rows_ + 15) / 16; }
   size_t panel_bytes() const { return panel_bytes_; }
   size_t bytes() const { return panel_bytes_ * panels(); }
-  const std::byte *panel(int64_t index) const { return data_ + index * panel_bytes_; }
+  const std::byte *panel(int64_t index) const { return data_.get() + index * panel_bytes_; }
 
 private:
   WeightType type_ = WeightType::f32;
   int64_t rows_ = 0;
   int64_t columns_ = 0;
   size_t panel_bytes_ = 0;
-  std::byte *data_ = nullptr;
+  std::shared_ptr<std::byte> data_; // a part of a block of memory that matrices share
 };
 
 // Where rows of activations come from: each row is computed when it is needed, never stored by itself.
