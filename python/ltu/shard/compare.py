@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from ltu.shard.decide import HEADLINE
 from ltu.shard.intervals import holm, interval, pseudo_values, swap_test, words_needed
 from ltu.shard.metrics import Decisions, confusion, recall
 from ltu.shard.prompts import PAPER_CELLS, RELATIONS
-from ltu.shard.scored import Run, Scored
+from ltu.shard.scored import Run, Scored, counts
 
 Pairs = list[tuple[Scored, Scored]]
 
@@ -65,10 +65,12 @@ def _compared(run: Run, condition: Condition, pairs: Pairs, name: str) -> dict[s
     first, second = ([pair[side] for pair in pairs] for side in (0, 1))
     figure: Callable[[Decisions], float] = j
     if condition.task == "identity":
-        one, other = _as_decisions(run, first), _as_decisions(run, second)
+        one, other = _as_decisions(run, first, first), _as_decisions(run, first, second)
         figure = _strict
     else:
-        one, other = run.decisions(first, HEADLINE), run.decisions(second, HEADLINE)
+        one = run.decisions(first, HEADLINE)
+        yes, no, neither = counts(second, HEADLINE)
+        other = replace(one, yes=yes, no=no, neither=neither)
     pseudo = pseudo_values(one, figure) - pseudo_values(other, figure)
     value = figure(one) - figure(other)
     needed = words_needed(value, pseudo)
@@ -89,11 +91,11 @@ def _strict(d: Decisions) -> float:
     return recall(confusion(d))
 
 
-def _as_decisions(run: Run, scored: Sequence[Scored]) -> Decisions:
-    """Identity as a question whose answer is the label."""
+def _as_decisions(run: Run, asked: Sequence[Scored], scored: Sequence[Scored]) -> Decisions:
+    """Identity as a question whose answer is the label; row i of `asked` is the run's own question."""
     repeats = np.array([len(s.texts) for s in scored])
     named = np.array([round(s.strict * len(s.texts)) for s in scored])
-    words = np.array([run.word_index[s.label] for s in scored])
+    words = np.array([run.word_index[s.label] for s in asked])
     return Decisions(np.ones(len(scored), bool), named, repeats - named, 0 * named, words, words)
 
 

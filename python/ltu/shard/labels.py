@@ -15,7 +15,7 @@ def named(text: str, names: Iterable[str]) -> list[str]:
     free = [True] * len(text)
     folded = text.casefold() if len(text.casefold()) == len(text) else text.lower()
     found = []
-    for name in sorted(set(names), key=lambda n: (-len(n), n)):
+    for name in _longest_first(frozenset(names)):
         if name.casefold() not in folded:
             continue
         for match in _whole(name).finditer(text):
@@ -23,6 +23,11 @@ def named(text: str, names: Iterable[str]) -> list[str]:
                 free[match.start() : match.end()] = [False] * (match.end() - match.start())
                 found.append((match.start(), name))
     return [name for _, name in sorted(found)]
+
+
+@cache
+def _longest_first(names: frozenset[str]) -> tuple[str, ...]:
+    return tuple(sorted(names, key=lambda name: (-len(name), name)))
 
 
 @cache

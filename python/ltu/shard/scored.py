@@ -12,7 +12,7 @@ import numpy as np
 from ltu.query import Distribution
 from ltu.shard.decide import HEADLINE, READINGS, Decision, Reading, decide
 from ltu.shard.labels import labels_named, names_part, relatives, right_labels
-from ltu.shard.metrics import Decisions, Floats
+from ltu.shard.metrics import Decisions, Floats, Ints
 from ltu.shard.store import Asked, Store
 from ltu.shard.words import Word
 
@@ -89,9 +89,7 @@ class Run:
         index = self.word_index
         return Decisions(
             np.array([s.asked.expected for s in scored], np.bool_),
-            np.array([s.count("yes", reading) for s in scored], np.int64),
-            np.array([s.count("no", reading) for s in scored], np.int64),
-            np.array([s.count("neither", reading) for s in scored], np.int64),
+            *counts(scored, reading),
             np.array([index[s.label] for s in scored], np.int64),
             np.array([index[s.asked.term_label] for s in scored], np.int64),
         )
@@ -114,6 +112,15 @@ class Run:
         """What the log-odds would decide: yes above 0."""
         yes = (odds > 0).astype(np.int64)
         return replace(self.decisions(scored, HEADLINE), yes=yes, no=1 - yes, neither=0 * yes)
+
+
+def counts(scored: Sequence[Scored], reading: Reading) -> tuple[Ints, Ints, Ints]:
+    """How many repeats of each question say yes, no, neither."""
+    yes, no, neither = (
+        np.array([s.count(decision, reading) for s in scored], np.int64)
+        for decision in ("yes", "no", "neither")
+    )
+    return yes, no, neither
 
 
 def load_run(store: Store, id: int | None = None) -> Run:
