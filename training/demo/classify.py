@@ -44,7 +44,7 @@ TEACHER_RECIPE = Recipe(steps=750, learning_rate=2e-3, cosine=1000, whole_steps=
 ENCODER_RECIPES = (
     Recipe(steps=1100, learning_rate=1e-3, cosine=1200, whole_steps=0),
     Recipe(  # again from the averaged weights: clearer mixtures, more patches
-        steps=650,
+        steps=450,
         learning_rate=6e-4,
         cosine=650,
         whole_steps=0,

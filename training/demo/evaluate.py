@@ -17,7 +17,7 @@ from .esc10 import Recording
 
 FORMATS: tuple[Format, ...] = ("prepended", "interleaved")
 BATCH = 4  # groups of questions
-PAIRS = 8  # most clips a term is asked about, of those of which it is true; as many others
+PAIRS = 5  # most clips a term is asked about, of those of which it is true; as many others
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from .esc10 import Recording
 from .evaluate import Judge, ask_labels, ask_terms
 from .projector import fit_projector
 
-WORD_PAIRS, PAIRS = 12, 10  # questions about each term that are true, and as many that are false
+WORD_PAIRS, PAIRS = 12, 7  # questions about each term that are true, and as many that are false
 SEED = 0
 
 
