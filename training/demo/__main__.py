@@ -36,7 +36,7 @@ def main(
     stages.learn_words(recordings, config, work)
     stages.warm_start(recordings, config, work)
     stages.learn_language(recordings, config)
-    stages.evaluate(read_folds(esc10, TEST), config, work)
+    stages.evaluate(read_folds(esc10, TEST), config)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,12 @@ from .evaluate import FORMATS, Asked, Named, balanced
 
 
 def write_card(
-    path: Path, config: Config, asked: Sequence[Asked], named: Sequence[Named], words: int, items: int
+    path: Path,
+    config: Config,
+    asked: Sequence[Asked],
+    named: Sequence[Named],
+    words: int,
+    rounds: Sequence[tuple[int, float]],
 ) -> None:
     heard = sorted({name.label for name in named})
     encoder = config.encoder
@@ -31,10 +36,12 @@ def write_card(
         classes=", ".join(name.lower() for name in heard),
         teacher=_describe(TEACHER_RECIPE),
         encoder=", then ".join(map(_describe, ENCODER_RECIPES)),
-        items=items,
         words=words,
+        rounds=", then ".join(
+            f"{pairs} true and {pairs} false questions about each term at learning rate {rate:g}"
+            for pairs, rate in rounds
+        ),
         views=config.data.views,
-        batch=config.train.batch,
         rate=config.train.learning_rate,
         table=_table(asked),
         by_term=_by_term(asked),

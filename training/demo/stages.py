@@ -16,7 +16,6 @@ from ltu.prompt import Prompter
 from ..base import load_base
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..config import Config
-from ..examples import read_items
 from ..model import LTU
 from ..questions import Item, training_items, word_items
 from ..train import encode_views, train
@@ -26,7 +25,8 @@ from .esc10 import Recording
 from .evaluate import Judge, ask_labels, ask_terms
 from .projector import fit_projector
 
-WORD_PAIRS, PAIRS = 12, 7  # questions about each term that are true, and as many that are false
+WORD_PAIRS = 12  # questions about each term that are true, and as many that are false
+ROUNDS = ((7, 1e-3), (12, 2e-3))  # the same for clips, and the learning rate
 SEED = 0
 
 
@@ -83,10 +83,12 @@ def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> N
 
 
 def learn_language(recordings: Sequence[Recording], config: Config) -> None:
-    """Projector and LoRA, by the same path as `ltu-train`."""
+    """Projector and LoRA, by the same path as `ltu-train`; each round goes on from the one before."""
     clips = {recording.file: recording.label for recording in recordings}
-    _write(training_items(clips, PAIRS, np.random.default_rng(SEED)), config.data.items)
-    train(config)
+    for number, (pairs, rate) in enumerate(ROUNDS):
+        _write(training_items(clips, pairs, np.random.default_rng(SEED + number)), config.data.items)
+        train(replace(config, train=replace(config.train, learning_rate=rate)))
+        config = replace(config, train=replace(config.train, checkpoint=config.train.output))
 
 
 def _write(items: Sequence[Item], path: Path) -> Path:
@@ -95,7 +97,7 @@ def _write(items: Sequence[Item], path: Path) -> Path:
     return path
 
 
-def evaluate(recordings: Sequence[Recording], config: Config, work: Path) -> None:
+def evaluate(recordings: Sequence[Recording], config: Config) -> None:
     """Asks the finished checkpoint about recordings that it never heard → MODEL_CARD.md beside it."""
     base = load_base(config.base.path)
     model = LTU(base.model, config.encoder, config.lora)
@@ -104,5 +106,4 @@ def evaluate(recordings: Sequence[Recording], config: Config, work: Path) -> Non
     judge = Judge(model, Prompter(base.tokenizer_json, config.base.template, bos_id), bos_id, base.eos_id)
     asked = ask_terms(judge, recordings, np.random.default_rng(SEED))
     named = ask_labels(judge, recordings)
-    words, items = (len(read_items(path)) for path in (work / "words.jsonl", config.data.items))
-    write_card(config.train.output / "MODEL_CARD.md", config, asked, named, words, items)
+    write_card(config.train.output / "MODEL_CARD.md", config, asked, named, WORD_PAIRS, ROUNDS)
