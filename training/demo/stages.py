@@ -26,7 +26,7 @@ from .evaluate import Judge, ask_labels, ask_terms
 from .projector import fit_projector
 
 WORD_PAIRS = 12  # questions about each term that are true, and as many that are false
-ROUNDS = ((7, 1e-3), (12, 2e-3))  # the same for clips, and the learning rate
+ROUNDS = ((7, 1e-3),)  # the same for clips, and the learning rate, round by round
 SEED = 0
 
 
