@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from ltu.audio import Clip
 from ltu.errors import ModelFileError
 from ltu.prompt import AUDIO
 
@@ -22,8 +21,9 @@ MAX_NEW_TOKENS = 400
 
 
 def save_checkpoint(
-    folder: Path, model: LTU, config: Config, base: Base, clips: Collection[Clip], terms: Collection[str]
+    folder: Path, model: LTU, config: Config, base: Base, clips: Collection[str], terms: Collection[str]
 ) -> None:
+    """`clips` and `terms`: hashes of all clips trained on and terms asked about, earlier runs' included."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.half().contiguous() for name, tensor in trained_tensors(model).items()}
     save_file(tensors, folder / "ltu.safetensors")
@@ -45,7 +45,7 @@ def save_checkpoint(
         "sampling": SAMPLING,
         "max_new_tokens": MAX_NEW_TOKENS,
         "datasets": [asdict(source) for source in config.data.datasets],
-        "train_clips": sorted(clip.hash for clip in clips),
+        "train_clips": sorted(set(clips)),
         "train_terms": sorted(set(terms)),
     }
     (folder / "ltu.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")

@@ -37,8 +37,7 @@ def train(config: Config) -> Path:
     groups = share_beginnings(examples, config.data.shared if answers_only else 1)
 
     model = LTU(base.model, config.encoder, config.lora)
-    if config.train.checkpoint:
-        load_checkpoint(config.train.checkpoint, model)
+    before = load_checkpoint(config.train.checkpoint, model) if config.train.checkpoint else {}
     model.train_only(config.train.parts)
 
     if "encoder" in config.train.parts:
@@ -50,8 +49,9 @@ def train(config: Config) -> Path:
     collator = Collator(sounds, kind, bos_id, answers_only, config.train.seed)
     trainer = Trainer(model, _arguments(config), collator, Groups(groups))
     trainer.train()
-    terms = {row.term for row in rows if row.term}
-    save_checkpoint(config.train.output, model, config, base, clips.values(), terms)
+    hashes = {clip.hash for clip in clips.values()} | set(before.get("train_clips", ()))
+    terms = {row.term for row in rows if row.term} | set(before.get("train_terms", ()))
+    save_checkpoint(config.train.output, model, config, base, hashes, terms)
     return config.train.output
 
 

@@ -54,7 +54,8 @@ def write_run(folder: Path, base: Path, parts: list[str], output: str = "out", *
         {"audio_id": ["2.wav", "3.wav"], "instruction": "[AUDIO] or [AUDIO]?", "output": "Both."},
         {"audio_id": "", "instruction": "Is rain wet?", "output": "Yes."},
     ]
-    (folder / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in items))
+    used = items[: options.get("items")]
+    (folder / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in used))
     start = f'checkpoint = "{options["start"]}"' if "start" in options else ""
     text = CONFIG.format(
         base=base, output=output, parts=json.dumps(parts), start=start, views=options.get("views", 1)
@@ -97,10 +98,12 @@ def test_only_the_named_parts_change(recordings: Path, base_folder: Path) -> Non
     folder = recordings.parent
     for output, parts, options in (
         ("first", ["lora", "projector", "encoder"], {}),
-        ("second", ["lora", "projector"], {"start": "first", "views": 3}),
+        ("second", ["lora", "projector"], {"start": "first", "views": 3, "items": 1}),
     ):
         run = write_run(folder, base_folder, parts, output, **options)
         assert CliRunner().invoke(app, [str(run)]).exit_code == 0
+    described = json.loads((folder / "second" / "ltu.json").read_text())
+    assert len(described["train_clips"]) == 4
     before, after = (load_file(folder / name / "ltu.safetensors") for name in ("first", "second"))
     for name in before:
         assert torch.equal(before[name], after[name]) == ("audio_encoder" in name), name

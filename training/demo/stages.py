@@ -79,7 +79,7 @@ def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> N
         model, [encoded[r.file] for r in recordings], words, Tokenizer.from_str(base.tokenizer_json)
     )
     assert config.train.checkpoint is not None
-    save_checkpoint(config.train.checkpoint, model, config, base, clips.values(), ())
+    save_checkpoint(config.train.checkpoint, model, config, base, [clip.hash for clip in clips.values()], ())
 
 
 def learn_language(recordings: Sequence[Recording], config: Config) -> None:
