@@ -64,7 +64,7 @@ def page(run: Run, document: dict[str, Any]) -> str:
 
 
 def _about(run: dict[str, Any]) -> str:
-    sampling = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in run["sampling"].items())
+    sampling = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in run["sampling"].items())
     return (
         f"Model {run['model']} ({run['model_sha256'][:12]}), licence {run['licence'] or 'unknown'}; benchmark"
         f" {run['spec']} ({run['spec_sha256'][:12]}); {run['answered']} of {run['questions']} answered,"
