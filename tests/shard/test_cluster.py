@@ -17,10 +17,12 @@ from ltu.shard.runs import Settings, prepare
 from ltu.shard.store import Store
 from ltu.shard.sweep import sweep
 
-ray = pytest.importorskip("ray", reason="the extra ray is not installed")
+pytest.importorskip("ray.util", reason="the extra ray is not installed")
+import ray
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from ltu.shard.cluster import Cluster  # noqa: E402
-from tiny import tiny_gguf  # noqa: E402
+from ltu.shard.cluster import Cluster
+from tiny import tiny_gguf
 
 SETTINGS = Settings(limit=60, repeats=2)
 
