@@ -225,7 +225,10 @@ int64_t Engine::live_answers() const {
 }
 
 bool Engine::wants_queries() const {
-  return waiting_.empty() && live_answers() < most_answers;
+  int64_t asked = live_answers();
+  for (const auto &query : waiting_)
+    asked += query->query.repeats;
+  return asked < most_answers;
 }
 
 void Engine::admit() {

@@ -68,10 +68,10 @@ void GgufFile::fail(const std::string &what) const {
   throw ModelFileError(path_ + ": " + what);
 }
 
-void GgufFile::release(const TensorInfo &tensor) const {
+void GgufFile::release(std::span<const std::byte> data) const {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  const auto begin = reinterpret_cast<uintptr_t>(tensor.data.data()) / page * page;
-  const auto end = reinterpret_cast<uintptr_t>(tensor.data.data() + tensor.data.size());
+  const auto begin = reinterpret_cast<uintptr_t>(data.data()) / page * page;
+  const auto end = reinterpret_cast<uintptr_t>(data.data() + data.size());
   madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
 }
 

@@ -44,8 +44,8 @@ public:
   const TensorInfo *find_tensor(const std::string &name) const;
   const std::vector<TensorInfo> &tensors() const { return tensors_; }
 
-  // Tells the system that these pages were copied elsewhere and need not stay resident.
-  void release(const TensorInfo &tensor) const;
+  // Tells the system that this data was copied elsewhere and need not stay resident.
+  void release(std::span<const std::byte> data) const;
   [[noreturn]] void fail(const std::string &what) const;
 
 private:

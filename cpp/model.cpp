@@ -296,14 +296,13 @@ ggml_tensor *Model::place(const TensorInfo &info) {
   buffers_->buffers.emplace_back(buffer, ggml_backend_buffer_free);
   ggml_backend_tensor_set(tensor, info.data.data(), 0, info.data.size());
   bytes_ += info.data.size();
+  file_.release(info.data);
   return tensor;
 }
 
 ggml_tensor *Model::vector(const std::string &name) {
   const TensorInfo &info = *file_.find_tensor(name);
-  ggml_tensor *tensor = place(info);
-  file_.release(info);
-  return tensor;
+  return place(info);
 }
 
 Matrix Model::matrix(const std::string &name) {
@@ -316,15 +315,18 @@ Matrix Model::matrix(const std::string &name) {
     const size_t row = ggml_row_size(info.type, result.columns);
     constexpr int64_t panel = 16;
     const int64_t piece =
-        std::max<int64_t>(panel, (int64_t{8} << 20) / static_cast<int64_t>(row) / panel * panel);
-    for (int64_t first = 0; first < result.rows; first += piece)
-      result.packed.pack_rows(info.data.data() + row * static_cast<size_t>(first), first,
-                              std::min(piece, result.rows - first));
+        std::max<int64_t>(panel, (int64_t{4} << 20) / static_cast<int64_t>(row) / panel * panel);
+    for (int64_t first = 0; first < result.rows;
+         first += piece) { // a piece at a time, so that no tensor is held twice
+      const int64_t count = std::min(piece, result.rows - first);
+      const auto rows = info.data.subspan(row * static_cast<size_t>(first), row * static_cast<size_t>(count));
+      result.packed.pack_rows(rows.data(), first, count);
+      file_.release(rows);
+    }
     bytes_ += result.packed.bytes();
   } else {
     result.tensor = place(info);
   }
-  file_.release(info);
   return result;
 }
 

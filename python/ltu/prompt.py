@@ -95,7 +95,7 @@ class Prompter:
 
     def continuation(self, text: str) -> list[int]:
         """Token ids of text that stands behind a prompt."""
-        return [id for position, piece in enumerate(self._pieces(text)) for id in self._ids(position, piece)]
+        return self._ids(0, text)
 
     def token_bytes(self, count: int) -> list[bytes]:
         """The text of each token id below `count`; control tokens have none."""
