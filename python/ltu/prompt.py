@@ -1,12 +1,11 @@
 """Prompt and clips → the token ids that the model reads; token ids → text."""
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tokenizers import Tokenizer
+from tokenizers import AddedToken, Tokenizer
 
 from ltu.audio import Clip
 from ltu.errors import PromptError
@@ -15,6 +14,7 @@ AUDIO = "[AUDIO]"
 CLIP = -1  # stands in a list of ids for the 32 positions of one clip
 Format = Literal["interleaved", "prepended"]
 
+_PLACE = "\ue000[AUDIO]\ue000"  # not special, and not in anybody's text
 _BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")  # of SentencePiece vocabularies
 
 
@@ -59,17 +59,17 @@ class Prompter:
         """`template` holds "{prompt}" once; `bos_id` None: no BOS. Raises PromptError."""
         if template.count("{prompt}") != 1:
             raise PromptError(f"the prompt template {template!r} must hold {{prompt}} exactly once")
-        description = json.loads(tokenizer_json)
-        self._byte_level = not description["model"].get("byte_fallback", False)
-        added = description["added_tokens"]
-        for token in added:  # special tokens will be read as text; [AUDIO] must not be
-            token["special"] = token["special"] and token["content"] != AUDIO
-        self._tokenizer = Tokenizer.from_str(json.dumps(description))
-        self._tokenizer.encode_special_tokens = True
-        self._control = {token["content"]: token["id"] for token in added if token["special"]}
-        self._audio_id = self._tokenizer.token_to_id(AUDIO)
-        if self._audio_id is None:
-            raise PromptError(f"the tokenizer has no {AUDIO}")
+        self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        self._tokenizer.encode_special_tokens = (
+            True  # as text; a placeholder that is not special stands for [AUDIO]
+        )
+        added = self._tokenizer.get_added_tokens_decoder()
+        audio = next((token for token in added.values() if token.content == AUDIO), AddedToken(AUDIO))
+        place = AddedToken(_PLACE, lstrip=audio.lstrip, rstrip=audio.rstrip, normalized=False)
+        self._tokenizer.add_tokens([place])
+        self._place_id = self._tokenizer.token_to_id(_PLACE)
+        self._byte_level = not getattr(self._tokenizer.model, "byte_fallback", False)
+        self._control = {t.content: id for id, t in added.items() if t.special and t.content != AUDIO}
         self._bos = () if bos_id is None else (bos_id,)
         self._before, self._after = template.split("{prompt}")
 
@@ -127,8 +127,9 @@ class Prompter:
     def _ids(self, position: int, piece: str) -> list[int]:
         if position % 2:
             return [self._control[piece]]
-        ids: list[int] = self._tokenizer.encode(piece, add_special_tokens=False).ids
-        return [CLIP if id == self._audio_id else id for id in ids]
+        text = piece.replace(AUDIO, _PLACE)
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return [CLIP if id == self._place_id else id for id in ids]
 
 
 class TextStream:
