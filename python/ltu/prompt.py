@@ -64,7 +64,9 @@ class Prompter:
             True  # as text; a placeholder that is not special stands for [AUDIO]
         )
         added = self._tokenizer.get_added_tokens_decoder()
-        audio = next((token for token in added.values() if token.content == AUDIO), AddedToken(AUDIO))
+        audio = next((token for token in added.values() if token.content == AUDIO), None)
+        if audio is None:
+            raise PromptError(f"the tokenizer has no {AUDIO}")
         place = AddedToken(_PLACE, lstrip=audio.lstrip, rstrip=audio.rstrip, normalized=False)
         self._tokenizer.add_tokens([place])
         self._place_id = self._tokenizer.token_to_id(_PLACE)
