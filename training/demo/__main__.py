@@ -7,6 +7,8 @@ from typing import Annotated
 import torch
 import typer
 
+from ltu.demo import demo_base
+
 from ..config import read_config
 from . import stages
 from .esc10 import read_folds
@@ -16,8 +18,8 @@ TRAIN, TEST = (1, 2, 3), (4,)
 
 def main(
     esc10: Annotated[Path, typer.Option(help="folder with labels.csv and the recordings")],
-    base: Annotated[Path, typer.Option(help="SmolLM2-135M-Instruct as GGUF")],
     output: Annotated[Path, typer.Option(help="folder for ltu.safetensors, ltu.json and MODEL_CARD.md")],
+    base: Annotated[Path | None, typer.Option(help="SmolLM2-135M-Instruct as GGUF; absent: PyPI's")] = None,
     work: Annotated[Path, typer.Option(help="folder for what is made on the way")] = Path("build/demo-model"),
     threads: Annotated[int, typer.Option(help="processor cores to use")] = 2,
 ) -> None:
@@ -27,7 +29,7 @@ def main(
     config = read_config(Path(__file__).parent.parent / "configs" / "demo.toml")
     config = replace(
         config,
-        base=replace(config.base, path=base),
+        base=replace(config.base, path=base or demo_base()),
         data=replace(config.data, items=work / "items.jsonl", audio=esc10),
         train=replace(config.train, output=output, checkpoint=work / "start"),
     )
