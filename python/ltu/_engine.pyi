@@ -17,7 +17,7 @@ class Sampling:
     ) -> None: ...
 
 class Reading:
-    """One reading of answers as a deterministic automaton over their bytes, made as it is used; state 0 is the start.
+    """One reading of answers as an automaton over their bytes, made as it is used; state 0 is the start.
 
     rules: (outcome, at, first positions); outcome 0 yes, 1 no, 2 neither; at 0 any, 1 start, 2 end.
     positions: (rule, whether a phrase can end there, the bytes it takes, positions that can follow).
@@ -82,9 +82,10 @@ class Engine:
         ids: token ids, -1 where a whole clip stands, in the clips' order.
         clips: (content hash, (32, width) embeddings) for each -1.
         stream: "token" events too.
-        mode "sample": with a reading, an answer stops as soon as its outcome is decided. "exact": the probability of
-        each outcome of the reading, up to epsilon undecided or node_budget positions. "score": the log-likelihood of
-        each continuation, one "finished" event each; sampling None: under the model's own distribution.
+        mode "sample": with a reading, an answer stops as soon as its outcome is decided. "exact": the
+        probability of each outcome of the reading, up to epsilon undecided or node_budget positions. "score":
+        the log-likelihood of each continuation, one "finished" event each; sampling None: under the model's own
+        distribution.
         Raises PromptError when it is longer than the context.
         """
     def set_token_bytes(self, tokens: Sequence[bytes]) -> None:
@@ -95,22 +96,24 @@ class Engine:
         """Advances every live answer by one token and returns what happened; [] when idle."""
     def cancel(self, query: int) -> None: ...
     def idle(self) -> bool: ...
-    def logits(self, ids: Sequence[int], clips: Sequence[tuple[bytes, Float32]], last_only: bool = False) -> Float32:
+    def logits(
+        self, ids: Sequence[int], clips: Sequence[tuple[bytes, Float32]], last_only: bool = False
+    ) -> Float32:
         """Logits of one sequence, (positions, vocabulary) or (1, vocabulary); audio positions included."""
     def metadata(self) -> dict[str, Any]:
         """All keys of the file but the tokenizer's big arrays."""
     def description(self) -> dict[str, Any]:
-        """device, processor features, kernels, threads, bytes of weights and KV cache, timings (s), positions."""
+        """device, kernels, threads, bytes of weights and KV cache, timings (s), positions."""
 
 def distribution(logits: Float32, history: Sequence[int], sampling: Sampling) -> Float32:
     """(vocabulary,) probabilities that a token is drawn from after the processors."""
 
 def quantize(values: Float32, type: str) -> NDArray[np.uint8]:
-    """(rows, columns) → (rows, bytes per row) in a ggml type: f32 f16 bf16 q8_0 q6_k q5_k q4_k q4_1 q4_0."""
+    """(rows, columns) → (rows, bytes per row) in a ggml type: f32 f16 bf16 q8_0 q6_k q5_k q4_k q4_0."""
 
 def dequantize(data: NDArray[np.uint8], type: str, columns: int) -> Float32: ...
 def tensor_table(keys: dict[str, Any]) -> list[tuple[str, list[int], bool]]:
     """(name, ggml shape, required) of each tensor that a file with these keys holds."""
 
 def processor() -> str:
-    """The kernels' instruction set here: scalar, avx2, avx512 or avx512vnni (LTU_PROCESSOR forces a lower one)."""
+    """The kernels' instruction set: scalar, avx2, avx512 or avx512vnni (LTU_PROCESSOR forces a lower one)."""
