@@ -103,8 +103,11 @@ class LlamaCpp:
         self.model.eval(ids)
 
     def decode(self, tokens: int) -> None:
+        from llama_cpp import llama_get_logits_ith
+
         self.model.reset()
         token = 1
         for _ in range(tokens):
             self.model.eval([token])
-            token = int(np.argmax(self.model.scores[self.model.n_tokens - 1]))
+            logits = llama_get_logits_ith(self.model.ctx, -1)
+            token = int(np.ctypeslib.as_array(logits, (self.model.n_vocab(),)).argmax())
