@@ -120,15 +120,6 @@ std::optional<double> GgufFile::find_number(const std::string &key) const {
   }
 }
 
-std::optional<bool> GgufFile::find_boolean(const std::string &key) const {
-  const int64_t id = find_key(key);
-  if (id < 0)
-    return std::nullopt;
-  if (gguf_get_kv_type(gguf_.get(), id) != GGUF_TYPE_BOOL)
-    fail("key " + key + " is not a boolean");
-  return gguf_get_val_bool(gguf_.get(), id);
-}
-
 std::optional<std::string> GgufFile::find_string(const std::string &key) const {
   const int64_t id = find_key(key);
   if (id < 0)
@@ -151,9 +142,6 @@ int64_t GgufFile::integer(const std::string &key) const {
 }
 double GgufFile::number(const std::string &key) const {
   return required(*this, key, find_number(key));
-}
-bool GgufFile::boolean(const std::string &key) const {
-  return required(*this, key, find_boolean(key));
 }
 std::string GgufFile::string(const std::string &key) const {
   return required(*this, key, find_string(key));

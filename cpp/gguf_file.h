@@ -34,11 +34,9 @@ public:
 
   int64_t integer(const std::string &key) const;
   double number(const std::string &key) const;
-  bool boolean(const std::string &key) const;
   std::string string(const std::string &key) const;
   std::optional<int64_t> find_integer(const std::string &key) const;
   std::optional<double> find_number(const std::string &key) const;
-  std::optional<bool> find_boolean(const std::string &key) const;
   std::optional<std::string> find_string(const std::string &key) const;
 
   const TensorInfo *find_tensor(const std::string &name) const;

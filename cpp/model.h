@@ -3,7 +3,6 @@
 #include "kernels/kernels.h"
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
