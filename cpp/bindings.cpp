@@ -176,7 +176,8 @@ py::dict description(Engine &engine) {
       "kv_cells"_a = engine.cells().capacity(), "kv_cells_used"_a = engine.cells().used_end(),
       "kv_type"_a = engine.cells().half() ? "f16" : "f32", "context"_a = engine.model().llama().context,
       "clips"_a = c.clips, "steps"_a = c.steps, "prompt_positions"_a = c.prompt_positions,
-      "answer_positions"_a = c.answer_positions, "encode_seconds"_a = c.encode_seconds,
+      "answer_positions"_a = c.answer_positions, "draft_positions"_a = c.draft_positions,
+      "taken_drafts"_a = c.taken_drafts, "given_up"_a = c.given_up, "encode_seconds"_a = c.encode_seconds,
       "prompt_seconds"_a = c.prompt_seconds, "answer_seconds"_a = c.answer_seconds);
 }
 
@@ -216,7 +217,8 @@ void bind_engine(py::module_ &m) {
       .def_readonly("logprob", &Event::logprob)
       .def_readonly("stop", &Event::stop)
       .def_readonly("masses", &Event::masses)
-      .def_readonly("nodes", &Event::nodes);
+      .def_readonly("nodes", &Event::nodes)
+      .def_readonly("answers", &Event::answers);
   py::class_<Reading, std::shared_ptr<Reading>>(m, "Reading")
       .def(py::init(&reading_of), "rules"_a, "positions"_a, "by_position"_a)
       .def(
@@ -246,13 +248,16 @@ void bind_engine(py::module_ &m) {
   };
   using Clips = std::vector<std::pair<py::bytes, Floats>>;
   py::class_<Engine>(m, "Engine")
-      .def(py::init([](const std::string &path, const std::string &device, int threads, size_t kv_memory) {
+      .def(py::init([](const std::string &path, const std::string &device, int threads, size_t kv_memory,
+                       bool tree, int draft_width) {
              const py::gil_scoped_release release;
-             auto engine = std::make_unique<Engine>(path, device, threads, kv_memory);
+             auto engine =
+                 std::make_unique<Engine>(path, EngineOptions{device, threads, kv_memory, tree, draft_width});
              engine->device().set_interrupt_check(python_interrupted);
              return engine;
            }),
-           "path"_a, "device"_a = "auto", "threads"_a = 0, "kv_memory"_a = 0)
+           "path"_a, "device"_a = "auto", "threads"_a = 0, "kv_memory"_a = 0, "tree"_a = true,
+           "draft_width"_a = 0)
       .def(
           "encode", [=](Engine &e, const Floats &f) { return encode(e, f, false); }, "features"_a)
       .def(

@@ -29,10 +29,11 @@ KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model
   capacity_ = std::min<int64_t>(most_cells, static_cast<int64_t>(budget / cell_bytes_));
   if (!bytes && !device.own_kernels()) // a device has no memory that costs nothing until it is used
     capacity_ = std::min(capacity_, 4 * llama.context);
-  capacity_ = capacity_ / device_multiple * device_multiple;
+  const int64_t least = device.own_kernels() ? 1 : device_multiple;
+  capacity_ = capacity_ / least * least;
   if (capacity_ < 1)
     throw Error("a KV cache of " + std::to_string(budget) + " bytes holds less than " +
-                std::to_string(device_multiple) + " positions of " + std::to_string(cell_bytes_) +
+                std::to_string(least) + " positions of " + std::to_string(cell_bytes_) +
                 " bytes: give it more memory");
   if (device.own_kernels()) {
     block_bytes_ = row * static_cast<size_t>(capacity_);

@@ -90,6 +90,11 @@ std::vector<Candidate> softmax(std::span<const float> logits) {
   return candidates;
 }
 
+void remember(std::vector<int32_t> &history, int32_t token) {
+  if (std::find(history.begin(), history.end(), token) == history.end())
+    history.push_back(token);
+}
+
 double probability_of(const std::vector<Candidate> &candidates, int32_t token) {
   for (const Candidate &c : candidates)
     if (c.token == token)

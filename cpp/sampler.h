@@ -30,6 +30,8 @@ std::vector<Candidate> distribution(std::span<const float> logits, std::span<con
 // The model's own distribution over all tokens, by id.
 std::vector<Candidate> softmax(std::span<const float> logits);
 
+void remember(std::vector<int32_t> &history, int32_t token); // adds it unless it is there
+
 double probability_of(const std::vector<Candidate> &candidates, int32_t token); // 0 when it can't be drawn
 
 // A counter-based stream (Philox 4×32-10; Salmon et al., SC 2011): the draw of one repeat at one step depends

@@ -30,9 +30,9 @@ void TokenTree::descend(Node *&node, Node *child) {
   node = child;
 }
 
-void TokenTree::clear() {
+void TokenTree::clear(Node &root) {
   std::vector<std::map<Label, std::unique_ptr<Node>>> levels;
-  levels.push_back(std::move(root_.children));
+  levels.push_back(std::move(root.children));
   while (!levels.empty()) { // a loop, because a path may be longer than the stack is deep
     const auto children = std::move(levels.back());
     levels.pop_back();
@@ -41,7 +41,7 @@ void TokenTree::clear() {
       levels.push_back(std::move(node->children));
     }
   }
-  root_ = {};
+  root = {};
 }
 
 std::vector<int32_t> TokenTree::path(const Node *node) {

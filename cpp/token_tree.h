@@ -9,9 +9,6 @@ namespace ltu {
 
 // What stands at a position: a token id, or one of a clip's embeddings as a negative number.
 using Label = int64_t;
-inline Label audio_label(int64_t clip, int64_t index, int64_t embeddings) {
-  return -1 - (clip * embeddings + index);
-}
 
 struct Node {
   Node *parent = nullptr; // null for the root
@@ -35,7 +32,7 @@ public:
   void release(Node *node);
   // Moves a user from a node to its child.
   void descend(Node *&node, Node *child);
-  void clear();                                       // every node, whoever uses it
+  void clear(Node &root);                             // every node below it, whoever uses it
   static std::vector<int32_t> path(const Node *node); // cells, root first
 
 private:

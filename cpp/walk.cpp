@@ -3,6 +3,18 @@
 
 namespace ltu {
 
+namespace {
+
+// The last `count` tokens of a path.
+std::vector<int32_t> drawn_tokens(const Node *node, int64_t count) {
+  std::vector<int32_t> tokens(static_cast<size_t>(count));
+  for (; count > 0; node = node->parent)
+    tokens[static_cast<size_t>(--count)] = static_cast<int32_t>(node->label);
+  return tokens;
+}
+
+} // namespace
+
 std::vector<Walk::Item> Walk::take(int64_t room) {
   std::vector<Item> taken;
   std::erase_if(undecided_, [&](const Item &item) {
@@ -16,26 +28,39 @@ std::vector<Walk::Item> Walk::take(int64_t room) {
   return taken;
 }
 
+int64_t Walk::ready() const {
+  const auto heavy = [this](const Item &item) { return item.mass >= threshold_; };
+  return std::min<int64_t>(std::count_if(undecided_.begin(), undecided_.end(), heavy),
+                           limits_.nodes - nodes_);
+}
+
 void Walk::expand(TokenTree &tree, Node *node, int32_t state, int64_t drawn, double mass,
                   const std::vector<Candidate> &candidates) {
   for (const Candidate &candidate : candidates) {
     const double part = mass * static_cast<double>(candidate.probability);
-    Outcome outcome = undecided;
+    const bool eos = candidate.token == eos_, end = eos || drawn + 1 == limits_.new_tokens;
     int32_t after = state;
-    if (candidate.token == eos_) {
-      outcome = reading_.at_end(state);
-    } else {
-      after = reading_.run(state, token_bytes_[static_cast<size_t>(candidate.token)]);
-      outcome = reading_.decided(after);
-      if (outcome == undecided && drawn + 1 == limits_.new_tokens)
-        outcome = reading_.at_end(after);
+    if (reading_) {
+      Outcome outcome = undecided;
+      if (!eos) {
+        after = reading_->run(state, token_bytes_[static_cast<size_t>(candidate.token)]);
+        outcome = reading_->decided(after);
+      }
+      if (outcome == undecided && end)
+        outcome = reading_->at_end(after);
+      if (outcome != undecided) {
+        decided_[static_cast<size_t>(outcome)] += part;
+        continue;
+      }
+    } else if (end) {
+      std::vector<int32_t> tokens = drawn_tokens(node, drawn);
+      if (!eos)
+        tokens.push_back(candidate.token);
+      answers_.emplace_back(std::move(tokens), part);
+      continue;
     }
-    if (outcome == undecided) {
-      tree.hold(node);
-      undecided_.push_back({node, candidate.token, after, drawn + 1, part});
-    } else {
-      decided_[static_cast<size_t>(outcome)] += part;
-    }
+    tree.hold(node);
+    undecided_.push_back({node, candidate.token, after, drawn + 1, part});
   }
 }
 

@@ -75,6 +75,27 @@ def test_exact_answers_equal_full_enumeration(model: ltu.Model) -> None:
     assert found.no > 0.001
 
 
+def test_whole_answers_equal_full_enumeration(model: ltu.Model) -> None:
+    expected: dict[str, float] = {}
+    for probability, text in enumerate_answers(model, list(model.prompter.sequence(PROMPT).ids)):
+        expected[text] = expected.get(text, 0) + probability
+    found = model.likely_answers(
+        PROMPT, sampling=SAMPLING, max_new_tokens=TOKENS, epsilon=1e-6, node_budget=100_000
+    )
+    assert found.undecided < 1e-6
+    printable = {text: p for text, p in found.answers if text.isascii() and text.isprintable()}
+    assert len(printable) > 5
+    for text, probability in printable.items():
+        assert probability == pytest.approx(expected[text], abs=2e-6), text
+    assert sum(p for _, p in found.answers) + found.undecided == pytest.approx(1, abs=1e-5)
+    rough = model.likely_answers(PROMPT, sampling=SAMPLING, max_new_tokens=TOKENS, epsilon=0.3)
+    assert rough.nodes < found.nodes
+    for text, probability in rough.answers:  # never more than the truth, and short of it by what is undecided
+        if text in printable:
+            assert probability <= printable[text] + 1e-6
+            assert printable[text] <= probability + rough.undecided + 1e-6
+
+
 def test_sampled_answers_tend_to_the_exact_ones(model: ltu.Model) -> None:
     draws = 20_000
     counts = dict.fromkeys(OUTCOMES, 0)

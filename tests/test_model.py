@@ -218,13 +218,31 @@ def test_embeddings_are_kept_within_their_bytes(
 ) -> None:
     model = ltu.load(files["f32"], threads=1)
     bytes_of_one = model.encode(CLIPS[0]).nbytes
-    monkeypatch.setattr("ltu.model.EMBEDDING_CACHE_BYTES", 2 * bytes_of_one)
-    for seed in range(5):
+    monkeypatch.setattr("ltu.embeddings.MEMORY_BYTES", 2 * bytes_of_one)
+    for seed in (*range(5), 3, 4):
         model.encode(noise(seed))
-    assert list(model._embeddings) == [noise(3).hash, noise(4).hash]
-    encoded = model.description()["clips"]
-    model.encode(noise(4))
-    assert model.description()["clips"] == encoded
+    assert model.description()["clips"] == 5
+    model.encode(noise(2))
+    assert model.description()["clips"] == 6
+
+
+def test_embeddings_kept_in_a_folder_are_read_and_not_computed_again(
+    files: dict[str, Path], tmp_path: Path
+) -> None:
+    first = ltu.load(files["f32"], threads=1, embeddings=tmp_path)
+    computed = [first.encode(clip) for clip in CLIPS]
+    assert np.abs(computed[0] - ltu.load(files["f32"], threads=1).encode(CLIPS[0])).max() < 1e-2
+    again = ltu.load(files["f32"], threads=1, embeddings=tmp_path)
+    for clip, embeddings in zip(CLIPS, computed, strict=True):
+        np.testing.assert_array_equal(again.encode(clip), embeddings)
+    assert again.description()["clips"] == 0
+    another = ltu.load(files["q8_0"], threads=1, embeddings=tmp_path)  # another encoder
+    another.encode(CLIPS[0])
+    assert another.description()["clips"] == 1
+    for file in tmp_path.rglob("*.npy"):
+        file.write_bytes(b"")
+    with pytest.raises(ltu.Error, match="delete it"):
+        ltu.load(files["f32"], threads=1, embeddings=tmp_path).encode(CLIPS[0])
 
 
 @pytest.mark.parametrize(

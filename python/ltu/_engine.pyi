@@ -48,11 +48,20 @@ class Event:
     stop: str  # "finished": "eos", "length", "decided", "given", "exact" or "cancelled"
     masses: list[float]  # of an exact answer: P(yes), P(no), P(neither), undecided
     nodes: int  # of an exact answer: positions computed
+    answers: list[tuple[list[int], float]]  # of an exact answer without a reading: token ids, probability
 
 class Engine:
     """One model on one device. Not thread-safe; long calls release the GIL."""
 
-    def __init__(self, path: str, device: str = "auto", threads: int = 0, kv_memory: int = 0) -> None:
+    def __init__(
+        self,
+        path: str,
+        device: str = "auto",
+        threads: int = 0,
+        kv_memory: int = 0,
+        tree: bool = True,
+        draft_width: int = 0,
+    ) -> None:
         """Opens, checks and loads a model file.
 
         threads 0: physical cores. kv_memory: bytes of KV cache, 0: a quarter of the memory.

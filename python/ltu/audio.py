@@ -27,6 +27,7 @@ WINDOW, SHIFT, FFT = 400, 160, 512  # samples
 CLIP_SAMPLES = WINDOW + (FRAMES - 1) * SHIFT  # what 1024 frames can see: 10.255 s
 LOW_HZ, HIGH_HZ = 20.0, SAMPLE_RATE / 2
 PRE_EMPHASIS = 0.97
+FRONT_END = 1  # goes up when the same samples give other features: kept embeddings are then computed again
 FLOOR = float(np.finfo(np.float32).eps)
 
 Float32 = npt.NDArray[np.float32]

@@ -1,18 +1,21 @@
 """The Python API: a loaded model, and the one way to ask it."""
 
-from collections import OrderedDict, deque
+from collections import defaultdict, deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from ltu.audio import Clip, load_audio
+from ltu.embeddings import Embeddings, folder_for
 from ltu.errors import Error, ModelFileError
 from ltu.prompt import Format, Prompter, PromptSequence
-from ltu.query import Answer, Distribution, Query
+from ltu.query import Answer, Distribution, Likely, Query
 from ltu.reading import Reading
 from ltu.sampling import Sampling
 
@@ -23,7 +26,6 @@ Audio = Clip | str | PathLike[str] | BinaryIO | npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
 Embedded = tuple[bytes, Float32]  # content hash of a clip, its embeddings [32, width]
 
-EMBEDDING_CACHE_BYTES = 256 << 20
 TOKENIZER_KEY = "tokenizer.huggingface.json"
 KEYS = {  # that only this side of the engine reads
     TOKENIZER_KEY: str,
@@ -35,11 +37,23 @@ KEYS = {  # that only this side of the engine reads
 
 
 def load(
-    path: str | PathLike[str] | None = None, device: str = "auto", threads: int | None = None
+    path: str | PathLike[str] | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    *,
+    kv_memory: int | None = None,
+    tree: bool = True,
+    draft_width: int | None = None,
+    embeddings: str | PathLike[str] | None = None,
 ) -> "Model":
     """Opens a model file; without a path the demo model, which is built once into the user's cache.
 
     device: "auto", "cpu", "cuda[:N]", "vulkan[:N]" or "metal". threads: of the CPU, None: physical cores.
+    kv_memory: bytes that the KV cache may take, None: a quarter of the machine's memory. draft_width:
+    positions up to which guessed tokens fill a step, None: measured, 1: no guesses. tree: False to compute
+    each answer's prompt by itself. These three change how long answers take, never the answers.
+    embeddings: a folder that keeps the clips' embeddings, as float16, for the next time; answers then follow
+    from the rounded ones.
     Raises ModelFileError, or Error for an unknown device.
     """
     from ltu import _engine  # here, because audio, training and conversion need no engine
@@ -48,13 +62,15 @@ def load(
         from ltu.demo import demo_model_path
 
         path = demo_model_path()
-    return Model(_engine.Engine(fspath(path), device, threads or 0), fspath(path))
+    engine = _engine.Engine(fspath(path), device, threads or 0, kv_memory or 0, tree, draft_width or 0)
+    folder = embeddings and folder_for(Path(embeddings), Path(path), engine.description()["kernels"])
+    return Model(engine, fspath(path), folder or None)
 
 
 class Model:
     """One model on one device. Use it from one thread; several threads need a model each."""
 
-    def __init__(self, engine: "_engine.Engine", path: str) -> None:
+    def __init__(self, engine: "_engine.Engine", path: str, folder: Path | None = None) -> None:
         self.path = path
         info = engine.metadata()
         for key, kind in KEYS.items():
@@ -77,7 +93,7 @@ class Model:
         except Exception as error:  # tokenizers raises bare exceptions
             raise ModelFileError(f"{path}: {TOKENIZER_KEY}: {error}; convert the model again") from error
         self._engine = engine
-        self._embeddings: OrderedDict[str, Float32] = OrderedDict()
+        self._embeddings = Embeddings(lambda clip: engine.encode(clip.features()[None])[0], folder)
         self._inboxes: dict[int, deque[_engine.Event]] = {}
         self._knows_token_bytes = False
 
@@ -186,6 +202,28 @@ class Model:
         (answer,) = self.answers([query])
         return cast(Distribution, answer.distribution)
 
+    def likely_answers(
+        self,
+        prompt: str,
+        audio: Audio | Sequence[Audio] | None = None,
+        sampling: Sampling | None = None,
+        max_new_tokens: int | None = None,
+        format: Format = "interleaved",
+        epsilon: float = 1e-2,
+        node_budget: int = 4096,
+    ) -> Likely:
+        """Whole answers with exact probabilities, until all others have less than `epsilon` together."""
+        query = Query(
+            self.prompter.sequence(prompt, _clips(audio), format),
+            sampling=sampling,
+            max_new_tokens=max_new_tokens,
+            mode="exact",
+            epsilon=epsilon,
+            node_budget=node_budget,
+        )
+        (answer,) = self.answers([query])
+        return cast(Likely, answer.likely)
+
     def score(
         self,
         prompt: str,
@@ -286,27 +324,21 @@ class Model:
         )
 
     def _answer(self, event: "_engine.Event", query: Query) -> Answer:
-        text = self.prompter.decode(event.token_ids)
-        exact = None
-        if event.stop == "exact":
-            yes, no, neither, undecided = event.masses
-            exact = Distribution(yes, no, neither, undecided, event.nodes)
-        return Answer(
-            text, tuple(event.token_ids), event.logprob, cast(Any, event.stop), event.repeat, query.tag, exact
-        )
+        text, ids, stop = self.prompter.decode(event.token_ids), tuple(event.token_ids), cast(Any, event.stop)
+        answer = Answer(text, ids, event.logprob, stop, event.repeat, query.tag)
+        if event.stop != "exact":
+            return answer
+        yes, no, neither, undecided = event.masses
+        if query.reading:
+            return replace(answer, distribution=Distribution(yes, no, neither, undecided, event.nodes))
+        probability: dict[str, float] = defaultdict(float)
+        for tokens, part in event.answers:
+            probability[self.prompter.decode(tokens)] += part
+        ordered = sorted(probability.items(), key=lambda item: (-item[1], item[0]))
+        return replace(answer, likely=Likely(tuple(ordered), undecided, event.nodes))
 
     def _embedded(self, clips: Iterable[Clip]) -> list[Embedded]:
-        """Encodes clips that the cache lacks; the least recently used leave it."""
-        result = []
-        for clip in clips:
-            embeddings = self._embeddings.pop(clip.hash, None)
-            if embeddings is None:
-                embeddings = self._engine.encode(clip.features()[None])[0]
-            self._embeddings[clip.hash] = embeddings
-            if len(self._embeddings) * embeddings.nbytes > EMBEDDING_CACHE_BYTES:
-                self._embeddings.popitem(last=False)
-            result.append((bytes.fromhex(clip.hash), embeddings))
-        return result
+        return [(bytes.fromhex(clip.hash), self._embeddings.of(clip)) for clip in clips]
 
 
 def _clips(audio: Audio | Sequence[Audio] | None) -> list[Clip]:

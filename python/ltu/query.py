@@ -31,7 +31,7 @@ class Query:
     tag: Any = None
     """The caller's, returned with each answer."""
     reading: Reading | None = None
-    """Mode "exact": what decides."""
+    """Mode "exact": what decides; None: whole answers are wanted."""
     epsilon: float = 1e-3
     """Mode "exact": at most so much probability stays undecided…"""
     node_budget: int = 4096
@@ -40,8 +40,8 @@ class Query:
     """Mode "score": token ids."""
 
     def __post_init__(self) -> None:
-        if (self.mode == "exact") != (self.reading is not None):
-            raise Error('mode "exact" and a reading go together')
+        if self.mode != "exact" and self.reading is not None:
+            raise Error('a reading belongs to mode "exact"')
         if (self.mode == "score") != bool(self.continuations) or not all(self.continuations):
             raise Error('mode "score" and continuations go together, each of at least one token')
         if not 0 < self.epsilon < 1 or self.node_budget < 1:
@@ -69,6 +69,18 @@ class Distribution:
 
 
 @dataclass(frozen=True)
+class Likely:
+    """Whole answers that the sampler could give, the most probable first."""
+
+    answers: tuple[tuple[str, float], ...]
+    """(text, exact probability); no text twice."""
+    undecided: float
+    """The probability of all other answers."""
+    nodes: int
+    """Positions that were computed."""
+
+
+@dataclass(frozen=True)
 class Answer:
     text: str
     token_ids: tuple[int, ...]
@@ -79,4 +91,6 @@ class Answer:
     repeat: int = 0
     tag: Any = None
     distribution: Distribution | None = None
-    """Mode "exact"."""
+    """Mode "exact" with a reading."""
+    likely: Likely | None = None
+    """Mode "exact" without one."""

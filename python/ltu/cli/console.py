@@ -4,6 +4,7 @@ import functools
 import inspect
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -23,6 +24,10 @@ Gguf = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda[:N], vulkan[:N] or metal.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; absent: physical cores.")]
+KvMemory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Of the KV cache: 512M, 4G, …; absent: a quarter of the memory."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -63,6 +68,17 @@ def command(work: Callable[..., None]) -> Callable[..., None]:
 def wrong_usage(option: str, problem: str) -> typer.BadParameter:
     """To raise: ends the command with exit code 2 and a line that names the option."""
     return typer.BadParameter(problem, param_hint=option)
+
+
+def memory_of(option: str, text: str | None) -> int | None:
+    """Bytes of "512M"."""
+    if text is None:
+        return None
+    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None or not float(match[1]):
+        raise wrong_usage(option, f"{text!r} is no size; write 512M or 4G")
+    return int(float(match[1]) * units[match[2].upper()])
 
 
 def print_json(value: object) -> None:

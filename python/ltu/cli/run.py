@@ -17,9 +17,11 @@ from ltu.cli.console import (
     Device,
     Gguf,
     Json,
+    KvMemory,
     Threads,
     application,
     command,
+    memory_of,
     print_error,
     print_json,
     spread,
@@ -66,6 +68,7 @@ def run(
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
     device: Device = "auto",
     threads: Threads = None,
+    kv_memory: KvMemory = None,
     json: Json = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show times, speed and memory at the end.")
@@ -98,7 +101,7 @@ def run(
 
     clips = [read(file) for file in files]
     start = time.perf_counter()
-    model = load(gguf, device, threads)
+    model = load(gguf, device, threads, kv_memory=memory_of("--kv-memory", kv_memory))
     loaded = time.perf_counter() - start
     sampling = dataclasses.replace(model.sampling, **changes)
     session = Session(model, clips, format, repeats, seed, sampling, max_new_tokens)

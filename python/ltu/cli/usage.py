@@ -18,10 +18,12 @@ def usage_table(model: Model, load_seconds: float) -> Table:
     table.add_row("device", str(d["device"]), f"{d['threads']} threads, kernels: {d['kernels']}")
     table.add_row("load", f"{load_seconds:.2f} s")
     table.add_row("encode", f"{d['encode_seconds']:.2f} s", f"{d['clips']} clips")
-    for name, what in (("prompt", "prefill"), ("answer", "decode")):
-        seconds, positions = d[f"{name}_seconds"], d[f"{name}_positions"]
-        rate = f", {positions / seconds:.0f} tokens/s" if seconds else ""
-        table.add_row(what, f"{seconds:.2f} s", f"{positions} tokens{rate}")
+    guessed = d["taken_drafts"]
+    for name, what, more in (("prompt", "prefill", 0), ("answer", "decode", guessed)):
+        seconds, tokens = d[f"{name}_seconds"], d[f"{name}_positions"] + more
+        rate = f", {tokens / seconds:.0f} tokens/s" if seconds else ""
+        drafts = f", {more} of them guessed" if more else ""
+        table.add_row(what, f"{seconds:.2f} s", f"{tokens} tokens{rate}{drafts}")
     cache = d["kv_cells_used"] * d["kv_cell_bytes"]
     table.add_row("weights", _mb(d["weight_bytes"]))
     table.add_row("KV cache", _mb(cache), f"{d['kv_cells_used']} positions in {d['kv_type']}")
