@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import soundfile
 
 from ltu.audio import SAMPLE_RATE, Clip
 from ltu.prompt import AUDIO, PromptSequence
-from ltu.query import Answer, Distribution, Query
+from ltu.query import Answer, Distribution, Likely, Query
 from ltu.sampling import Sampling
 from ltu.shard.decide import decide
 from ltu.shard.spec import Spec
@@ -99,6 +100,10 @@ class FakeModel:
         return {name: decided.count(name) / 400 for name in ("yes", "no", "neither")}  # type: ignore[arg-type]
 
     def _exact(self, query: Query, content: tuple[Any, ...]) -> Answer:
+        if query.reading is None:
+            drawn = Counter(self._answer(query, chance(query.seed, content, 4 + n)) for n in range(400))
+            likely = Likely(tuple((text, count / 400) for text, count in drawn.items()), 0.0, 7)
+            return Answer("", (), 0.0, "exact", 0, query.tag, likely=likely)
         distribution = Distribution(**self._share(query, content), undecided=0.0, nodes=7)
         return Answer("", (), 0.0, "exact", 0, query.tag, distribution)
 

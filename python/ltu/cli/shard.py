@@ -18,7 +18,18 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from ltu.cli.console import NOTES, Device, Gguf, Json, Threads, application, command, wrong_usage
+from ltu.cli.console import (
+    NOTES,
+    Device,
+    Gguf,
+    Json,
+    KvMemory,
+    Threads,
+    application,
+    command,
+    memory_of,
+    wrong_usage,
+)
 from ltu.cli.shard_results import export, harness, list_, report, show, validate
 from ltu.shard.build import build as build_spec
 from ltu.shard.clips import choose, from_audioset, from_folders, from_labels_csv
@@ -124,8 +135,19 @@ def run(
     scores: Annotated[
         bool, typer.Option("--scores", help="Also the untempered log-odds of yes against no.")
     ] = False,
+    stop_when_decided: Annotated[
+        bool, typer.Option("--stop-when-decided", help="End answers once the careful reading can't change.")
+    ] = False,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep the clips' embeddings here, for the next sweep."),
+    ] = None,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="Go on with a run that other kernels began.")
+    ] = False,
     device: Device = "auto",
     threads: Threads = None,
+    kv_memory: KvMemory = None,
     engine: Annotated[Engine, typer.Option(help="ray: on the workers of a Ray cluster.")] = Engine.local,
     workers: Annotated[int, typer.Option(min=1, help="ray: how many, each with a model.")] = 2,
     json: Json = False,
@@ -134,7 +156,8 @@ def run(
     from ltu.model import load
     from ltu.shard.asking import Answers
     from ltu.shard.cluster import Cluster
-    from ltu.shard.runs import Settings, prepare
+    from ltu.shard.decide import HEADLINE
+    from ltu.shard.runs import Settings, check_kernels, prepare
     from ltu.shard.sweep import sweep
 
     wanted = tuple(part.strip() for part in tasks.split(",") if part.strip())
@@ -143,8 +166,10 @@ def run(
     benchmark = read_spec(spec)
     chosen = tuple(part.strip() for part in words.split(",") if part.strip())
     ordered = tuple(task for task in RELATIONS if task in wanted)
-    settings = Settings(repeats, seed, controls, ordered, chosen, limit, exact, scores, epsilon)
-    local = load(gguf, device, threads)
+    stop = HEADLINE if stop_when_decided else None
+    settings = Settings(repeats, seed, controls, ordered, chosen, limit, exact, scores, epsilon, stop)
+    memory = memory_of("--kv-memory", kv_memory)
+    local = load(gguf, device, threads, kv_memory=memory, embeddings=embeddings)
     model: Answers = local
     if engine is Engine.ray:
         model = Cluster(local, workers, device, threads)
@@ -152,6 +177,8 @@ def run(
     store = Store(out, create=True)
     with store.writing():
         id = prepare(store, benchmark, model, folder, settings)
+        if not allow_mixed:
+            check_kernels(store, id, local.description()["kernels"])
         row = store.run(id)
         with _progress() as progress:
             task = progress.add_task(f"run {id}", total=row["asked"], completed=row["answered"])

@@ -10,13 +10,15 @@ import numpy as np
 from ltu.audio import Clip, load_audio
 from ltu.errors import AudioError
 from ltu.prompt import Format, PromptSequence
-from ltu.query import Answer, Query
+from ltu.query import Answer, Distribution, Likely, Query
 from ltu.reading import Reading
 from ltu.sampling import Sampling
 from ltu.shard.controls import noise, silence
 from ltu.shard.decide import HEADLINE
+from ltu.shard.labels import names_label
 from ltu.shard.store import Answered, Asked
 
+IDENTITY_NODES = 256  # most positions for the whole answers to one identity question
 YES, NO = ("Yes", "yes"), ("No", "no")  # what log-odds are of, untempered
 
 
@@ -81,31 +83,46 @@ def queries_of(
     settings: Mapping[str, Any],
     model: Answers,
 ) -> Iterator[Query]:
-    """What one question takes: its repeats and, if it is about a term, exact probabilities and log-odds."""
-    yield Query(sequence, repeats, seed, model.sampling, model.max_new_tokens, tag=tag)
-    if ask.term and settings["exact"]:
-        how = {"mode": "exact", "reading": Reading(HEADLINE, ask.term), "epsilon": settings["epsilon"]}
-        yield Query(sequence, 1, seed, model.sampling, model.max_new_tokens, tag=tag, **how)
+    """What one question takes: its repeats, exact probabilities and, if it is about a term, log-odds."""
+    stop = Reading(HEADLINE, ask.term) if ask.term and settings.get("stop_when_decided") else None
+    common = (seed, model.sampling, model.max_new_tokens)
+    yield Query(sequence, repeats, *common, stop_when_decided=stop, tag=tag)
+    if settings["exact"]:
+        reading = Reading(HEADLINE, ask.term) if ask.term else None
+        how: dict[str, Any] = {"mode": "exact", "reading": reading, "epsilon": settings["epsilon"]}
+        if reading is None:
+            how["node_budget"] = IDENTITY_NODES
+        yield Query(sequence, 1, *common, tag=tag, **how)
     if ask.term and settings["scores"]:
         ids = tuple(tuple(model.prompter.continuation(text)) for text in (*YES, *NO))
         yield Query(sequence, mode="score", continuations=ids, tag=tag)
 
 
 def answers_of(ask: Ask, repeats: int, settings: Mapping[str, Any]) -> int:
-    more = settings["exact"] + settings["scores"] * len((*YES, *NO)) if ask.term else 0
-    return repeats + int(more)
+    scores = len((*YES, *NO)) if ask.term and settings["scores"] else 0
+    return repeats + bool(settings["exact"]) + scores
 
 
-def answered(ask: Ask, timing: tuple[str | None, float, float], answers: Sequence[Answer]) -> Answered:
-    """All answers of one question, in whatever order they came."""
+def answered(
+    ask: Ask, label: str, timing: tuple[str | None, float, float], answers: Sequence[Answer]
+) -> Answered:
+    """All answers of one question, in whatever order they came. `label`: of the clip that it is about."""
     ordered = sorted(answers, key=lambda answer: answer.repeat)
     drawn = [a for a in ordered if a.stop not in ("exact", "given")]
-    exact = next((a.distribution for a in ordered if a.stop == "exact"), None)
+    exact = next((a.distribution or _named(a.likely, label) for a in ordered if a.stop == "exact"), None)
     given = [a.logprob for a in ordered if a.stop == "given"]
     yes, no = (np.logaddexp.reduce(side) for side in (given[: len(YES)], given[len(YES) :]))
     odds = float(yes - no) if given else None
     repeats = tuple((a.text, a.token_ids, a.logprob, a.stop) for a in drawn)
     return Answered(ask.questions, *timing, repeats, exact, odds)
+
+
+def _named(likely: Likely | None, label: str) -> Distribution:
+    """Whether the answer names the label: yes or no, as far as whole answers are known."""
+    assert likely is not None
+    yes = sum(p for text, p in likely.answers if names_label(text, label))
+    no = sum(p for text, p in likely.answers) - yes
+    return Distribution(yes, no, 0.0, likely.undecided, likely.nodes)
 
 
 def sound_of(ask: Ask, clips: Mapping[int, Any]) -> list[Clip]:

@@ -86,10 +86,12 @@ def rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
     base = questions(run, condition)
     whole = run.decisions(base, HEADLINE)
     yield part(condition, "all", "", HEADLINE, whole)
-    for reading in READINGS:
-        if reading != HEADLINE:
-            yield part(condition, "all", "", reading, run.decisions(base, reading))
-    yield part(condition, "paper", "neither counts as no", "paper", run.decisions(base, "paper").as_paper())
+    if run.stopped_by is None:
+        for reading in READINGS:
+            if reading != HEADLINE:
+                yield part(condition, "all", "", reading, run.decisions(base, reading))
+        as_paper = run.decisions(base, "paper").as_paper()
+        yield part(condition, "paper", "neither counts as no", "paper", as_paper)
     if (exact := run.exact(base)) is not None:
         yield part(condition, "exact", "probabilities", HEADLINE, exact)
     if (odds := run.log_odds(base)) is not None:
@@ -158,7 +160,17 @@ def identity_rows(run: Run) -> Iterator[dict[str, Any]]:
                 "relative_instead": show(identity_estimate(run, asked, lambda s: s.relative)),
                 "labels_per_answer": named / answers,
                 "precision": sum(s.right_labels for s in asked) / named if named else None,
+                "exact": _exact_identity(asked),
             }
+
+
+def _exact_identity(asked: Sequence[Scored]) -> dict[str, float] | None:
+    """The mean P(label named) lies between these; None without --exact."""
+    found = [s.exact for s in asked if s.exact is not None]
+    if len(found) < len(asked):
+        return None
+    low = float(np.mean([exact.yes for exact in found]))
+    return {"low": low, "high": low + float(np.mean([exact.undecided for exact in found]))}
 
 
 def identity_estimate(run: Run, asked: Sequence[Scored], share: Callable[[Scored], float]) -> Estimate:

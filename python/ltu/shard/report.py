@@ -81,6 +81,8 @@ def notes(run: Run) -> Iterator[str]:
     if run.row["answered"] < run.row["asked"]:
         left = run.row["asked"] - run.row["answered"]
         yield f"UNFINISHED: {left} of {run.row['asked']} questions have no answer."
+    if run.stopped_by:
+        yield f"Answers end where the {run.stopped_by} reading had decided them: no other reading is shown."
     if run.failures:
         yield f"{len(run.failures)} clips could not be read; their questions are missing."
     selection = json.loads(run.row["selection"])
@@ -118,7 +120,7 @@ def disagreements(run: Run, asked: list[Condition]) -> dict[str, Any]:
     """How often the two readings differ on an answer, and where."""
     first, second = READINGS
     answers, found = 0, []
-    for condition in asked:
+    for condition in asked if run.stopped_by is None else ():
         for s in questions(run, condition):
             answers += len(s.texts)
             for repeat, text in enumerate(s.texts):

@@ -31,6 +31,7 @@ class Settings:
     exact: bool = False
     scores: bool = False
     epsilon: float = 1e-3
+    stop_when_decided: str | None = None  # the reading that may end an answer early
 
 
 def prepare(store: Store, spec: Spec, model: Answers, clips_folder: Path, settings: Settings) -> int:
@@ -70,6 +71,17 @@ def prepare(store: Store, spec: Spec, model: Answers, clips_folder: Path, settin
         for c in spec.clips
     ]
     return store.add_run(run, words, clips, asked)
+
+
+def check_kernels(store: Store, run: int, kernels: str) -> None:
+    """Raises Error when an earlier session of the run computed on other kernels."""
+    for session in store.rows("sessions", run):
+        before = json.loads(session["device"]).get("kernels")
+        if before is not None and before != kernels:
+            raise Error(
+                f"run {run} was computed on {before}; on {kernels} last bits may differ: give --allow-mixed,"
+                " or another --out"
+            )
 
 
 def select(spec: Spec, settings: Settings) -> list[Question]:

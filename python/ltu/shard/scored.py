@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ltu.errors import Error
 from ltu.query import Distribution
 from ltu.shard.decide import HEADLINE, READINGS, Decision, Reading, decide
 from ltu.shard.labels import labels_named, names_part, relatives, right_labels
@@ -77,6 +78,12 @@ class Run:
     def name(self) -> str:
         return f"{self.row['model']} on {self.row['spec']}"
 
+    @property
+    def stopped_by(self) -> str | None:
+        """The reading whose decision ended answers early; no other can read them."""
+        reading: str | None = json.loads(self.row["selection"]).get("stop_when_decided")
+        return reading
+
     @cached_property
     def word_index(self) -> dict[str, int]:
         return {label: index for index, label in enumerate(sorted(self.words))}
@@ -85,7 +92,12 @@ class Run:
         return [scored for scored in self.scored if keep(scored)]
 
     def decisions(self, scored: Sequence[Scored], reading: Reading) -> Decisions:
-        """Arrays of questions about a term."""
+        """Arrays of questions about a term. Raises Error for answers that another reading stopped."""
+        if self.stopped_by not in (None, reading):
+            raise Error(
+                f"run {self.row['id']}: its answers end where the {self.stopped_by} reading had decided them;"
+                f" the {reading} reading needs whole ones: run again without --stop-when-decided"
+            )
         index = self.word_index
         return Decisions(
             np.array([s.asked.expected for s in scored], np.bool_),
@@ -148,6 +160,6 @@ def _score(
 ) -> Scored:
     texts = tuple(texts)
     if asked.task == "identity":
-        return Scored(asked, label, texts, {})
+        return Scored(asked, label, texts, {}, exact)
     by_reading = {r: tuple(decide(text, asked.term, r) for text in texts) for r in READINGS}
     return Scored(asked, label, texts, by_reading, exact, log_odds)

@@ -41,6 +41,7 @@ def sweep(
     pending = store.pending(run)
     clips = {clip["id"]: clip for clip in store.rows("clips", run)}
     asks = plan(pending, {id: clip["other"] for id, clip in clips.items()})
+    labels = {q.id: clips[q.clip]["label"] for q in pending}
     summary = Summary(run, row["asked"], row["asked"] - len(pending))
     session = store.start_session(run, device)
     failures: dict[int, str] = {}
@@ -84,7 +85,8 @@ def sweep(
             if len(partial[answer.tag]) == answers_of(ask, row["repeats"], settings):
                 now = time.time()
                 timing = (heard.pop(answer.tag), now, now - began.pop(answer.tag))
-                finished.append(answered(ask, timing, partial.pop(answer.tag)))
+                label = labels[ask.questions[0]]
+                finished.append(answered(ask, label, timing, partial.pop(answer.tag)))
                 if now - recorded > COMMIT_SECONDS:
                     flush()
     finally:

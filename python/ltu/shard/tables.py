@@ -127,6 +127,7 @@ def identity(document: dict[str, Any]) -> Table:
             way(row),
             HEARD.get(row["control"], row["control"]),
             with_interval(row["strict"]),
+            _between(row["exact"]),
             with_interval(row["lenient"]),
             number(row["relative_instead"]["value"]),
             number(row["labels_per_answer"]),
@@ -138,14 +139,18 @@ def identity(document: dict[str, Any]) -> Table:
         "asked",
         "heard",
         "label named",
+        "P(label named)",
         "a part of it named",
         "a relative instead",
         "labels an answer",
         "precision",
     )
-    return Table(
-        "Identity", columns, rows, "Share of answers; relatives stand above, below or beside the label."
-    )
+    note = "Share of answers; P: exact, with --exact; relatives stand above, below or beside the label."
+    return Table("Identity", columns, rows, note)
+
+
+def _between(exact: dict[str, float] | None) -> str:
+    return "" if exact is None else f"{exact['low']:.3f}–{exact['high']:.3f}"
 
 
 def parts(document: dict[str, Any]) -> Table:
