@@ -52,7 +52,9 @@ class TrainConfig:
     checkpoint: Path | None = None  # of ours, to start from
     epochs: float = 1.0
     batch: int = 4
+    positions: int | None = None  # of a batch, padding included, in place of a number of examples
     learning_rate: float = 2e-5
+    projector_learning_rate: float | None = None  # None: the same
     warm_up: int = 100  # steps
     scheduler: str = "cosine"
     precision: Literal["float32", "bfloat16"] = "float32"

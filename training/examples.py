@@ -30,7 +30,8 @@ class Row:
     audio: tuple[str, ...]
     instruction: str
     output: str
-    term: str
+    term: str = ""
+    open: bool = False  # the output is only an answer's beginning: no end is learnt
 
 
 def read_items(path: Path) -> list[Row]:
@@ -41,7 +42,9 @@ def read_items(path: Path) -> list[Row]:
             item = json.loads(line)
             audio = item["audio_id"]
             audio = tuple(filter(None, [audio] if isinstance(audio, str) else audio))
-            rows.append(Row(audio, item["instruction"], item["output"], item.get("term", "")))
+            rows.append(
+                Row(audio, item["instruction"], item["output"], item.get("term", ""), item.get("open", False))
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise Error(
                 f"{path}:{number}: is no item with audio_id, instruction and output ({error!r})"
@@ -68,22 +71,23 @@ def example(
     prompt = prompter.sequence(row.instruction, [clips[name] for name in row.audio], format).ids
     expanded = expand(prompt)
     answer = tokenizer.encode(row.output, add_special_tokens=False).ids
-    return Example((*expanded, *answer, eos), len(expanded), row.audio)
+    end = () if row.open else (eos,)
+    return Example((*expanded, *answer, *end), len(expanded), row.audio)
 
 
-class Groups(Dataset[Group]):
-    def __init__(self, groups: Sequence[Group]) -> None:
-        self._groups = groups
+class Batches(Dataset[Sequence[Group]]):
+    def __init__(self, batches: Sequence[Sequence[Group]]) -> None:
+        self._batches = batches
 
     def __len__(self) -> int:
-        return len(self._groups)
+        return len(self._batches)
 
-    def __getitem__(self, index: int) -> Group:
-        return self._groups[index]
+    def __getitem__(self, index: int) -> Sequence[Group]:
+        return self._batches[index]
 
 
 class Collator:
-    """Groups of examples → the arguments of `LTU.forward`. Right padding.
+    """Batches of groups of examples → the arguments of `LTU.forward`. Right padding.
 
     `sounds` holds for each clip what stands for it, [views, ...]: its features, or encoder outputs while the
     encoder is frozen; a view is drawn at random for each group.
@@ -96,7 +100,8 @@ class Collator:
         self._bos_id, self._answers_only = bos_id, answers_only
         self._rng = np.random.default_rng(seed)
 
-    def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
+    def __call__(self, batches: Sequence[Sequence[Group]]) -> dict[str, Any]:
+        groups = [group for batch in batches for group in batch]
         laid_out = [lay_out(group) for group in groups]
         lengths = torch.tensor([len(ids) for ids, *_ in laid_out])
         ids, positions, branch, answer = (

@@ -5,15 +5,13 @@ nothing about its answer.
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-
-from ltu.prompt import AUDIO
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,6 +19,8 @@ else:
     import tomli as tomllib
 
 Relation = Literal["type", "similar", "present", "identity"]
+RELATIONS: tuple[Relation, ...] = ("type", "similar", "present", "identity")
+FORMATS = ("prepended", "interleaved")
 Rng = np.random.Generator
 T = TypeVar("T")
 
@@ -49,8 +49,9 @@ class Item:
     instruction: str  # with [AUDIO]: interleaved; without: the clip stands before the text
     output: str
     term: str = ""
+    open: bool = False  # the output is an answer's first word; the rest of it is not learnt
 
-    def row(self) -> dict[str, str]:
+    def row(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -102,53 +103,42 @@ def ask(wording: str, relation: Relation, term: str, true: bool) -> tuple[str, s
     return tuple(text.format(term=term, a_term=article + term) for text in (wording, answer))  # type: ignore[return-value]
 
 
-def training_items(clips: Mapping[str, str], pairs: int, rng: Rng) -> list[Item]:
-    """Items about clips (audio id → class), shuffled.
+def training_items(clips: Mapping[str, str], pairs: int, rng: Rng, first_words: bool = False) -> list[Item]:
+    """Items about clips (audio id → class).
 
     A seen term is asked about `pairs` times of a clip of which it is true and as often of another (a synonym
-    half as often); one identity item is added per eight of those.
+    half as often); each clip is asked for its labels in both formats. Questions of one kind about a clip have
+    one wording, so that they share its positions. `first_words`: yes/no answers are "Yes" and "No" alone.
     """
     by_class: dict[str, list[str]] = {}
     for audio, name in clips.items():
         by_class.setdefault(name, []).append(audio)
+    wordings = {
+        (audio, relation, format): _wording(relation, format, rng)
+        for audio in clips
+        for relation in RELATIONS
+        for format in FORMATS
+    }
     items: list[Item] = []
-    for term in terms():
-        if term.seen:
-            for _ in range(pairs // 2 if term.kind == "synonym" else pairs):
-                items += _pair(term, by_class, rng)
-    for name in rng.permutation(np.resize(list(clips), len(items) // 8)).tolist():
-        wording = _wording("identity", rng)
-        items.append(Item(name, wording, f"Labels: {labels_of(clips[name])}"))
-    return [items[index] for index in rng.permutation(len(items))]
+    for term in (term for term in terms() if term.seen):
+        for _ in range(pairs // 2 if term.kind == "synonym" else pairs):
+            for true, classes in ((True, term.true_of), (False, term.false_of)):
+                audio = _pick(by_class[_pick(sorted(classes), rng)], rng)
+                relation, format = _pick(term.relations, rng), _pick(FORMATS, rng)
+                text = term.text if rng.random() < 0.5 else term.text.lower()
+                question, answer = ask(wordings[audio, relation, format], relation, text, true)
+                answer = answer.partition(",")[0] if first_words else answer
+                items.append(Item(audio, question, answer, term.text.lower(), first_words))
+    for audio, name in clips.items():
+        for format in FORMATS:
+            items.append(Item(audio, wordings[audio, "identity", format], f"Labels: {labels_of(name)}"))
+    return items
 
 
-def word_items(items: Sequence[Item], clips: Mapping[str, str], rng: Rng) -> list[Item]:
-    """The same questions with the name of the class where the clip would be, and no clip."""
-    named = []
-    for item in items:
-        name = _pick(_data("terms")[clips[item.audio_id]]["names"], rng)
-        text = item.instruction.replace(AUDIO, name)
-        named.append(
-            replace(item, audio_id="", instruction=text if AUDIO in item.instruction else f"{name}: {text}")
-        )
-    return named
-
-
-def _pair(term: Term, by_class: Mapping[str, Sequence[str]], rng: Rng) -> Iterator[Item]:
-    """The same question about a clip of which the term is true and one of which it is false."""
-    relation = _pick(term.relations, rng)
-    wording = _wording(relation, rng)
-    text = term.text if rng.random() < 0.5 else term.text.lower()
-    for true, classes in ((True, term.true_of), (False, term.false_of)):
-        name = _pick(sorted(classes), rng)
-        question, answer = ask(wording, relation, text, true)
-        yield Item(_pick(by_class[name], rng), question, answer, term.text.lower())
-
-
-def _wording(relation: Relation, rng: Rng) -> str:
-    """A wording of one format; every other one is Table 1's."""
-    table = _data("wordings")[relation]["prepended" if rng.random() < 0.5 else "interleaved"]
-    return str(table[0] if rng.random() < 0.5 else _pick(table, rng))
+def _wording(relation: Relation, format: str, rng: Rng) -> str:
+    """Every other one is Table 1's."""
+    choices = _data("wordings")[relation][format]
+    return str(choices[0] if rng.random() < 0.5 else _pick(choices, rng))
 
 
 def _pick(choices: Sequence[T], rng: Rng) -> T:

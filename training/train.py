@@ -16,9 +16,9 @@ from .base import load_base
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import Config
 from .encoder import AudioEncoder
-from .examples import Collator, Groups, example, load_clips, read_items
-from .model import LTU
-from .packing import share_beginnings
+from .examples import Batches, Collator, example, load_clips, read_items
+from .model import LTU, PARTS
+from .packing import batches, share_beginnings
 from .views import random_view
 
 
@@ -47,7 +47,13 @@ def train(config: Config) -> Path:
         sounds = encode_views(model.audio_encoder, clips, config.data.views, config.train.seed)
         kind = "encoded"
     collator = Collator(sounds, kind, bos_id, answers_only, config.train.seed)
-    trainer = Trainer(model, _arguments(config), collator, Groups(groups))
+    if config.train.positions:
+        rng = np.random.default_rng(config.train.seed)
+        data = Batches(batches(groups, config.train.positions, rng))
+    else:
+        data = Batches([[group] for group in groups])
+    optimizer = _optimizer(model, config)
+    trainer = Trainer(model, _arguments(config), collator, data, optimizers=(optimizer, None))
     trainer.train()
     hashes = {clip.hash for clip in clips.values()} | set(before.get("train_clips", ()))
     terms = {row.term for row in rows if row.term} | set(before.get("train_terms", ()))
@@ -71,11 +77,23 @@ def encode_views(
     return encoded
 
 
+def _optimizer(model: LTU, config: Config) -> torch.optim.Optimizer:
+    """AdamW without weight decay; the projector may have a learning rate of its own."""
+    rate = config.train.learning_rate
+    projector = config.train.projector_learning_rate or rate
+    trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for name, p in trained if PARTS["projector"] not in name], "lr": rate},
+        {"params": [p for name, p in trained if PARTS["projector"] in name], "lr": projector},
+    ]
+    return torch.optim.AdamW(groups, betas=(0.9, 0.99), weight_decay=0.0)
+
+
 def _arguments(config: Config) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(config.train.output),
         num_train_epochs=config.train.epochs,
-        per_device_train_batch_size=config.train.batch,
+        per_device_train_batch_size=1 if config.train.positions else config.train.batch,
         learning_rate=config.train.learning_rate,
         warmup_steps=config.train.warm_up,
         lr_scheduler_type=config.train.scheduler,

@@ -35,7 +35,6 @@ def main(
     )
     recordings = read_folds(esc10, TRAIN)
     stages.learn_sounds(recordings, work)
-    stages.learn_words(recordings, config, work)
     stages.warm_start(recordings, config, work)
     stages.learn_language(recordings, config)
     stages.evaluate(read_folds(esc10, TEST), config)

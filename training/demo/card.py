@@ -15,8 +15,7 @@ def write_card(
     config: Config,
     asked: Sequence[Asked],
     named: Sequence[Named],
-    words: int,
-    rounds: Sequence[tuple[int, float]],
+    rounds: Sequence[str],
 ) -> None:
     heard = sorted({name.label for name in named})
     encoder = config.encoder
@@ -36,13 +35,9 @@ def write_card(
         classes=", ".join(name.lower() for name in heard),
         teacher=_describe(TEACHER_RECIPE),
         encoder=", then ".join(map(_describe, ENCODER_RECIPES)),
-        words=words,
-        rounds=", then ".join(
-            f"{pairs} true and {pairs} false questions about each term at learning rate {rate:g}"
-            for pairs, rate in rounds
-        ),
+        rounds="; then ".join(rounds),
         views=config.data.views,
-        rate=config.train.learning_rate,
+        projector_rate=config.train.projector_learning_rate,
         table=_table(asked),
         by_term=_by_term(asked),
         identity=_identity(named),

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from ..base import load_base
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..config import Config
 from ..model import LTU
-from ..questions import Item, training_items, word_items
+from ..questions import Item, training_items
 from ..train import encode_views, train
 from .card import write_card
 from .classify import ENCODER_RECIPES, TEACHER_RECIPE, Classifier, Labels, Teacher, fit
@@ -25,9 +25,26 @@ from .esc10 import Recording
 from .evaluate import Judge, ask_labels, ask_terms
 from .projector import fit_projector
 
-WORD_PAIRS = 12  # questions about each term that are true, and as many that are false
-ROUNDS = ((7, 1e-3),)  # the same for clips, and the learning rate, round by round
 SEED = 0
+CLIPS = 8  # of each class that one pool of questions is about
+PAIRS = 16  # questions of a pool about each term that are true, and as many that are false
+
+
+@dataclass(frozen=True)
+class Round:
+    """The first word of an answer carries all that is hard about it; the rest is learnt last, and quickly."""
+
+    pools: int
+    learning_rate: float
+    first_words: bool
+
+    def describe(self) -> str:
+        learnt = "the first word of yes/no answers" if self.first_words else "whole answers"
+        pools = f"{self.pools} pools of {PAIRS} true and {PAIRS} false questions about each term"
+        return f"{pools}, {learnt}, learning rate {self.learning_rate:g}"
+
+
+ROUNDS = (Round(12, 1e-3, first_words=True), Round(3, 5e-4, first_words=False))
 
 
 def learn_sounds(recordings: Sequence[Recording], work: Path) -> None:
@@ -48,26 +65,10 @@ def learn_sounds(recordings: Sequence[Recording], work: Path) -> None:
         torch.save(student.state_dict(), work / "encoder.pt")
 
 
-def learn_words(recordings: Sequence[Recording], config: Config, work: Path) -> None:
-    """LoRA learns to answer about the names of the classes, without audio → the checkpoint `words`.
-
-    A question about a word is short and sure about what is heard; audio then only has to resemble words.
-    """
-    if (work / "words" / "ltu.json").is_file():
-        return
-    rng = np.random.default_rng(SEED + 1)
-    clips = {recording.file: recording.label for recording in recordings}
-    items = _write(word_items(training_items(clips, WORD_PAIRS, rng), clips, rng), work / "words.jsonl")
-    data = replace(config.data, items=items)
-    steps = replace(config.train, output=work / "words", checkpoint=None, parts=("lora",), batch=4)
-    train(replace(config, data=data, train=steps))
-
-
 def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> None:
-    """The encoder, a fitted projector and the words' LoRA as a checkpoint to train on."""
+    """The encoder, a fitted projector and a LoRA that changes nothing as a checkpoint to train on."""
     base = load_base(config.base.path)
     model = LTU(base.model, config.encoder, config.lora)
-    load_checkpoint(work / "words", model)
     trained = torch.load(work / "encoder.pt")
     model.audio_encoder.load_state_dict(
         {name.removeprefix("encoder."): v for name, v in trained.items() if name.startswith("encoder.")}
@@ -84,11 +85,25 @@ def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> N
 
 def learn_language(recordings: Sequence[Recording], config: Config) -> None:
     """Projector and LoRA, by the same path as `ltu-train`; each round goes on from the one before."""
-    clips = {recording.file: recording.label for recording in recordings}
-    for number, (pairs, rate) in enumerate(ROUNDS):
-        _write(training_items(clips, pairs, np.random.default_rng(SEED + number)), config.data.items)
-        train(replace(config, train=replace(config.train, learning_rate=rate)))
+    for number, round in enumerate(ROUNDS):
+        rng = np.random.default_rng(SEED + number)
+        items = [item for _ in range(round.pools) for item in _pool(recordings, round, rng)]
+        _write(items, config.data.items)
+        train(replace(config, train=replace(config.train, learning_rate=round.learning_rate)))
         config = replace(config, train=replace(config.train, checkpoint=config.train.output))
+
+
+def _pool(recordings: Sequence[Recording], round: Round, rng: np.random.Generator) -> list[Item]:
+    """Many questions about few clips: they share the clips' positions."""
+    by_class: dict[str, list[str]] = {}
+    for recording in recordings:
+        by_class.setdefault(recording.label, []).append(recording.file)
+    clips = {
+        file: name
+        for name, files in by_class.items()
+        for file in rng.choice(files, CLIPS, replace=False).tolist()
+    }
+    return training_items(clips, PAIRS, rng, round.first_words)
 
 
 def _write(items: Sequence[Item], path: Path) -> Path:
@@ -106,4 +121,6 @@ def evaluate(recordings: Sequence[Recording], config: Config) -> None:
     judge = Judge(model, Prompter(base.tokenizer_json, config.base.template, bos_id), bos_id, base.eos_id)
     asked = ask_terms(judge, recordings, np.random.default_rng(SEED))
     named = ask_labels(judge, recordings)
-    write_card(config.train.output / "MODEL_CARD.md", config, asked, named, WORD_PAIRS, ROUNDS)
+    write_card(
+        config.train.output / "MODEL_CARD.md", config, asked, named, [round.describe() for round in ROUNDS]
+    )
