@@ -1,0 +1,289 @@
+"""Whoever answers a sweep: Hugging Face, llama.cpp in two ways, and this engine in five.
+
+A peer takes the same work: prompts about clips as token ids (-1 where a clip's 32 embeddings stand), each to
+be answered `REPEATS` times under LTU's sampling. It returns how many positions it computed and what was said.
+"""
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby, takewhile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+REPEATS = 4
+MAX_NEW_TOKENS = 32
+TEMPERATURE, TOP_K, TOP_P, PENALTY = 0.1, 500, 0.95, 1.1  # of LTU
+SEQUENCES = 64  # that llama.cpp keeps at once
+
+Float32 = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Question:
+    clip: int
+    ids: tuple[int, ...]  # -1: the clip
+
+
+@dataclass(frozen=True)
+class Work:
+    embeddings: list[Float32]  # [32, width] of each clip; no peer encodes
+    questions: list[Question]  # all about one clip together
+    eos: int
+
+
+@dataclass
+class Done:
+    positions: int = 0
+    answers: list[list[int]] | None = None  # ids of each question's repeats, one after another
+
+
+class HuggingFace:
+    """The original way: `generate` on input embeddings, one prompt at a time."""
+
+    def __init__(self, base: Path, checkpoint: Path, bfloat16: bool, batched: bool) -> None:
+        import torch
+
+        from ltu.training.base import load_base
+        from ltu.training.checkpoint import load_checkpoint
+        from ltu.training.config import read_config
+        from ltu.training.model import LTU
+
+        configs = Path(__file__).parent.parent / "training" / "configs"
+        config = read_config(configs / "demo.toml")
+        torch.set_num_threads(2)
+        model = LTU(load_base(base).model, config.encoder, config.lora)
+        load_checkpoint(checkpoint, model)
+        self.llama = model.llama.merge_and_unload().eval()  # type: ignore[operator]
+        self.llama = self.llama.to(torch.bfloat16 if bfloat16 else torch.float32)
+        self.batched, self.torch = batched, torch
+
+    def __call__(self, work: Work) -> Done:
+        torch, done = self.torch, Done(answers=[])
+        embed = self.llama.get_input_embeddings()
+        with torch.inference_mode():
+            for question in work.questions:
+                audio = torch.from_numpy(work.embeddings[question.clip]).to(embed.weight.dtype)
+                parts = [audio if id < 0 else embed(torch.tensor([id])) for id in question.ids]
+                inputs = torch.cat(parts)[None]
+                for _ in range(1 if self.batched else REPEATS):
+                    ids = self.llama.generate(
+                        inputs_embeds=inputs,
+                        attention_mask=torch.ones(inputs.shape[:2], dtype=torch.int64),
+                        do_sample=True,
+                        temperature=TEMPERATURE,
+                        top_k=TOP_K,
+                        top_p=TOP_P,
+                        repetition_penalty=PENALTY,
+                        max_new_tokens=MAX_NEW_TOKENS,
+                        num_return_sequences=REPEATS if self.batched else 1,
+                        eos_token_id=work.eos,
+                        pad_token_id=work.eos,
+                    )
+                    for row in ids.tolist():
+                        done.answers.append(list(takewhile(lambda id: id != work.eos, row)))
+                        done.positions += inputs.shape[1] + len(done.answers[-1])
+        return done
+
+
+class LlamaCpp:
+    """llama.cpp with sequence copies for the repeats; `expert`: also for what questions share."""
+
+    def __init__(self, gguf: Path, expert: bool) -> None:
+        import llama_cpp
+
+        self.c, self.expert = llama_cpp, expert
+        self.model = llama_cpp.Llama(str(gguf), n_ctx=64, n_threads=2, n_threads_batch=2, verbose=False)
+        # A context of its own: the high-level class makes one for a single sequence.
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx, params.n_seq_max = (8192, SEQUENCES) if expert else (2048, REPEATS + 1)
+        params.n_batch, params.n_ubatch, params.kv_unified = 2048, 512, True
+        params.n_threads = params.n_threads_batch = 2
+        self.context = llama_cpp.llama_init_from_model(self.model.model, params)
+        self.memory = llama_cpp.llama_get_memory(self.context)
+        self.width = llama_cpp.llama_model_n_embd(self.model.model)
+
+    def __call__(self, work: Work) -> Done:
+        done = Done(answers=[])
+        size = SEQUENCES // REPEATS - 1 if self.expert else 1
+        for _, group in groupby(work.questions, lambda question: question.clip):
+            about = list(group)
+            about.sort(key=lambda question: question.ids.index(-1))
+            for _, alike in groupby(about, lambda question: question.ids[: question.ids.index(-1) + 1]):
+                questions = list(alike)
+                for start in range(0, len(questions), size):
+                    self._answer(questions[start : start + size], work, done)
+        return done
+
+    def _answer(self, questions: Sequence[Question], work: Work, done: Done) -> None:
+        """Questions whose ids are alike up to the clip, or a single one."""
+        c = self.c
+        c.llama_memory_clear(self.memory, True)
+        first = questions[0].ids
+        shared = len(first) if len(questions) == 1 else first.index(-1) + 1
+        base = SEQUENCES - 1 if self.expert else REPEATS  # the sequence that is copied from
+        end = 0
+        for is_audio, run in groupby(first[:shared], lambda id: id < 0):
+            ids = list(run)
+            if is_audio:
+                end = self._decode(work.embeddings[questions[0].clip], end, [base], done)
+            else:
+                end = self._decode(ids, end, [base], done)
+        rows: list[tuple[int, int]] = []  # (sequence, index of its logits)
+        if len(questions) == 1:
+            rows = [(repeat, -1) for repeat in range(REPEATS)]
+            for sequence, _ in rows:
+                c.llama_memory_seq_cp(self.memory, base, sequence, -1, -1)
+            ends = [end] * REPEATS
+        else:
+            sequences = [list(range(q * REPEATS, (q + 1) * REPEATS)) for q in range(len(questions))]
+            for each in sequences:
+                for sequence in each:
+                    c.llama_memory_seq_cp(self.memory, base, sequence, -1, -1)
+            suffixes = [question.ids[shared:] for question in questions]
+            tokens = [
+                (id, end + i, sequences[q]) for q, ids in enumerate(suffixes) for i, id in enumerate(ids)
+            ]
+            lasts = np.cumsum([len(ids) for ids in suffixes]) - 1
+            self._batch(tokens, set(lasts.tolist()), done)
+            rows = [(s, int(lasts[q])) for q, each in enumerate(sequences) for s in each]
+            ends = [end + len(suffixes[q]) for q, each in enumerate(sequences) for _ in each]
+        chains = [self._chain(questions[s // REPEATS].ids, seed) for seed, (s, _) in enumerate(rows)]
+        answers: list[list[int]] = [[] for _ in rows]
+        while rows:
+            step: list[tuple[int, int, list[int]]] = []
+            live: list[tuple[int, int]] = []
+            for sequence, row in rows:
+                token = c.llama_sampler_sample(chains[sequence], self.context, row)
+                if token == work.eos:
+                    continue
+                answers[sequence].append(token)
+                if len(answers[sequence]) < MAX_NEW_TOKENS:
+                    live.append((sequence, len(step)))
+                    step.append((token, ends[sequence], [sequence]))
+                    ends[sequence] += 1
+            if step:
+                self._batch(step, set(range(len(step))), done)
+            rows = live
+        for chain in chains:
+            c.llama_sampler_free(chain)
+        assert done.answers is not None
+        done.answers += answers
+
+    def _decode(self, what: Sequence[int] | Float32, start: int, sequences: list[int], done: Done) -> int:
+        """Token ids or embeddings after `start` positions → the new end; the last one has logits."""
+        if isinstance(what, np.ndarray):
+            batch = self.c.llama_batch_init(len(what), self.width, 1)
+            ctypes.memmove(batch.embd, np.ascontiguousarray(what, np.float32).ctypes.data, what.nbytes)
+            self._fill(batch, [(0, start + i, sequences) for i in range(len(what))], {len(what) - 1})
+            self._run(batch, done)
+        else:
+            self._batch([(id, start + i, sequences) for i, id in enumerate(what)], {len(what) - 1}, done)
+        return start + len(what)
+
+    def _batch(self, tokens: Sequence[tuple[int, int, list[int]]], wanted: set[int], done: Done) -> None:
+        batch = self.c.llama_batch_init(len(tokens), 0, REPEATS)
+        for i, (id, _, _) in enumerate(tokens):
+            batch.token[i] = id
+        self._fill(batch, tokens, wanted)
+        self._run(batch, done)
+
+    def _fill(self, batch: object, tokens: Sequence[tuple[int, int, list[int]]], wanted: set[int]) -> None:
+        batch.n_tokens = len(tokens)  # type: ignore[attr-defined]
+        for i, (_, position, sequences) in enumerate(tokens):
+            batch.pos[i], batch.n_seq_id[i] = position, len(sequences)  # type: ignore[attr-defined]
+            batch.logits[i] = i in wanted  # type: ignore[attr-defined]
+            for place, sequence in enumerate(sequences):
+                batch.seq_id[i][place] = sequence  # type: ignore[attr-defined]
+
+    def _run(self, batch: object, done: Done) -> None:
+        done.positions += batch.n_tokens  # type: ignore[attr-defined]
+        if self.c.llama_decode(self.context, batch):
+            raise RuntimeError("llama.cpp could not decode a batch")
+        self.c.llama_batch_free(batch)
+
+    def _chain(self, prompt: Sequence[int], seed: int) -> object:
+        c = self.c
+        chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
+        for sampler in (
+            c.llama_sampler_init_penalties(-1, PENALTY, 0.0, 0.0),
+            c.llama_sampler_init_temp(TEMPERATURE),
+            c.llama_sampler_init_top_k(TOP_K),
+            c.llama_sampler_init_top_p(TOP_P, 1),
+            c.llama_sampler_init_dist(seed),
+        ):
+            c.llama_sampler_chain_add(chain, sampler)
+        for id in prompt:
+            if id >= 0:
+                c.llama_sampler_accept(chain, id)
+        return chain
+
+
+class Ours:
+    """This engine. `mode`: "sample", "decided" (answers end when their decision is known) or "exact"."""
+
+    def __init__(
+        self,
+        gguf: Path,
+        mode: str = "sample",
+        tree: bool = True,
+        draft_width: int = 1,
+        repeats: int = REPEATS,
+    ) -> None:
+        from ltu import _engine
+        from ltu.reading import Reading
+
+        self.engine = _engine.Engine(str(gguf), "cpu", 2, 0, tree, draft_width)
+        self.mode, self.repeats = mode, repeats
+        self.sampling = _engine.Sampling(TEMPERATURE, TOP_K, TOP_P, PENALTY, False)
+        self.reading = None if mode == "sample" else Reading("careful").automaton()
+        if self.reading:
+            from ltu.model import load
+
+            prompter = load(gguf).prompter
+            self.engine.set_token_bytes(prompter.token_bytes(self.engine.metadata()["llama.vocab_size"]))
+
+    def __call__(self, work: Work) -> Done:
+        before = self._computed()
+        said: dict[tuple[int, int], list[int]] = {}
+        questions = enumerate(work.questions)
+        mode = "exact" if self.mode == "exact" else "sample"
+        waiting = True
+        while waiting or not self.engine.idle():
+            while waiting and self.engine.wants_queries():
+                index, question = next(questions, (-1, None))
+                if question is None:
+                    waiting = False
+                    break
+                hash = question.clip.to_bytes(32, "big")
+                clips = [(hash, work.embeddings[question.clip])]
+                how = (self.repeats, index, self.sampling, MAX_NEW_TOKENS, False, mode, self.reading)
+                self.engine.add(list(question.ids), clips, *how)
+            for event in self.engine.step():
+                said[event.query, event.repeat] = event.token_ids
+        return Done(self._computed() - before, [said[key] for key in sorted(said)])
+
+    def _computed(self) -> int:
+        d = self.engine.description()
+        return int(d["prompt_positions"] + d["answer_positions"] + d["draft_positions"])
+
+
+def peers(
+    base: Path, checkpoint: Path, gguf: Path, llama: Path
+) -> dict[str, Callable[[], Callable[[Work], Done]]]:
+    """Each by its name, made when it is called."""
+    return {
+        "hf-float32": lambda: HuggingFace(base, checkpoint, bfloat16=False, batched=False),
+        "hf-bfloat16": lambda: HuggingFace(base, checkpoint, bfloat16=True, batched=False),
+        "hf-batched": lambda: HuggingFace(base, checkpoint, bfloat16=True, batched=True),
+        "llama.cpp-repeats": lambda: LlamaCpp(llama, expert=False),
+        "llama.cpp-expert": lambda: LlamaCpp(llama, expert=True),
+        "ours-no-tree": lambda: Ours(gguf, tree=False),
+        "ours-tree": lambda: Ours(gguf),
+        "ours-drafts": lambda: Ours(gguf, draft_width=0),
+        "ours-decided": lambda: Ours(gguf, mode="decided"),
+        "ours-exact": lambda: Ours(gguf, mode="exact"),
+        "ours-one-repeat": lambda: Ours(gguf, repeats=1),
+    }
