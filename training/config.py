@@ -3,7 +3,8 @@
 import sys
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
 
 from ltu.errors import Error
 
@@ -15,6 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+Part = Literal["lora", "projector", "encoder"]
 TEMPLATE = "### Instruction:\n{prompt}\n\n### Response:\n"  # of LTU
 
 
@@ -48,7 +50,7 @@ class DataConfig:
 @dataclass(frozen=True)
 class TrainConfig:
     output: Path
-    parts: tuple[str, ...] = ("lora", "projector", "encoder")
+    train: tuple[Part, ...] = ("lora", "projector", "encoder")
     checkpoint: Path | None = None  # of ours, to start from
     epochs: float = 1.0
     batch: int = 4
@@ -56,6 +58,8 @@ class TrainConfig:
     warm_up: int = 100  # steps
     scheduler: str = "cosine"
     precision: Literal["float32", "bfloat16"] = "float32"
+    logging_steps: int = 10
+    save_steps: int = 500  # between checkpoints that a killed run goes on from; a finished run removes them
     seed: int = 0
 
 
@@ -82,29 +86,34 @@ def read_config(path: Path) -> Config:
     return config
 
 
-def _build(kind: Any, table: Any, folder: Path, where: str) -> Any:
-    """A dataclass from a table, a tuple from a list, a path from a string."""
+def _build(kind: Any, value: Any, folder: Path, where: str) -> Any:
+    """A dataclass from a table, a tuple from a list, a path from a string, the rest as it is."""
     if is_dataclass(kind):
+        table = _of_type(dict, value, where)
         known = {f.name: f for f in fields(kind)}
         if unknown := sorted(table.keys() - known.keys()):
             raise Error(f"{where}: unknown key {unknown[0]}; known are {', '.join(known)}")
         values = {
-            key: _build(known[key].type, value, folder, f"{where}: {key}") for key, value in table.items()
+            key: _build(known[key].type, entry, folder, f"{where}: {key}") for key, entry in table.items()
         }
         try:
             return kind(**values)  # type: ignore[operator]
         except TypeError as error:
             raise Error(f"{where}: {str(error).partition(') ')[2] or error}") from None
-    if kind in (Path, Path | None):
-        return folder / value_of(str, table, where)
-    if kind == tuple[Source, ...]:
-        return tuple(_build(Source, row, folder, where) for row in table)
-    if kind == tuple[str, ...]:
-        return tuple(table)
-    return table if not isinstance(kind, type) else value_of(kind, table, where)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise Error(f"{where}: {value!r} is none of {', '.join(get_args(kind))}")
+        return value
+    if get_origin(kind) is tuple:
+        return tuple(
+            _build(get_args(kind)[0], entry, folder, where) for entry in _of_type(list, value, where)
+        )
+    if get_origin(kind) is UnionType:  # of a type and None, which TOML can't say
+        return _build(get_args(kind)[0], value, folder, where)
+    return folder / _of_type(str, value, where) if kind is Path else _of_type(kind, value, where)
 
 
-def value_of(kind: type, value: Any, where: str) -> Any:
+def _of_type(kind: type, value: Any, where: str) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:

@@ -46,7 +46,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, tokens, width)
         return self.proj(mixed)  # type: ignore[no-any-return]
 
@@ -127,7 +127,7 @@ class AudioEncoder(nn.Module):
         """Features [batch, 1024, 128] → [batch, 32, width]: mean over frequency, then over pairs in time."""
         frequency, time = self.config.grid
         x = self.tokens(features)
-        x = x.view(len(x), frequency, time // TIME_POOL, TIME_POOL, -1)
+        x = x.view(len(x), frequency, time // TIME_POOL, TIME_POOL, self.config.width)
         return x.mean((1, 3))
 
 
@@ -135,7 +135,7 @@ def patchify(features: Tensor, patch: int) -> Tensor:
     """[batch, frames, mels] → [batch, patches, patch · patch]: frequency-major, each patch mel-major."""
     batch, frames, mels = features.shape
     cut = features.transpose(1, 2).reshape(batch, mels // patch, patch, frames // patch, patch)
-    return cut.transpose(2, 3).reshape(batch, -1, patch * patch)
+    return cut.transpose(2, 3).reshape(batch, mels // patch * (frames // patch), patch * patch)
 
 
 def _sine_positions(config: EncoderConfig) -> Tensor:

@@ -1,7 +1,7 @@
 """Items of questions and answers → examples → batches."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
 
 from ltu.audio import Clip, load_audio
 from ltu.errors import Error
@@ -71,30 +70,19 @@ def example(
     return Example((*expanded, *answer, eos), len(expanded), row.audio)
 
 
-class Groups(Dataset[Group]):
-    def __init__(self, groups: Sequence[Group]) -> None:
-        self._groups = groups
-
-    def __len__(self) -> int:
-        return len(self._groups)
-
-    def __getitem__(self, index: int) -> Group:
-        return self._groups[index]
-
-
 class Collator:
     """Groups of examples → the arguments of `LTU.forward`. Right padding.
 
     `sounds` holds for each clip what stands for it, [views, ...]: its features, or encoder outputs while the
-    encoder is frozen; a view is drawn at random for each group.
+    encoder is frozen. Which view a group hears is decided by seed and drawing number alone, so that it is the
+    same in a run that goes on after a kill, or on more processes.
     """
 
     def __init__(
         self, sounds: Mapping[str, Tensor], kind: str, bos_id: int | None, answers_only: bool, seed: int
     ) -> None:
         self._sounds, self._kind = sounds, kind
-        self._bos_id, self._answers_only = bos_id, answers_only
-        self._rng = np.random.default_rng(seed)
+        self._bos_id, self._answers_only, self._seed = bos_id, answers_only, seed
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
         laid_out = [lay_out(group) for group in groups]
@@ -106,7 +94,15 @@ class Collator:
         labels = text_labels(ids, lengths, self._bos_id)
         if self._answers_only:
             labels = labels.masked_fill(~answer, IGNORED)
-        views = [self._sounds[name] for group in groups for name in group.examples[0].audio]
-        drawn = [view[self._rng.integers(len(view))] for view in views]
+        labels = labels.masked_fill(torch.tensor([group.silent for group in groups])[:, None], IGNORED)
+        heard = [sound for group in groups for sound in self._heard(group)]
         batch = {"ids": ids, "position_ids": positions, "attention_mask": visible(branch), "labels": labels}
-        return batch | {self._kind: torch.stack(drawn) if drawn else torch.empty(0)}
+        return batch | {self._kind: torch.stack(heard) if heard else torch.empty(0)}
+
+    def _heard(self, group: Group) -> Iterator[Tensor]:
+        """One view of each clip."""
+        views = [self._sounds[name] for name in group.examples[0].audio]
+        if group.drawing is None:
+            return (view[0] for view in views)
+        rng = np.random.default_rng([self._seed, group.drawing])
+        return (view[rng.integers(len(view))] for view in views)

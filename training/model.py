@@ -11,7 +11,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from ltu.errors import ModelFileError
 
-from .encoder import EPSILON, AudioEncoder, EncoderConfig
+from .encoder import EPSILON, TIME_POOL, AudioEncoder, EncoderConfig
 from .loss import AUDIO_POSITION, IGNORED, next_token_loss
 
 DIVISOR = 50.0  # of the encoder's output, before the projector's norm
@@ -68,8 +68,6 @@ class LTU(nn.Module):
         `encoded` [clips, 32, width] fills the audio positions in order, several clips per example included.
         """
         words: Tensor = self.llama.get_input_embeddings()(ids.clamp(min=0))
-        if not len(encoded):
-            return words
         audio = ids == AUDIO_POSITION
         return words.masked_scatter(audio[..., None], self.project(encoded).to(words.dtype))
 
@@ -91,9 +89,12 @@ class LTU(nn.Module):
         With `labels` (IGNORED where nothing is learnt) logits are made for the targets alone, with `at`
         [batch, positions] for the places that it marks: [n, vocabulary], row by row.
         """
+        sizes = self.audio_encoder.config
         if encoded is None:
             assert features is not None, "a batch needs features or encoded clips"
-            encoded = self.audio_encoder(features) if len(features) else features
+            encoded = self.audio_encoder(features.view(-1, sizes.frames, sizes.mels))
+        # a batch without clips goes the same way: every trained tensor has a gradient in every process
+        encoded = encoded.view(-1, sizes.frames // sizes.patch // TIME_POOL, sizes.width)
         llama = self.llama.get_base_model()
         assert isinstance(llama, LlamaForCausalLM)
         hidden = llama.model(

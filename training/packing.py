@@ -28,6 +28,8 @@ class Group:
 
     examples: tuple[Example, ...]
     shared: int = 0
+    drawing: int | None = None  # which drawing of training it is; None: not training, clips as they are
+    silent: bool = False  # without targets
 
 
 def share_beginnings(examples: Sequence[Example], most: int) -> list[Group]:

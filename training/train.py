@@ -1,30 +1,39 @@
 """LoRA fine-tuning: configuration → checkpoint folder, through the transformers Trainer and PEFT."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import Trainer, TrainingArguments, set_seed
+from transformers import TrainerCallback, TrainingArguments, set_seed
 
 from ltu.audio import Clip, log_mel
+from ltu.convert.ltu_part import sha256
 from ltu.prompt import Prompter
 
-from .base import load_base
+from .base import Base, load_base
 from .checkpoint import load_checkpoint, save_checkpoint
 from .config import Config
 from .encoder import AudioEncoder
-from .examples import Collator, Groups, example, load_clips, read_items
+from .examples import Collator, example, load_clips, read_items
 from .model import LTU
 from .packing import share_beginnings
+from .trainer import LtuTrainer, checkpoints
 from .views import random_view
 
 
-def train(config: Config) -> Path:
-    """Trains what `config.train.parts` names and writes the checkpoint; returns its folder."""
+def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Path:
+    """Trains what `config.train.train` names and writes the checkpoint; returns its folder.
+
+    A killed run goes on from its last checkpoint. Started by torchrun, this is one of several processes.
+    """
     set_seed(config.train.seed)
+    arguments = _arguments(config)
     base = load_base(config.base.path)
     rows = read_items(config.data.items)
     clips = load_clips(rows, config.data.audio)
@@ -38,20 +47,25 @@ def train(config: Config) -> Path:
 
     model = LTU(base.model, config.encoder, config.lora)
     before = load_checkpoint(config.train.checkpoint, model) if config.train.checkpoint else {}
-    model.train_only(config.train.parts)
+    model.train_only(config.train.train)
 
-    if "encoder" in config.train.parts:
+    if "encoder" in config.train.train:
         sounds = {name: torch.from_numpy(clip.features().copy())[None] for name, clip in clips.items()}
         kind = "features"
     else:
         sounds = encode_views(model.audio_encoder, clips, config.data.views, config.train.seed)
         kind = "encoded"
     collator = Collator(sounds, kind, bos_id, answers_only, config.train.seed)
-    trainer = Trainer(model, _arguments(config), collator, Groups(groups))
-    trainer.train()
-    hashes = {clip.hash for clip in clips.values()} | set(before.get("train_clips", ()))
-    terms = {row.term for row in rows if row.term} | set(before.get("train_terms", ()))
-    save_checkpoint(config.train.output, model, config, base, hashes, terms)
+    lengths = [len(group.examples[0].ids) for group in groups]
+    trainer = LtuTrainer(model, arguments, collator, groups, lengths, _decisive(config, base), callbacks)
+    trainer.train_to_end()
+    if trainer.is_world_process_zero():
+        hashes = {clip.hash for clip in clips.values()} | set(before.get("train_clips", ()))
+        terms = {row.term for row in rows if row.term} | set(before.get("train_terms", ()))
+        save_checkpoint(config.train.output, model, config, base, hashes, terms)
+        for folder in checkpoints(config.train.output):
+            shutil.rmtree(folder)
+    trainer.accelerator.wait_for_everyone()
     return config.train.output
 
 
@@ -71,6 +85,27 @@ def encode_views(
     return encoded
 
 
+def _decisive(config: Config, base: Base) -> dict[str, Any]:
+    """What decides the weights that come out, and so whether a run may go on from a checkpoint."""
+    start = config.train.checkpoint
+    described = asdict(config)
+    for table, keys in IRRELEVANT.items():
+        for key in keys:
+            del described[table][key]
+    return described | {
+        "base": described["base"] | {"sha256": base.sha256},
+        "items": sha256(config.data.items),
+        "start": sha256(start / "ltu.safetensors") if start else None,
+    }
+
+
+IRRELEVANT = {
+    "base": ("path", "source"),
+    "data": ("items", "audio", "datasets"),
+    "train": ("output", "checkpoint", "logging_steps", "save_steps"),
+}
+
+
 def _arguments(config: Config) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(config.train.output),
@@ -84,8 +119,12 @@ def _arguments(config: Config) -> TrainingArguments:
         seed=config.train.seed,
         remove_unused_columns=False,
         label_names=["labels"],
-        save_strategy="no",
-        logging_steps=10,
+        save_strategy="steps",
+        save_steps=config.train.save_steps,
+        save_total_limit=2,  # one may be half written when the run is killed
+        average_tokens_across_devices=True,
+        ddp_find_unused_parameters=False,
+        logging_steps=config.train.logging_steps,
         report_to="none",
         dataloader_pin_memory=False,
     )

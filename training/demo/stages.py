@@ -59,7 +59,7 @@ def learn_words(recordings: Sequence[Recording], config: Config, work: Path) -> 
     clips = {recording.file: recording.label for recording in recordings}
     items = _write(word_items(training_items(clips, WORD_PAIRS, rng), clips, rng), work / "words.jsonl")
     data = replace(config.data, items=items)
-    steps = replace(config.train, output=work / "words", checkpoint=None, parts=("lora",), batch=4)
+    steps = replace(config.train, output=work / "words", checkpoint=None, train=("lora",), batch=4)
     train(replace(config, data=data, train=steps))
 
 
