@@ -6,6 +6,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
+from transformers import SchedulerType
+
 from ltu.errors import Error
 
 from .encoder import EncoderConfig
@@ -42,6 +44,10 @@ class DataConfig:
     items: Path  # JSON lines: audio_id (a path or a list of them), instruction, output, optionally term
     audio: Path  # folder that the items' paths start from
     datasets: tuple[Source, ...] = ()
+    development: Path | None = None  # items to measure the loss on during training
+    reported: tuple[Path, ...] = ()  # SHARD specifications whose clips must not be among those of the items
+    cache: Path | None = None  # folder of features and token ids; left out: "cache" beside the items
+    max_text_tokens: int | None = None  # of prompt and answer; what is longer is cut, and counted
     loss_on: Literal["text", "answer"] = "text"
     shared: int = 1  # most questions about a clip that share its positions (packing.py); for answers alone
     views: int = 1  # per clip; more than one: random views beside the clip itself, for a frozen encoder
@@ -51,16 +57,35 @@ class DataConfig:
 class TrainConfig:
     output: Path
     train: tuple[Part, ...] = ("lora", "projector", "encoder")
-    checkpoint: Path | None = None  # of ours, to start from
+    checkpoint: Path | None = None  # to start from: a folder of ours, or a file of the original LTU
+    encoder_weights: Path | None = None  # of CAV-MAE, to start from in place of a checkpoint
     epochs: float = 1.0
-    batch: int = 4
+    batch: int = 4  # of one process and one accumulated step
+    gradient_accumulation_steps: int = 1
+    gradient_checkpointing: bool = False
     learning_rate: float = 2e-5
+    projector_learning_rate: float | None = None  # left out: the same
+    weight_decay: float = 0.0
     warm_up: int = 100  # steps
     scheduler: str = "cosine"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     logging_steps: int = 10
+    eval_steps: int = 500  # between measurements on the development items
     save_steps: int = 500  # between checkpoints that a killed run goes on from; a finished run removes them
+    report_to: tuple[str, ...] = ()  # "tensorboard", "wandb", ... as transformers names them
+    merged: bool = False  # also write a Hugging Face directory with LoRA folded in
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming the key."""
+        if self.checkpoint and self.encoder_weights:
+            raise ValueError("encoder_weights: a checkpoint brings its encoder; give one of the two")
+        counts = "batch", "gradient_accumulation_steps", "logging_steps", "eval_steps", "save_steps"
+        for name in ("epochs", "learning_rate", *counts):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: must be above 0")
+        if self.scheduler not in {kind.value for kind in SchedulerType}:
+            raise ValueError(f"scheduler: transformers knows no {self.scheduler!r}")
 
 
 @dataclass(frozen=True)
@@ -98,6 +123,8 @@ def _build(kind: Any, value: Any, folder: Path, where: str) -> Any:
         }
         try:
             return kind(**values)  # type: ignore[operator]
+        except ValueError as error:
+            raise Error(f"{where}: {error}") from None
         except TypeError as error:
             raise Error(f"{where}: {str(error).partition(') ')[2] or error}") from None
     if get_origin(kind) is Literal:

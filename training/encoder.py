@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 EPSILON = 1e-5  # of every LayerNorm in the encoder
 TIME_POOL = 2
@@ -31,6 +32,11 @@ class EncoderConfig:
     def grid(self) -> tuple[int, int]:
         """(frequency, time) patches of a whole input."""
         return self.mels // self.patch, self.frames // self.patch
+
+    @property
+    def embeddings(self) -> int:
+        """That a clip is pooled to."""
+        return self.grid[1] // TIME_POOL
 
     @property
     def patches(self) -> int:
@@ -93,6 +99,7 @@ class AudioEncoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.recompute = False  # blocks in the backward pass: gradient checkpointing
         self.patch_embed_a = PatchEmbed(config)
         self.pos_embed_a = nn.Parameter(_sine_positions(config))
         self.modality_a = nn.Parameter(torch.zeros(1, 1, config.width))
@@ -117,7 +124,8 @@ class AudioEncoder(nn.Module):
         x: Tensor = self.patch_embed_a(patches) + positions + self.modality_a
         watch(x)
         for block in [*self.blocks_a, *self.blocks_u]:
-            x = block(x)
+            recompute = self.recompute and torch.is_grad_enabled()
+            x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
             watch(x)
         x = self.norm_a(x)
         watch(x)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from ltu.audio import Clip, load_audio
+from ltu.audio import Clip
 from ltu.errors import Error
 from ltu.prompt import AUDIO, CLIP, Format, Prompter
 
@@ -20,6 +20,7 @@ from .loss import AUDIO_POSITION, IGNORED, text_labels
 from .packing import Example, Group, lay_out, visible
 
 EMBEDDINGS = 32  # positions that one clip takes
+_ANY_CLIP = Clip(np.zeros(0, np.float32), "any")  # only places are counted here
 
 
 @dataclass(frozen=True)
@@ -31,27 +32,32 @@ class Row:
     output: str
     term: str
 
-
-def read_items(path: Path) -> list[Row]:
-    """Raises Error naming the line."""
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            item = json.loads(line)
-            audio = item["audio_id"]
-            audio = tuple(filter(None, [audio] if isinstance(audio, str) else audio))
-            rows.append(Row(audio, item["instruction"], item["output"], item.get("term", "")))
-        except (ValueError, KeyError, TypeError) as error:
-            raise Error(
-                f"{path}:{number}: is no item with audio_id, instruction and output ({error!r})"
-            ) from None
-    if not rows:
-        raise Error(f"{path}: holds no items")
-    return rows
+    @property
+    def format(self) -> Format:
+        """With [AUDIO]: interleaved. Without, clips stand before BOS."""
+        return "interleaved" if AUDIO in self.instruction else "prepended"
 
 
-def load_clips(rows: Iterable[Row], folder: Path) -> dict[str, Clip]:
-    return {name: load_audio(folder / name) for name in dict.fromkeys(n for row in rows for n in row.audio)}
+def read_items(path: Path) -> Iterator[Row]:
+    """One line at a time. Raises Error naming the line."""
+    try:
+        file = path.open(encoding="utf-8")
+    except OSError as error:
+        raise Error(f"{path}: cannot be read: {error.strerror}; give a file of JSON lines") from None
+    with file:
+        for number, line in enumerate(file, 1):
+            try:
+                item = json.loads(line)
+                audio = item["audio_id"]
+                audio = tuple(filter(None, [audio] if isinstance(audio, str) else audio))
+                text = [item["instruction"], item["output"], item.get("term", "")]
+                if not all(isinstance(value, str) for value in (*text, *audio)):
+                    raise TypeError("a value is not text")
+                yield Row(audio, *text)
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise Error(
+                    f"{path}:{number}: is no item with audio_id, instruction and output ({error!r})"
+                ) from None
 
 
 def expand(ids: Iterable[int]) -> list[int]:
@@ -59,15 +65,21 @@ def expand(ids: Iterable[int]) -> list[int]:
     return [id for token in ids for id in ([AUDIO_POSITION] * EMBEDDINGS if token == CLIP else [token])]
 
 
-def example(
-    row: Row, clips: Mapping[str, Clip], prompter: Prompter, tokenizer: Tokenizer, eos: int
-) -> Example:
-    """Prompt as the engine will build it, then the answer and EOS. Without [AUDIO] clips stand before BOS."""
-    format: Format = "interleaved" if AUDIO in row.instruction else "prepended"
-    prompt = prompter.sequence(row.instruction, [clips[name] for name in row.audio], format).ids
+def example(row: Row, prompter: Prompter, tokenizer: Tokenizer, eos: int) -> Example:
+    """Prompt as the engine will build it, then the answer and EOS."""
+    prompt = prompter.sequence(row.instruction, [_ANY_CLIP] * len(row.audio), row.format).ids
     expanded = expand(prompt)
     answer = tokenizer.encode(row.output, add_special_tokens=False).ids
     return Example((*expanded, *answer, eos), len(expanded), row.audio)
+
+
+def cut(example: Example, limit: int) -> Example | None:
+    """At most `limit` text tokens, BOS and EOS included; None when nothing of the answer would be left."""
+    text = np.flatnonzero(np.array(example.ids) != AUDIO_POSITION)
+    if len(text) <= limit:
+        return example
+    end = int(text[limit])
+    return replace(example, ids=example.ids[:end]) if end > example.prompt else None
 
 
 class Collator:

@@ -11,7 +11,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from ltu.errors import ModelFileError
 
-from .encoder import EPSILON, TIME_POOL, AudioEncoder, EncoderConfig
+from .encoder import EPSILON, AudioEncoder, EncoderConfig
 from .loss import AUDIO_POSITION, IGNORED, next_token_loss
 
 DIVISOR = 50.0  # of the encoder's output, before the projector's norm
@@ -58,6 +58,13 @@ class LTU(nn.Module):
         for name, parameter in self.named_parameters():
             parameter.requires_grad = any(PARTS[part] in name for part in parts)
 
+    def checkpoint_gradients(self) -> None:
+        """Computes each block again in the backward pass, in place of keeping what is inside of it."""
+        llama = self.llama.get_base_model()
+        assert isinstance(llama, LlamaForCausalLM)
+        llama.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+        self.audio_encoder.recompute = True
+
     def project(self, encoded: Tensor) -> Tensor:
         """Encoder output [clips, 32, width] → embeddings [clips, 32, hidden size]."""
         return self.audio_proj(encoded / DIVISOR)  # type: ignore[no-any-return]
@@ -94,7 +101,7 @@ class LTU(nn.Module):
             assert features is not None, "a batch needs features or encoded clips"
             encoded = self.audio_encoder(features.view(-1, sizes.frames, sizes.mels))
         # a batch without clips goes the same way: every trained tensor has a gradient in every process
-        encoded = encoded.view(-1, sizes.frames // sizes.patch // TIME_POOL, sizes.width)
+        encoded = encoded.view(-1, sizes.embeddings, sizes.width)
         llama = self.llama.get_base_model()
         assert isinstance(llama, LlamaForCausalLM)
         hidden = llama.model(
@@ -121,8 +128,12 @@ def trained_tensors(model: LTU) -> dict[str, Tensor]:
 
 
 def load_trained(model: LTU, tensors: Mapping[str, Tensor], source: str) -> None:
-    """The reverse of `trained_tensors`. Raises ModelFileError naming each missing, extra or wrong tensor."""
-    own = dict(_named(model))
+    """The reverse of `trained_tensors`. Raises ModelFileError."""
+    fill(dict(_named(model)), tensors, source)
+
+
+def fill(own: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor], source: str) -> None:
+    """Copies tensors into parameters. Raises ModelFileError naming each missing, extra or wrong tensor."""
     problems = [f"{name} is missing" for name in own.keys() - tensors.keys()]
     problems += [f"{name} is not of this model" for name in tensors.keys() - own.keys()]
     problems += [

@@ -49,6 +49,10 @@ def share_beginnings(examples: Sequence[Example], most: int) -> list[Group]:
     return groups
 
 
+def positions(group: Group) -> int:
+    return group.shared + sum(len(example.ids) - group.shared for example in group.examples)
+
+
 def lay_out(group: Group) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(ids, positions, branch of each id with 0 for what is shared, whether it belongs to an answer)."""
     beginning = group.examples[0].ids[: group.shared]

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -19,8 +20,10 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from ltu.errors import Error, ModelFileError
 
 from .batches import Batches, Drawings
+from .data import Items
 from .examples import Collator
-from .model import LTU
+from .loss import IGNORED
+from .model import LTU, PARTS
 from .packing import Group
 
 TRAINED = "trained.safetensors"  # float32: a run goes on from the very weights that it had
@@ -35,22 +38,30 @@ class LtuTrainer(Trainer):
         model: LTU,
         arguments: TrainingArguments,
         collator: Collator,
-        groups: Sequence[Group],
-        lengths: Sequence[int],
+        train: Items,
+        development: Items | None,
         run: Mapping[str, Any],
+        projector_learning_rate: float | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         self._ltu, self._output = model, Path(arguments.output_dir or ".")
         self._run = {**run, "processes": arguments.world_size}
+        self._projector_learning_rate = projector_learning_rate
+        self._development, self._collator = development, collator
         self._batches = Batches(
-            lengths,
+            train.lengths,
             arguments.per_device_train_batch_size,
             arguments.seed,
             arguments.world_size,
             arguments.process_index,
         )
         super().__init__(
-            model, arguments, collator, Drawings(groups), callbacks=[_Bookkeeping(self), *callbacks]
+            model,
+            arguments,
+            collator,
+            Drawings(train.groups),
+            Drawings(development.groups) if development else None,
+            callbacks=[_Bookkeeping(self), *callbacks],
         )
 
     def train_to_end(self) -> None:
@@ -73,7 +84,42 @@ class LtuTrainer(Trainer):
             draft.replace(path)
 
     def get_train_dataloader(self) -> DataLoader[Group]:
-        return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self.data_collator)  # type: ignore[arg-type]
+        return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self._collator)  # type: ignore[arg-type]
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """AdamW; weights of linear layers and convolutions decay, norms, biases and embeddings don't."""
+        if self.optimizer is None:
+            groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+            for name, parameter in self._trained().items():
+                rate = self.args.learning_rate
+                if PARTS["projector"] in name and self._projector_learning_rate is not None:
+                    rate = self._projector_learning_rate
+                decay = self.args.weight_decay if parameter.ndim in (2, 4) else 0.0
+                groups.setdefault((rate, decay), []).append(parameter)
+            self.optimizer = torch.optim.AdamW(
+                [{"params": found, "lr": lr, "weight_decay": decay} for (lr, decay), found in groups.items()]
+            )
+        return self.optimizer
+
+    @torch.no_grad()
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Mean cross-entropy of the development items' targets, whatever the batches and processes."""
+        assert self._development is not None
+        self._ltu.eval()
+        total = torch.zeros(2, dtype=torch.float64)
+        groups, process = self._development.groups, self.args.process_index
+        order = np.argsort(self._development.lengths, kind="stable")[process :: self.args.world_size]
+        for start in range(0, len(order), self.args.train_batch_size):
+            batch = [groups[int(index)] for index in order[start : start + self.args.train_batch_size]]
+            inputs = self._prepare_inputs(self._collator(batch))
+            with self.accelerator.autocast():
+                loss = self._ltu(**inputs, num_items_in_batch=1).loss
+            total += torch.tensor([loss.item(), (inputs["labels"] != IGNORED).sum().item()])
+        loss_sum, targets = self.accelerator.reduce(total.to(self.args.device)).tolist()
+        metrics = {"eval_loss": loss_sum / targets}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         if self.args.should_save:
