@@ -1,5 +1,6 @@
 """The model card of a run: data, configuration and figures, as the run itself knows them."""
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -27,8 +28,7 @@ An audio language model of the LTU kind: a CAV-MAE encoder, a projector and LoRA
 {_start(trained)}
 ## Data
 
-{_lines(_source(source) for source in config.data.datasets)}
-{_lines(summary(trained.data, config.data, named=False))}
+{_lines([*map(_source, config.data.datasets), *summary(trained.data, config.data, named=False)])}
 
 `ltu.json` lists the hashes of the {len(trained.clips)} clips that this model, or what it started from, was
 trained on, and the {len(trained.terms)} terms that were asked about.
@@ -73,7 +73,7 @@ def _losses(log: list[dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def _settings(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+def _settings(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """("train.batch", 4) and so on, in the configuration's order."""
     for field in fields(value):
         entry = getattr(value, field.name)
@@ -81,6 +81,6 @@ def _settings(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         if is_dataclass(entry):
             yield from _settings(entry, key)
         elif isinstance(entry, Path):
-            yield key, entry.name
+            yield key, json.dumps(entry.name)
         elif entry is not None and field.name not in ("datasets", "reported"):
-            yield key, list(entry) if isinstance(entry, tuple) else repr(entry).replace("'", '"')
+            yield key, json.dumps(entry, ensure_ascii=False)

@@ -36,7 +36,7 @@ def arguments(config: Config) -> TrainingArguments:
     if train.precision == "float16" and not torch.cuda.is_available():
         raise Error("train.precision: float16 needs a GPU; bfloat16 runs everywhere")
     try:
-        return TrainingArguments(
+        settings = TrainingArguments(
             output_dir=str(train.output),
             num_train_epochs=train.epochs,
             per_device_train_batch_size=train.batch,
@@ -62,6 +62,8 @@ def arguments(config: Config) -> TrainingArguments:
             report_to=list(train.report_to) or "none",
             dataloader_pin_memory=False,
         )
+        settings._n_gpu = min(1, settings.n_gpu)  # one process, one GPU: never nn.DataParallel
+        return settings
     except ValueError as error:
         raise Error(f"train: {str(error).splitlines()[0]}") from None
 

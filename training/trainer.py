@@ -64,6 +64,9 @@ class LtuTrainer(Trainer):
             callbacks=[_Bookkeeping(self), *callbacks],
         )
 
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            raise Error("FSDP and DeepSpeed are not supported: start several processes with torchrun")
+
     def train_to_end(self) -> None:
         """Goes on from the last whole checkpoint in the output folder, or starts. Raises Error."""
         last = last_checkpoint(self._output)

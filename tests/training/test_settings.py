@@ -13,11 +13,13 @@ from training_run import ITEMS, write_run
 from ltu.errors import Error
 from ltu.training.base import load_base
 from ltu.training.config import read_config
+from ltu.training.encoder import EncoderConfig
 from ltu.training.loss import text_labels
 from ltu.training.model import LTU, LoraSizes
 from ltu.training.train import train
 
 BOS, A = 0, -1
+CONFIGS = Path(__file__).parent.parent.parent / "training" / "configs"
 
 
 def gradients(path: Path) -> Any:
@@ -117,3 +119,15 @@ def test_what_this_machine_lacks_is_said_before_anything_is_read(tmp_path: Path,
     path = write_run(tmp_path, base_folder, ["lora"], options='precision = "float16"')
     with pytest.raises(Error, match="float16 needs a GPU"):
         train(read_config(path))
+
+
+@pytest.mark.parametrize("name", ["ltu-stage4", "ft-small", "ft-large"])
+def test_the_papers_settings_are_read_and_each_value_says_where_it_is_from(name: str) -> None:
+    path = CONFIGS / f"{name}.toml"
+    config = read_config(path)
+    assert (config.lora.r, config.lora.alpha, config.encoder) == (8, 16, EncoderConfig())
+    assert config.train.learning_rate == (1e-4 if name == "ltu-stage4" else 2e-5)
+    for line in path.read_text().splitlines():
+        if " = " in line and not line.startswith("#"):
+            source = line.partition("  # ")[2]
+            assert source.startswith(("paper", "LTU script", "ours")), line
