@@ -33,7 +33,7 @@ def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:
         model = LlamaForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
         weights = [path]
     if matrices:
-        _cast(model, matrices)
+        cast(model, matrices)
     return Base(
         model,
         str(keys[HUGGING_FACE]),
@@ -43,7 +43,8 @@ def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:
     )
 
 
-def _cast(model: LlamaForCausalLM, matrices: torch.dtype) -> None:
+def cast(model: LlamaForCausalLM, matrices: torch.dtype) -> None:
+    """Weights of linear layers to that type, all others to float32."""
     embedding = model.get_input_embeddings().weight  # may be the output matrix, too
     for module in model.modules():
         for parameter in module.parameters(recurse=False):

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
+from rich.console import Console
+from rich.progress import track
 
 from ltu.audio import FRAMES, MELS, SHIFT, WINDOW, Clip, load_audio
 from ltu.errors import AudioError
@@ -54,9 +56,13 @@ def read_clips(names: Iterable[str], audio: Path, cache: Path) -> Clips:
     with FileLock(cache / "clips.lock"):
         known = {line["name"]: line for line in _lines(cache / "clips.jsonl")}
         rows = sum("row" in line for line in _lines(cache / "clips.jsonl"))
-        with (cache / "features.f16").open("ab") as features, (cache / "clips.jsonl").open("a") as index:
+        with (
+            (cache / "features.f16").open("ab") as features,
+            (cache / "clips.jsonl").open("a", encoding="utf-8") as index,
+        ):
             features.truncate(rows * ROW)
-            for name in names:
+            console = Console(stderr=True)
+            for name in track(list(names), "reading clips", console=console, transient=True):
                 line = known.get(name)
                 stamp = _stamp(audio / name)
                 if line is None or line["stamp"] != stamp:

@@ -1,10 +1,13 @@
 """The configuration as the Trainer takes it, and as a checkpoint remembers it."""
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations import integration_utils
 
 from ltu.convert.ltu_part import sha256
 from ltu.errors import Error
@@ -35,6 +38,12 @@ def arguments(config: Config) -> TrainingArguments:
         raise Error("train.merged: needs the base as a Hugging Face directory; base.path is a file")
     if train.precision == "float16" and not torch.cuda.is_available():
         raise Error("train.precision: float16 needs a GPU; bfloat16 runs everywhere")
+    available = integration_utils.get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    if missing := sorted(set(train.report_to) - set(available)):
+        raise Error(
+            f"train.report_to: {missing[0]} is not installed, or transformers doesn't know it; there are "
+            f"{', '.join(available) or 'none'}"
+        )
     try:
         settings = TrainingArguments(
             output_dir=str(train.output),
@@ -68,14 +77,18 @@ def arguments(config: Config) -> TrainingArguments:
         raise Error(f"train: {str(error).splitlines()[0]}") from None
 
 
-def decisive(config: Config, base_sha256: str) -> dict[str, Any]:
-    """What decides the weights that come out, and so whether a run may go on from a checkpoint."""
+def decisive(config: Config, base_sha256: str, clips: Iterable[str]) -> dict[str, Any]:
+    """What decides the weights that come out, and so whether a run may go on from a checkpoint.
+
+    clips: the hashes of those trained on.
+    """
     described = asdict(config)
     for table, keys in IRRELEVANT.items():
         for key in keys:
             del described[table][key]
     described["base"]["sha256"] = base_sha256
     described["data"]["items"] = sha256(config.data.items)
+    described["data"]["clips"] = hashlib.sha256("".join(sorted(clips)).encode()).hexdigest()
     described["train"]["start"] = started_from(config).get("sha256")
     return described
 

@@ -71,13 +71,14 @@ def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:
             sounds = encoded(cache, model.audio_encoder, data.clips, views, seed, autocast)
     if settings.process_index == 0:
         say(summary(data, config.data))
+        say([f"{cache}: encoder outputs, {sounds.bytes / 1e6:.1f} MB"] if kind == "encoded" else [])
     trainer = LtuTrainer(
         model,
         settings,
         Collator(sounds, kind, bos_id, answers_only, config.train.seed),
         data.train,
         data.development,
-        decisive(config, base.sha256),
+        decisive(config, base.sha256, data.hashes(data.train)),
         config.train.projector_learning_rate,
         callbacks,
     )

@@ -166,8 +166,9 @@ class _Bookkeeping(TrainerCallback):
 
 
 def checkpoints(output: Path) -> list[Path]:
-    """The Trainer's checkpoint folders by step, whole or not."""
-    found = {int(m[1]): p for p in output.glob("checkpoint-*") if (m := re.search(r"-(\d+)$", p.name))}
+    """This Trainer's checkpoint folders by step, whole or not."""
+    ours = (path for path in output.glob("checkpoint-*") if (path / TRAINED).is_file())
+    found = {int(match[1]): path for path in ours if (match := re.search(r"-(\d+)$", path.name))}
     return [found[step] for step in sorted(found)]
 
 

@@ -116,9 +116,13 @@ def test_values_that_make_no_sense_are_named(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has what is missing here")
 def test_what_this_machine_lacks_is_said_before_anything_is_read(tmp_path: Path, base_folder: Path) -> None:
-    path = write_run(tmp_path, base_folder, ["lora"], options='precision = "float16"')
-    with pytest.raises(Error, match="float16 needs a GPU"):
-        train(read_config(path))
+    for options, message in (
+        ('precision = "float16"', "float16 needs a GPU"),
+        ('report_to = ["pigeon"]', r"train\.report_to: pigeon is not installed"),
+    ):
+        path = write_run(tmp_path, base_folder, ["lora"], options=options)
+        with pytest.raises(Error, match=message):
+            train(read_config(path))
 
 
 @pytest.mark.parametrize("name", ["ltu-stage4", "ft-small", "ft-large"])
