@@ -19,15 +19,21 @@ class Base:
     sha256: str  # of the GGUF file, or of the directory's weight files in the order of their names
 
 
-def load_base(path: Path) -> Base:
-    """Weights in float32; the tokenizer is the one that the converter will write. Raises ModelFileError."""
+def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:
+    """Weights in float32; the tokenizer is the one that the converter will write. Raises ModelFileError.
+
+    `matrices`: type of the linear layers' weights. When it is autocast's, nothing that is computed changes:
+    autocast would make the same cast at each step.
+    """
     keys = read_base(path).keys
     if path.is_dir():
-        model = LlamaForCausalLM.from_pretrained(path, dtype=torch.float32)
+        model = LlamaForCausalLM.from_pretrained(path, dtype="auto" if matrices else torch.float32)
         weights = sorted([*path.glob("*.safetensors"), *path.glob("*.bin")])
     else:
         model = LlamaForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
         weights = [path]
+    if matrices:
+        cast(model, matrices)
     return Base(
         model,
         str(keys[HUGGING_FACE]),
@@ -35,6 +41,15 @@ def load_base(path: Path) -> Base:
         int(keys["tokenizer.ggml.eos_token_id"]),
         _sha256(weights),
     )
+
+
+def cast(model: LlamaForCausalLM, matrices: torch.dtype) -> None:
+    """Weights of linear layers to that type, all others to float32."""
+    embedding = model.get_input_embeddings().weight  # may be the output matrix, too
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            matrix = isinstance(module, torch.nn.Linear) and parameter is not embedding
+            parameter.data = parameter.data.to(matrices if matrix else torch.float32)
 
 
 def _sha256(paths: list[Path]) -> str:

@@ -5,31 +5,44 @@ from typing import Annotated
 
 import typer
 
-from ltu.errors import Error
+from ltu.cli.console import application, command
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.command()
+@command
 def train(
-    config: Annotated[Path, typer.Argument(help="TOML file; training/configs/ has examples")],
-    debug: Annotated[bool, typer.Option("--debug", help="show the traceback of an error")] = False,
+    config: Annotated[
+        Path, typer.Argument(metavar="CONFIG", help="TOML file; training/configs/ has examples.")
+    ],
+    gguf: Annotated[
+        Path | None, typer.Option("--gguf", metavar="FILE", help="Also convert the result to a GGUF file.")
+    ] = None,
 ) -> None:
-    """Fine-tunes an LTU model and writes ltu.safetensors and ltu.json."""
-    from .config import read_config
-    from .train import train as run  # torch takes seconds to import: not for --help or a wrong path
+    """Fine-tunes an LTU model. Killed and started again, it goes on from its last checkpoint."""
+    from ltu.convert import convert
 
-    try:
-        output = run(read_config(config))
-    except Error as error:
-        if debug:
-            raise
-        typer.echo(f"ltu-train: {error}", err=True)
-        raise typer.Exit(1) from None
-    typer.echo(
-        f"{output}: ltu.safetensors and ltu.json; ltu-convert --checkpoint {output} makes it a GGUF file"
-    )
+    from .config import read_config
+    from .finish import finish  # torch takes seconds to import: not for --help or a wrong path
+    from .train import train as run
+
+    described = read_config(config)
+    trained = run(described)
+    if not trained.main:
+        return
+    finish(described, trained)
+    print(f"{trained.output}: ltu.safetensors, ltu.json, MODEL_CARD.md and adapter/")
+    if gguf:
+        written = convert(described.base.path, checkpoint=trained.output, output=gguf)
+        print(f"{written.path}  {written.bytes / 1e6:.1f} MB")
+    else:
+        print(f"ltu-convert --checkpoint {trained.output} makes it a GGUF file")
 
 
 def main() -> None:
-    app()
+    app(prog_name="ltu-train")
+
+
+if __name__ == "__main__":
+    main()

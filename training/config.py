@@ -3,7 +3,10 @@
 import sys
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
+
+from transformers import SchedulerType
 
 from ltu.errors import Error
 
@@ -15,6 +18,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+Part = Literal["lora", "projector", "encoder"]
 TEMPLATE = "### Instruction:\n{prompt}\n\n### Response:\n"  # of LTU
 
 
@@ -40,6 +44,10 @@ class DataConfig:
     items: Path  # JSON lines: audio_id (a path or a list of them), instruction, output, optionally term
     audio: Path  # folder that the items' paths start from
     datasets: tuple[Source, ...] = ()
+    development: Path | None = None  # items to measure the loss on during training
+    reported: tuple[Path, ...] = ()  # SHARD specifications whose clips must not be among those of the items
+    cache: Path | None = None  # folder of features and token ids; left out: "cache" beside the items
+    max_text_tokens: int | None = None  # of prompt and answer; what is longer is cut, and counted
     loss_on: Literal["text", "answer"] = "text"
     shared: int = 1  # most questions about a clip that share its positions (packing.py); for answers alone
     views: int = 1  # per clip; more than one: random views beside the clip itself, for a frozen encoder
@@ -48,17 +56,38 @@ class DataConfig:
 @dataclass(frozen=True)
 class TrainConfig:
     output: Path
-    parts: tuple[str, ...] = ("lora", "projector", "encoder")
-    checkpoint: Path | None = None  # of ours, to start from
+    train: tuple[Part, ...] = ("lora", "projector", "encoder")
+    checkpoint: Path | None = None  # to start from: a folder of ours, or a file of the original LTU
+    encoder_weights: Path | None = None  # of CAV-MAE, to start from in place of a checkpoint
     epochs: float = 1.0
-    batch: int = 4
-    positions: int | None = None  # of a batch, padding included, in place of a number of examples
+    batch: int = 4  # of one process and one accumulated step
+    positions: int | None = None  # most in a global batch, padding included, in place of `batch` examples
+    gradient_accumulation_steps: int = 1
+    gradient_checkpointing: bool = False
     learning_rate: float = 2e-5
-    projector_learning_rate: float | None = None  # None: the same
+    projector_learning_rate: float | None = None  # left out: the same
+    weight_decay: float = 0.0
+    adam_beta2: float = 0.999
     warm_up: int = 100  # steps
     scheduler: str = "cosine"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    logging_steps: int = 10
+    eval_steps: int = 500  # between measurements on the development items
+    save_steps: int = 500  # between checkpoints that a killed run goes on from; a finished run removes them
+    report_to: tuple[str, ...] = ()  # "tensorboard", "wandb", ... as transformers names them
+    merged: bool = False  # also write a Hugging Face directory with LoRA folded in
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming the key."""
+        if self.checkpoint and self.encoder_weights:
+            raise ValueError("encoder_weights: a checkpoint brings its encoder; give one of the two")
+        counts = "batch", "gradient_accumulation_steps", "logging_steps", "eval_steps", "save_steps"
+        for name in ("epochs", "learning_rate", *counts):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}: must be above 0")
+        if self.scheduler not in {kind.value for kind in SchedulerType}:
+            raise ValueError(f"scheduler: transformers knows no {self.scheduler!r}")
 
 
 @dataclass(frozen=True)
@@ -84,29 +113,36 @@ def read_config(path: Path) -> Config:
     return config
 
 
-def _build(kind: Any, table: Any, folder: Path, where: str) -> Any:
-    """A dataclass from a table, a tuple from a list, a path from a string."""
+def _build(kind: Any, value: Any, folder: Path, where: str) -> Any:
+    """A dataclass from a table, a tuple from a list, a path from a string, the rest as it is."""
     if is_dataclass(kind):
+        table = _of_type(dict, value, where)
         known = {f.name: f for f in fields(kind)}
         if unknown := sorted(table.keys() - known.keys()):
             raise Error(f"{where}: unknown key {unknown[0]}; known are {', '.join(known)}")
         values = {
-            key: _build(known[key].type, value, folder, f"{where}: {key}") for key, value in table.items()
+            key: _build(known[key].type, entry, folder, f"{where}: {key}") for key, entry in table.items()
         }
         try:
             return kind(**values)  # type: ignore[operator]
+        except ValueError as error:
+            raise Error(f"{where}: {error}") from None
         except TypeError as error:
             raise Error(f"{where}: {str(error).partition(') ')[2] or error}") from None
-    if kind in (Path, Path | None):
-        return folder / value_of(str, table, where)
-    if kind == tuple[Source, ...]:
-        return tuple(_build(Source, row, folder, where) for row in table)
-    if kind == tuple[str, ...]:
-        return tuple(table)
-    return table if not isinstance(kind, type) else value_of(kind, table, where)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise Error(f"{where}: {value!r} is none of {', '.join(get_args(kind))}")
+        return value
+    if get_origin(kind) is tuple:
+        return tuple(
+            _build(get_args(kind)[0], entry, folder, where) for entry in _of_type(list, value, where)
+        )
+    if get_origin(kind) is UnionType:  # of a type and None, which TOML can't say
+        return _build(get_args(kind)[0], value, folder, where)
+    return folder / _of_type(str, value, where) if kind is Path else _of_type(kind, value, where)
 
 
-def value_of(kind: type, value: Any, where: str) -> Any:
+def _of_type(kind: type, value: Any, where: str) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 EPSILON = 1e-5  # of every LayerNorm in the encoder
 TIME_POOL = 2
@@ -33,6 +34,11 @@ class EncoderConfig:
         return self.mels // self.patch, self.frames // self.patch
 
     @property
+    def embeddings(self) -> int:
+        """That a clip is pooled to."""
+        return self.grid[1] // TIME_POOL
+
+    @property
     def patches(self) -> int:
         return self.grid[0] * self.grid[1]
 
@@ -46,7 +52,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, tokens, width = x.shape
-        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, tokens, width)
         return self.proj(mixed)  # type: ignore[no-any-return]
 
@@ -93,6 +99,7 @@ class AudioEncoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
+        self.recompute = False  # blocks in the backward pass: gradient checkpointing
         self.patch_embed_a = PatchEmbed(config)
         self.pos_embed_a = nn.Parameter(_sine_positions(config))
         self.modality_a = nn.Parameter(torch.zeros(1, 1, config.width))
@@ -117,7 +124,8 @@ class AudioEncoder(nn.Module):
         x: Tensor = self.patch_embed_a(patches) + positions + self.modality_a
         watch(x)
         for block in [*self.blocks_a, *self.blocks_u]:
-            x = block(x)
+            recompute = self.recompute and torch.is_grad_enabled()
+            x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
             watch(x)
         x = self.norm_a(x)
         watch(x)
@@ -127,7 +135,7 @@ class AudioEncoder(nn.Module):
         """Features [batch, 1024, 128] → [batch, 32, width]: mean over frequency, then over pairs in time."""
         frequency, time = self.config.grid
         x = self.tokens(features)
-        x = x.view(len(x), frequency, time // TIME_POOL, TIME_POOL, -1)
+        x = x.view(len(x), frequency, time // TIME_POOL, TIME_POOL, self.config.width)
         return x.mean((1, 3))
 
 
@@ -135,7 +143,7 @@ def patchify(features: Tensor, patch: int) -> Tensor:
     """[batch, frames, mels] → [batch, patches, patch · patch]: frequency-major, each patch mel-major."""
     batch, frames, mels = features.shape
     cut = features.transpose(1, 2).reshape(batch, mels // patch, patch, frames // patch, patch)
-    return cut.transpose(2, 3).reshape(batch, -1, patch * patch)
+    return cut.transpose(2, 3).reshape(batch, mels // patch * (frames // patch), patch * patch)
 
 
 def _sine_positions(config: EncoderConfig) -> Tensor:

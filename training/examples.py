@@ -1,8 +1,8 @@
 """Items of questions and answers → examples → batches."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,8 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from torch.utils.data import Dataset
 
-from ltu.audio import Clip, load_audio
+from ltu.audio import Clip
 from ltu.errors import Error
 from ltu.prompt import AUDIO, CLIP, Format, Prompter
 
@@ -21,6 +20,7 @@ from .loss import AUDIO_POSITION, IGNORED, text_labels
 from .packing import Example, Group, lay_out, visible
 
 EMBEDDINGS = 32  # positions that one clip takes
+_ANY_CLIP = Clip(np.zeros(0, np.float32), "any")  # only places are counted here
 
 
 @dataclass(frozen=True)
@@ -30,32 +30,35 @@ class Row:
     audio: tuple[str, ...]
     instruction: str
     output: str
-    term: str = ""
+    term: str
     open: bool = False  # the output is only an answer's beginning: no end is learnt
 
-
-def read_items(path: Path) -> list[Row]:
-    """Raises Error naming the line."""
-    rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            item = json.loads(line)
-            audio = item["audio_id"]
-            audio = tuple(filter(None, [audio] if isinstance(audio, str) else audio))
-            rows.append(
-                Row(audio, item["instruction"], item["output"], item.get("term", ""), item.get("open", False))
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise Error(
-                f"{path}:{number}: is no item with audio_id, instruction and output ({error!r})"
-            ) from None
-    if not rows:
-        raise Error(f"{path}: holds no items")
-    return rows
+    @property
+    def format(self) -> Format:
+        """With [AUDIO]: interleaved. Without, clips stand before BOS."""
+        return "interleaved" if AUDIO in self.instruction else "prepended"
 
 
-def load_clips(rows: Iterable[Row], folder: Path) -> dict[str, Clip]:
-    return {name: load_audio(folder / name) for name in dict.fromkeys(n for row in rows for n in row.audio)}
+def read_items(path: Path) -> Iterator[Row]:
+    """One line at a time. Raises Error naming the line."""
+    try:
+        file = path.open(encoding="utf-8")
+    except OSError as error:
+        raise Error(f"{path}: cannot be read: {error.strerror}; give a file of JSON lines") from None
+    with file:
+        for number, line in enumerate(file, 1):
+            try:
+                item = json.loads(line)
+                audio = item["audio_id"]
+                audio = tuple(filter(None, [audio] if isinstance(audio, str) else audio))
+                text = [item["instruction"], item["output"], item.get("term", "")]
+                if not all(isinstance(value, str) for value in (*text, *audio)):
+                    raise TypeError("a value is not text")
+                yield Row(audio, *text, open=bool(item.get("open", False)))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise Error(
+                    f"{path}:{number}: is no item with audio_id, instruction and output ({error!r})"
+                ) from None
 
 
 def expand(ids: Iterable[int]) -> list[int]:
@@ -63,45 +66,39 @@ def expand(ids: Iterable[int]) -> list[int]:
     return [id for token in ids for id in ([AUDIO_POSITION] * EMBEDDINGS if token == CLIP else [token])]
 
 
-def example(
-    row: Row, clips: Mapping[str, Clip], prompter: Prompter, tokenizer: Tokenizer, eos: int
-) -> Example:
-    """Prompt as the engine will build it, then the answer and EOS. Without [AUDIO] clips stand before BOS."""
-    format: Format = "interleaved" if AUDIO in row.instruction else "prepended"
-    prompt = prompter.sequence(row.instruction, [clips[name] for name in row.audio], format).ids
+def example(row: Row, prompter: Prompter, tokenizer: Tokenizer, eos: int) -> Example:
+    """Prompt as the engine will build it, then the answer and, unless that stays open, EOS."""
+    prompt = prompter.sequence(row.instruction, [_ANY_CLIP] * len(row.audio), row.format).ids
     expanded = expand(prompt)
     answer = tokenizer.encode(row.output, add_special_tokens=False).ids
     end = () if row.open else (eos,)
     return Example((*expanded, *answer, *end), len(expanded), row.audio)
 
 
-class Batches(Dataset[Sequence[Group]]):
-    def __init__(self, batches: Sequence[Sequence[Group]]) -> None:
-        self._batches = batches
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, index: int) -> Sequence[Group]:
-        return self._batches[index]
+def cut(example: Example, limit: int) -> Example | None:
+    """At most `limit` text tokens, BOS and EOS included; None when nothing of the answer would be left."""
+    text = np.flatnonzero(np.array(example.ids) != AUDIO_POSITION)
+    if len(text) <= limit:
+        return example
+    end = int(text[limit])
+    return replace(example, ids=example.ids[:end]) if end > example.prompt else None
 
 
 class Collator:
-    """Batches of groups of examples → the arguments of `LTU.forward`. Right padding.
+    """Groups of examples → the arguments of `LTU.forward`. Right padding.
 
     `sounds` holds for each clip what stands for it, [views, ...]: its features, or encoder outputs while the
-    encoder is frozen; a view is drawn at random for each group.
+    encoder is frozen. Which view a group hears is decided by seed and drawing number alone, so that it is the
+    same in a run that goes on after a kill, or on more processes.
     """
 
     def __init__(
         self, sounds: Mapping[str, Tensor], kind: str, bos_id: int | None, answers_only: bool, seed: int
     ) -> None:
         self._sounds, self._kind = sounds, kind
-        self._bos_id, self._answers_only = bos_id, answers_only
-        self._rng = np.random.default_rng(seed)
+        self._bos_id, self._answers_only, self._seed = bos_id, answers_only, seed
 
-    def __call__(self, batches: Sequence[Sequence[Group]]) -> dict[str, Any]:
-        groups = [group for batch in batches for group in batch]
+    def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
         laid_out = [lay_out(group) for group in groups]
         lengths = torch.tensor([len(ids) for ids, *_ in laid_out])
         ids, positions, branch, answer = (
@@ -111,7 +108,15 @@ class Collator:
         labels = text_labels(ids, lengths, self._bos_id)
         if self._answers_only:
             labels = labels.masked_fill(~answer, IGNORED)
-        views = [self._sounds[name] for group in groups for name in group.examples[0].audio]
-        drawn = [view[self._rng.integers(len(view))] for view in views]
+        labels = labels.masked_fill(torch.tensor([group.silent for group in groups])[:, None], IGNORED)
+        heard = [sound for group in groups for sound in self._heard(group)]
         batch = {"ids": ids, "position_ids": positions, "attention_mask": visible(branch), "labels": labels}
-        return batch | {self._kind: torch.stack(drawn) if drawn else torch.empty(0)}
+        return batch | {self._kind: torch.stack(heard) if heard else torch.empty(0)}
+
+    def _heard(self, group: Group) -> Iterator[Tensor]:
+        """One view of each clip."""
+        views = [self._sounds[name] for name in group.examples[0].audio]
+        if group.drawing is None:
+            return (view[0] for view in views)
+        rng = np.random.default_rng([self._seed, group.drawing])
+        return (view[rng.integers(len(view))] for view in views)

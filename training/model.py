@@ -58,6 +58,13 @@ class LTU(nn.Module):
         for name, parameter in self.named_parameters():
             parameter.requires_grad = any(PARTS[part] in name for part in parts)
 
+    def checkpoint_gradients(self) -> None:
+        """Computes each block again in the backward pass, in place of keeping what is inside of it."""
+        llama = self.llama.get_base_model()
+        assert isinstance(llama, LlamaForCausalLM)
+        llama.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+        self.audio_encoder.recompute = True
+
     def project(self, encoded: Tensor) -> Tensor:
         """Encoder output [clips, 32, width] → embeddings [clips, 32, hidden size]."""
         return self.audio_proj(encoded / DIVISOR)  # type: ignore[no-any-return]
@@ -68,8 +75,6 @@ class LTU(nn.Module):
         `encoded` [clips, 32, width] fills the audio positions in order, several clips per example included.
         """
         words: Tensor = self.llama.get_input_embeddings()(ids.clamp(min=0))
-        if not len(encoded):
-            return words
         audio = ids == AUDIO_POSITION
         return words.masked_scatter(audio[..., None], self.project(encoded).to(words.dtype))
 
@@ -91,9 +96,12 @@ class LTU(nn.Module):
         With `labels` (IGNORED where nothing is learnt) logits are made for the targets alone, with `at`
         [batch, positions] for the places that it marks: [n, vocabulary], row by row.
         """
+        sizes = self.audio_encoder.config
         if encoded is None:
             assert features is not None, "a batch needs features or encoded clips"
-            encoded = self.audio_encoder(features) if len(features) else features
+            encoded = self.audio_encoder(features.view(-1, sizes.frames, sizes.mels))
+        # a batch without clips goes the same way: every trained tensor has a gradient in every process
+        encoded = encoded.view(-1, sizes.embeddings, sizes.width)
         llama = self.llama.get_base_model()
         assert isinstance(llama, LlamaForCausalLM)
         hidden = llama.model(
@@ -120,8 +128,12 @@ def trained_tensors(model: LTU) -> dict[str, Tensor]:
 
 
 def load_trained(model: LTU, tensors: Mapping[str, Tensor], source: str) -> None:
-    """The reverse of `trained_tensors`. Raises ModelFileError naming each missing, extra or wrong tensor."""
-    own = dict(_named(model))
+    """The reverse of `trained_tensors`. Raises ModelFileError."""
+    fill(dict(_named(model)), tensors, source)
+
+
+def fill(own: Mapping[str, nn.Parameter], tensors: Mapping[str, Tensor], source: str) -> None:
+    """Copies tensors into parameters. Raises ModelFileError naming each missing, extra or wrong tensor."""
     problems = [f"{name} is missing" for name in own.keys() - tensors.keys()]
     problems += [f"{name} is not of this model" for name in tensors.keys() - own.keys()]
     problems += [

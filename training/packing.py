@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +28,8 @@ class Group:
 
     examples: tuple[Example, ...]
     shared: int = 0
+    drawing: int | None = None  # which drawing of training it is; None: not training, clips as they are
+    silent: bool = False  # without targets
 
 
 def share_beginnings(examples: Sequence[Example], most: int) -> list[Group]:
@@ -48,20 +49,7 @@ def share_beginnings(examples: Sequence[Example], most: int) -> list[Group]:
     return groups
 
 
-def batches(groups: Sequence[Group], positions: int, rng: np.random.Generator) -> list[list[Group]]:
-    """Groups of like length together: at most so many positions a batch, padding included, or one group."""
-    lengths = np.array([_length(group) for group in groups])
-    packed: list[list[Group]] = []
-    longest = 0
-    for index in np.argsort(-lengths - rng.random(len(groups))):  # the longest first
-        if not packed or (len(packed[-1]) + 1) * longest > positions:
-            packed.append([])
-            longest = lengths[index]
-        packed[-1].append(groups[index])
-    return [packed[index] for index in rng.permutation(len(packed))]
-
-
-def _length(group: Group) -> int:
+def positions(group: Group) -> int:
     return group.shared + sum(len(example.ids) - group.shared for example in group.examples)
 
 

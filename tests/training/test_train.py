@@ -2,11 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from training_run import write_run
 from typer.testing import CliRunner
 
 from ltu.audio import load_audio
@@ -16,52 +16,6 @@ from ltu.training.checkpoint import load_checkpoint
 from ltu.training.cli import app
 from ltu.training.config import read_config
 from ltu.training.model import LTU, trained_tensors
-
-CONFIG = """
-name = "tiny"
-license = "Apache-2.0"
-[base]
-path = "{base}"
-source = {{ name = "tiny llama", license = "MIT" }}
-[data]
-items = "items.jsonl"
-audio = "audio"
-views = {views}
-[encoder]
-width = 16
-mlp = 32
-heads = 2
-blocks_a = 1
-blocks_u = 1
-[lora]
-r = 2
-alpha = 4
-[train]
-output = "{output}"
-parts = {parts}
-{start}
-epochs = 2
-batch = 2
-learning_rate = 0.01
-warm_up = 1
-"""
-
-
-def write_run(folder: Path, base: Path, parts: list[str], output: str = "out", **options: Any) -> Path:
-    items = [
-        {"audio_id": "0.wav", "instruction": "Is [AUDIO] a bird?", "output": "Yes.", "term": "bird"},
-        {"audio_id": "1.wav", "instruction": "Is this a bird?", "output": "No.", "term": "bird"},
-        {"audio_id": ["2.wav", "3.wav"], "instruction": "[AUDIO] or [AUDIO]?", "output": "Both."},
-        {"audio_id": "", "instruction": "Is rain wet?", "output": "Yes."},
-    ]
-    used = items[: options.get("items")]
-    (folder / "items.jsonl").write_text("".join(json.dumps(item) + "\n" for item in used))
-    start = f'checkpoint = "{options["start"]}"' if "start" in options else ""
-    text = CONFIG.format(
-        base=base, output=output, parts=json.dumps(parts), start=start, views=options.get("views", 1)
-    )
-    (folder / "run.toml").write_text(text)
-    return folder / "run.toml"
 
 
 def fresh(path: Path) -> LTU:
@@ -128,6 +82,8 @@ def test_a_checkpoint_with_a_wrong_tensor_says_which(recordings: Path, base_fold
     ("old", "new", "message"),
     [
         ("alpha = 4", "alfa = 4", "unknown key alfa"),
+        ('["lora"]', '["lora", "ears"]', "'ears' is none of lora, projector, encoder"),
+        ("epochs = 2", 'precision = "float8"', "'float8' is none of"),
         ("batch = 2", 'batch = "two"', "batch"),
         ('name = "tiny"', "", "name"),
         ("[lora]", "[lora", "is not TOML"),

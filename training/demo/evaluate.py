@@ -68,7 +68,7 @@ class Judge:
         found: dict[Example, str] = {}
         for start in range(0, len(groups), BATCH):
             batch = groups[start : start + BATCH]
-            inputs = collate([batch])
+            inputs = collate(batch)
             del inputs["labels"]
             at = torch.zeros_like(inputs["ids"], dtype=torch.bool)
             for row, group in enumerate(batch):

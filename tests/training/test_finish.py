@@ -1,0 +1,87 @@
+"""What a finished run leaves: adapter, merged model, model card."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from training_run import ITEMS, write_run
+from transformers import LlamaForCausalLM
+from typer.testing import CliRunner
+
+import ltu
+from ltu.convert import convert
+from ltu.training.cli import app
+
+IDS = torch.arange(2, 20)[None]
+
+
+@pytest.fixture
+def finished(recordings: Path, base_folder: Path) -> Path:
+    folder = recordings.parent
+    (folder / "dev.jsonl").write_text((write_run(folder, base_folder, []).parent / "items.jsonl").read_text())
+    data = (
+        'development = "dev.jsonl"\nmax_text_tokens = 60\n'
+        'datasets = [{ name = "Tones", license = "CC0-1.0", url = "https://example.org" }]'
+    )
+    options = "merged = true\nlogging_steps = 1\neval_steps = 2"
+    path = write_run(folder, base_folder, ["lora"], items=ITEMS, data=data, options=options)
+    result = CliRunner().invoke(app, [str(path)])
+    assert result.exit_code == 0, result.output
+    return folder / "out"
+
+
+def test_adapter_and_merged_model_compute_the_same(finished: Path, base_folder: Path) -> None:
+    base = LlamaForCausalLM.from_pretrained(base_folder, dtype=torch.float32)
+    with torch.no_grad():
+        plain = base(IDS).logits
+        adapted = PeftModel.from_pretrained(base, finished / "adapter").eval()(IDS).logits
+        merged = LlamaForCausalLM.from_pretrained(finished / "merged", dtype=torch.float32).eval()(IDS).logits
+    assert (adapted - plain).abs().max() > 1e-2
+    torch.testing.assert_close(merged, adapted, rtol=0, atol=2e-3)
+    assert not any("lora" in name for name in load_file(finished / "merged" / "ltu.safetensors"))
+    text = (finished / "adapter" / "adapter_config.json").read_text()
+    assert str(base_folder) not in text
+    assert "tiny llama" in text
+
+
+def test_the_merged_folder_is_base_and_checkpoint_of_the_converter(
+    finished: Path, base_folder: Path, recordings: Path
+) -> None:
+    clip = ltu.load_audio(recordings / "0.wav")
+    logits = []
+    for base, checkpoint in ((base_folder, finished), (finished / "merged", finished / "merged")):
+        path = finished / f"{checkpoint.name}.gguf"
+        convert(base, checkpoint=checkpoint, outtype="f32", output=path)
+        model = ltu.load(path, device="cpu", threads=1)
+        logits.append(torch.from_numpy(model.logits([0, 5, clip, 6, 7])))
+    torch.testing.assert_close(logits[0], logits[1], rtol=0, atol=5e-3)
+
+
+def test_the_card_says_what_the_run_was(finished: Path, base_folder: Path) -> None:
+    card = (finished / "MODEL_CARD.md").read_text()
+    for text in (
+        "base_model: tiny llama",
+        "Trained were: lora.",
+        "Tones (CC0-1.0, https://example.org)",
+        "training: 4 items about 4 clips",
+        "hashes of the 4 clips",
+        "the 1 terms",
+        "4 steps.",
+        "| step | training | development |",
+        "`train.learning_rate = 0.01`",
+        "`data.max_text_tokens = 60`",
+    ):
+        assert text in card, text
+    [last] = [line for line in card.splitlines() if line.startswith("| 4 |")]
+    assert all(float(cell) > 0 for cell in last.strip("| ").split("|"))
+    assert str(finished.parent) not in card
+
+
+def test_a_merged_model_needs_a_directory_as_base(tmp_path: Path, base_folder: Path) -> None:
+    path = write_run(tmp_path, base_folder / "model.safetensors", ["lora"], options="merged = true")
+    result = CliRunner().invoke(app, [str(path)])
+    assert result.exit_code == 1
+    assert result.output.count("\n") == 1
+    assert "train.merged: needs the base as a Hugging Face directory" in result.output

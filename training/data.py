@@ -1,0 +1,103 @@
+"""Items and clips → the groups that a run trains and is measured on."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from ltu.convert.ltu_part import sha256
+from ltu.errors import Error
+from ltu.shard.spec import read_spec
+
+from .clips import Clips, read_clips
+from .config import DataConfig
+from .examples import read_items
+from .packing import Group, positions, share_beginnings
+from .table import Alone, Counts, Tokeniser, tokenised
+
+
+@dataclass(frozen=True)
+class Items:
+    groups: Sequence[Group]
+    lengths: npt.NDArray[np.int32]
+    counts: Counts
+
+
+@dataclass(frozen=True)
+class Data:
+    train: Items
+    development: Items | None
+    clips: Clips  # of both
+
+    def hashes(self, items: Items) -> set[str]:
+        return {self.clips.stored[name].hash for name in items.counts.clips}
+
+
+def cache_folder(config: DataConfig) -> Path:
+    return config.cache or config.items.parent / "cache"
+
+
+def read_data(config: DataConfig, tokeniser: Tokeniser, share: int) -> Data:
+    """Reads what the cache lacks. Groups of more than one example are held in memory. Raises Error."""
+    files = [config.items, *([config.development] if config.development else [])]
+    names = dict.fromkeys(name for file in files for row in read_items(file) for name in row.audio)
+    cache = cache_folder(config)
+    clips = read_clips(names, config.audio, cache)
+    read = []
+    for file in files:
+        examples, counts = tokenised(file, sha256(file), clips.stored, list(clips.broken), tokeniser, cache)
+        if not len(examples):
+            why = next(iter(clips.broken.values()), "each is longer than the limit") if counts.items else ""
+            raise Error(f"{file}: holds no items that can be used{f': {why}' if why else ''}")
+        lengths = examples.lengths
+        groups: Sequence[Group] = Alone(examples)
+        if share > 1 and file is config.items:
+            groups = share_beginnings(list(examples), share)
+            lengths = np.array([positions(group) for group in groups], np.int32)
+        read.append(Items(groups, lengths, counts))
+    data = Data(read[0], read[1] if len(read) > 1 else None, clips)
+    _refuse_reported(data, config)
+    return data
+
+
+def _refuse_reported(data: Data, config: DataConfig) -> None:
+    """Raises Error when a clip of the items is one that results are reported on."""
+    for path in config.reported:
+        reported = {clip.hash: clip.file for clip in read_spec(path).clips}
+        for items, file in ((data.development, config.development), (data.train, config.items)):
+            if items and (shared := sorted(data.hashes(items) & reported.keys())):
+                more = f" and {len(shared) - 1} more" if len(shared) > 1 else ""
+                raise Error(
+                    f"{file}: is about clip {reported[shared[0]]}{more} of {path}, which is reported on; "
+                    "take its items out"
+                )
+
+
+def summary(data: Data, config: DataConfig, named: bool = True) -> Iterator[str]:
+    """What was found, a line each; `named` False: without paths and names of files."""
+    for items, file in ((data.train, config.items), (data.development, config.development)):
+        if items is None:
+            continue
+        counts = items.counts
+        what = file if named else "training" if items is data.train else "development"
+        yield f"{what}: {counts.items} items about {len(counts.clips)} clips, {sum(items.lengths)} positions"
+        if counts.broken:
+            yield f"  {counts.broken} left out: their clips can't be read"
+        for what, found in (("cut", counts.cut), ("left out", counts.left_out)):
+            if found:
+                by_format = ", ".join(f"{number} {format}" for format, number in sorted(found.items()))
+                yield f"  {what} at {config.max_text_tokens} text tokens: {by_format}"
+    if data.clips.broken:
+        first = f", the first: {next(iter(data.clips.broken.values()))}" if named else ""
+        yield f"{len(data.clips.broken)} broken clips{first}"
+    if named:
+        size = f"{data.clips.bytes / 1e6:.1f} MB"
+        yield f"{cache_folder(config)}: features of {len(data.clips.stored)} clips, {size}"
+
+
+def say(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)

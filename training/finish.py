@@ -1,0 +1,55 @@
+"""What a finished run leaves beside its checkpoint: LoRA as PEFT has it, a merged model, a model card."""
+
+import shutil
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM
+
+from .base import load_base
+from .card import card
+from .checkpoint import load_checkpoint
+from .config import Config
+from .model import LTU
+from .train import Trained
+
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+)
+
+
+def finish(config: Config, trained: Trained) -> None:
+    folder = config.train.output
+    _write_adapter(folder / "adapter", config, trained.model)
+    if config.train.merged:
+        write_merged(folder / "merged", config)
+    (folder / "MODEL_CARD.md").write_text(card(config, trained), encoding="utf-8")
+
+
+def _write_adapter(folder: Path, config: Config, model: LTU) -> None:
+    model.llama.peft_config["default"].base_model_name_or_path = config.base.source.name
+    model.llama.save_pretrained(str(folder), save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty form of a model card
+
+
+def write_merged(folder: Path, config: Config) -> None:
+    """A Hugging Face LLaMA directory, the rest of LTU beside it: both --base and --checkpoint of ltu-convert.
+
+    The base is read again: the one that was trained on may be rounded to the precision of the run.
+    """
+    model = LTU(load_base(config.base.path).model, config.encoder, config.lora)
+    load_checkpoint(config.train.output, model)
+    llama = model.llama.merge_and_unload()
+    assert isinstance(llama, LlamaForCausalLM)
+    llama.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
+    for name in TOKENIZER:
+        if (config.base.path / name).is_file():
+            shutil.copyfile(config.base.path / name, folder / name)
+    tensors = load_file(config.train.output / "ltu.safetensors")
+    save_file({n: t for n, t in tensors.items() if "lora_" not in n}, folder / "ltu.safetensors")
+    shutil.copyfile(config.train.output / "ltu.json", folder / "ltu.json")

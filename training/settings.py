@@ -1,0 +1,106 @@
+"""The configuration as the Trainer takes it, and as a checkpoint remembers it."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+from transformers.integrations import integration_utils
+
+from ltu.convert.ltu_part import sha256
+from ltu.errors import Error
+
+from .config import Config
+
+AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
+IRRELEVANT = {  # to the weights that come out
+    "base": ("path", "source"),
+    "data": ("items", "audio", "datasets", "development", "reported", "cache"),
+    "train": (
+        "output",
+        "checkpoint",
+        "encoder_weights",
+        "logging_steps",
+        "eval_steps",
+        "save_steps",
+        "report_to",
+        "merged",
+    ),
+}
+
+
+def arguments(config: Config) -> TrainingArguments:
+    """Raises Error for what this machine can't do."""
+    train = config.train
+    if train.merged and not config.base.path.is_dir():
+        raise Error("train.merged: needs the base as a Hugging Face directory; base.path is a file")
+    if train.precision == "float16" and not torch.cuda.is_available():
+        raise Error("train.precision: float16 needs a GPU; bfloat16 runs everywhere")
+    available = integration_utils.get_available_reporting_integrations()  # type: ignore[no-untyped-call]
+    if missing := sorted(set(train.report_to) - set(available)):
+        raise Error(
+            f"train.report_to: {missing[0]} is not installed, or transformers doesn't know it; there are "
+            f"{', '.join(available) or 'none'}"
+        )
+    try:
+        settings = TrainingArguments(
+            output_dir=str(train.output),
+            num_train_epochs=train.epochs,
+            per_device_train_batch_size=train.batch,
+            gradient_accumulation_steps=train.gradient_accumulation_steps,
+            learning_rate=train.learning_rate,
+            weight_decay=train.weight_decay,
+            adam_beta2=train.adam_beta2,
+            warmup_steps=train.warm_up,
+            lr_scheduler_type=train.scheduler,
+            bf16=train.precision == "bfloat16",
+            fp16=train.precision == "float16",
+            use_cpu=not torch.cuda.is_available(),
+            seed=train.seed,
+            remove_unused_columns=False,
+            label_names=["labels"],
+            eval_strategy="steps" if config.data.development else "no",
+            eval_steps=train.eval_steps,
+            save_strategy="steps",
+            save_steps=train.save_steps,
+            save_total_limit=2,  # one may be half written when the run is killed
+            average_tokens_across_devices=True,
+            ddp_find_unused_parameters=False,
+            logging_steps=train.logging_steps,
+            report_to=list(train.report_to) or "none",
+            dataloader_pin_memory=False,
+        )
+        settings._n_gpu = min(1, settings.n_gpu)  # one process, one GPU: never nn.DataParallel
+        return settings
+    except ValueError as error:
+        raise Error(f"train: {str(error).splitlines()[0]}") from None
+
+
+def decisive(config: Config, base_sha256: str, clips: Iterable[str]) -> dict[str, Any]:
+    """What decides the weights that come out, and so whether a run may go on from a checkpoint.
+
+    clips: the hashes of those trained on.
+    """
+    described = asdict(config)
+    for table, keys in IRRELEVANT.items():
+        for key in keys:
+            del described[table][key]
+    described["base"]["sha256"] = base_sha256
+    described["data"]["items"] = sha256(config.data.items)
+    described["data"]["clips"] = hashlib.sha256("".join(sorted(clips)).encode()).hexdigest()
+    described["train"]["start"] = started_from(config).get("sha256")
+    return described
+
+
+def started_from(config: Config) -> dict[str, str]:
+    """Name and hash of what the run starts from beside its base; empty when that is nothing."""
+    path = config.train.checkpoint or config.train.encoder_weights
+    if path is None:
+        return {}
+    file = path / "ltu.safetensors" if path.is_dir() else path
+    try:
+        return {"name": path.name, "sha256": sha256(file)}
+    except OSError as error:
+        raise Error(f"{file}: cannot be read: {error.strerror}") from None

@@ -1,0 +1,38 @@
+"""What a run starts from: one of our checkpoints, a file of the original LTU, or CAV-MAE's encoder."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ltu.convert.checkpoint import read_weights
+from ltu.convert.names import UNUSED_AUDIO, bare
+
+from .checkpoint import load_checkpoint
+from .config import TrainConfig
+from .model import LTU, fill, load_trained
+
+
+def load_start(config: TrainConfig, model: LTU) -> dict[str, Any]:
+    """Fills the model; returns our checkpoint's description, else an empty one. Raises ModelFileError."""
+    if config.checkpoint and config.checkpoint.is_dir():
+        return load_checkpoint(config.checkpoint, model)
+    if config.checkpoint:
+        tensors = {bare(name): tensor for name, tensor in _tensors(config.checkpoint).items()}
+        used = {name: tensor for name, tensor in tensors.items() if not UNUSED_AUDIO.fullmatch(name)}
+        load_trained(model, used, str(config.checkpoint))
+    elif config.encoder_weights:
+        own = dict(model.audio_encoder.named_parameters())
+        tensors = {name.removeprefix("module."): t for name, t in _tensors(config.encoder_weights).items()}
+        # the file also holds the video branch and the decoder
+        fill(own, {name: t for name, t in tensors.items() if name in own}, str(config.encoder_weights))
+    return {}
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    """Weights of a file in float32; nothing in a pickle is run."""
+    return {
+        name: torch.from_numpy(tensor.float32()).view(tensor.shape)
+        for name, tensor in read_weights(path).items()
+    }

@@ -1,0 +1,139 @@
+"""Tokenised items in an Arrow file that is mapped: a million items take no more memory than ten."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from datasets import Dataset
+from tokenizers import Tokenizer
+
+from ltu.errors import Error, PromptError
+from ltu.prompt import Prompter
+
+from .examples import Row, cut, example, read_items
+from .packing import Example, Group
+
+ROWS = 1000  # in a record batch
+VERSION = 1  # of the files; another one makes them anew
+SCHEMA = pa.schema(
+    {"ids": pa.list_(pa.int32()), "prompt": pa.int32(), "audio": pa.list_(pa.string()), "length": pa.int32()}
+)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the items; `cut` and `left_out` by format, for the length limit."""
+
+    items: int
+    broken: int  # left out because a clip can't be read
+    cut: dict[str, int]
+    left_out: dict[str, int]  # the prompt alone is longer than the limit
+    clips: list[str]  # that the remaining items are about
+    terms: list[str]
+
+
+class Tokeniser:
+    """Row → example, the same for training and development items."""
+
+    def __init__(
+        self, tokenizer_json: str, template: str, bos_id: int | None, eos_id: int, limit: int | None
+    ) -> None:
+        self._prompter = Prompter(tokenizer_json, template, bos_id)
+        self._tokenizer = Tokenizer.from_str(tokenizer_json)
+        self._eos_id, self._limit = eos_id, limit
+        settings = [VERSION, tokenizer_json, template, bos_id, eos_id, limit]
+        self.digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+
+    def __call__(self, row: Row) -> tuple[Example | None, bool]:
+        """(example, None when nothing of the answer fits; whether the answer was cut)."""
+        whole = example(row, self._prompter, self._tokenizer, self._eos_id)
+        kept = whole if self._limit is None else cut(whole, self._limit)
+        return kept, kept is not whole
+
+
+class Examples(Sequence[Example]):
+    def __init__(self, path: Path) -> None:
+        self._table = Dataset.from_file(str(path))
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        row = self._table[index]
+        return Example(tuple(row["ids"]), row["prompt"], tuple(row["audio"]))
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int32]:
+        column: npt.NDArray[np.int32] = self._table.data.column("length").to_numpy()
+        return column
+
+
+class Alone(Sequence[Group]):
+    """Each example as a group of its own."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self._examples = examples
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Group((self._examples[index],))
+
+
+def tokenised(
+    items: Path, digest: str, usable: Container[str], broken: Sequence[str], tokeniser: Tokeniser, cache: Path
+) -> tuple[Examples, Counts]:
+    """Reads the items through, unless the cache has them; `digest` is of their file. Raises Error."""
+    key = hashlib.sha256(json.dumps([digest, tokeniser.digest, sorted(broken)]).encode()).hexdigest()[:16]
+    path = cache / f"examples-{key}.arrow"
+    if not path.is_file():
+        draft = path.with_suffix(".part")
+        counts = _write(draft, items, usable, tokeniser)
+        path.with_suffix(".json").write_text(json.dumps(asdict(counts)), encoding="utf-8")
+        draft.replace(path)
+    counts = Counts(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+    return Examples(path), counts
+
+
+def _write(path: Path, items: Path, usable: Container[str], tokeniser: Tokeniser) -> Counts:
+    shortened: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    total = broken = 0
+    clips: dict[str, None] = {}
+    terms: dict[str, None] = {}
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as stream:
+        batch: list[dict[str, Any]] = []
+        for total, row in enumerate(read_items(items), 1):
+            if not all(name in usable for name in row.audio):
+                broken += 1
+                continue
+            try:
+                made, was_cut = tokeniser(row)
+            except PromptError as error:
+                raise Error(f"{items}:{total}: {error}") from None
+            if made is None:
+                left_out[row.format] += 1
+                continue
+            shortened[row.format] += was_cut
+            clips |= dict.fromkeys(row.audio)
+            terms |= {row.term: None} if row.term else {}
+            batch.append({**asdict(made), "length": len(made.ids)})
+            if len(batch) == ROWS:
+                stream.write_batch(pa.RecordBatch.from_pylist(batch, SCHEMA))
+                batch = []
+        stream.write_batch(pa.RecordBatch.from_pylist(batch, SCHEMA))
+    return Counts(total, broken, dict(+shortened), dict(left_out), sorted(clips), sorted(terms))
