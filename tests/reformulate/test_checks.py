@@ -201,6 +201,7 @@ def test_yes_no_questions_about_terms_are_found(text: str, terms: list[str]) -> 
         ("Analyze audio events in clip given.", "Analyze audio events in [AUDIO]."),
         ("How loud is the audio clip's end?", "How loud is [AUDIO]'s end?"),
         ("In this clip, does the clip end early?", "In [AUDIO], does it end early?"),
+        ("Based on its pitch, how big is it?", "Listen to [AUDIO]: based on its pitch, how big is it?"),
     ],
 )
 def test_rules_put_the_placeholder_where_the_audio_is_named(original: str, revised: str) -> None:

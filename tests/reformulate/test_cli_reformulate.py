@@ -161,17 +161,16 @@ def test_killed_and_started_again_it_repeats_no_answered_request(tmp_path: Path,
     output = tmp_path / "out.jsonl"
     hold = threading.Event()
     server.behaviour = lambda r: Fault(wait=hold) if len(server.requests) > 25 else refused_first(r)
-    command = [sys.executable, "-m", "ltu.cli.reformulate", source, "--output", output, "--concurrency", 4]
-    process = subprocess.Popen(
-        list(map(str, [*command, "--base-url", server.url])), stderr=subprocess.DEVNULL
-    )
-    wait_for(lambda: rows_of(tmp_path / "out.db", "SELECT count(*) FROM attempts") == [(25,)])
+    options = map(str, [source, "--output", output, "--concurrency", 4, "--base-url", server.url])
+    command = [sys.executable, "-m", "ltu.cli.reformulate", *options]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    database = tmp_path / "out.db"
+    wait_for(lambda: rows_of(database, "SELECT count(*) FROM attempts") == [(25,)])
+    wait_for(lambda: len(server.requests) == 29)  # four of them are held
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not output.exists()
-    accepted = {
-        row[0] for row in rows_of(tmp_path / "out.db", "SELECT instruction FROM items WHERE prompt != ''")
-    }
+    accepted = {row[0] for row in rows_of(database, "SELECT instruction FROM items WHERE prompt != ''")}
     assert accepted
     before = len(server.requests)
 
@@ -303,6 +302,17 @@ def test_rules_need_no_server_and_are_marked(source: Path, tmp_path: Path) -> No
     other = tmp_path / "other.jsonl"
     done(source, "--output", other, "--offline", "--seed", 3)
     assert other.read_bytes() == output.read_bytes()
+
+
+def test_what_rules_cannot_write_is_recorded(tmp_path: Path) -> None:
+    rows = items(10)
+    rows[7]["instruction"] = "Which file is it?"
+    source, output = write_source(tmp_path / "s.json", rows), tmp_path / "o.jsonl"
+    document = done(source, "--output", output, "--offline", "--tries", 2)
+    assert (document["rows"], document["failed"]) == (5, 1)
+    assert document["problems"] == {'it says "file", which refers to a media file': 2}
+    (row,) = read_rows(tmp_path / "o.failed.jsonl")
+    assert (row["item"], row["answers"], row["output"]) == (8, 2, rows[7]["output"])
 
 
 def test_a_subset_has_every_kind_and_the_sources_order(source: Path, tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; } h3 { fon
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #ddd; vertical-align: top; }
 th { border-bottom: 2px solid #888; font-weight: 600; }
-.caption { color: #555; font-size: .85rem; } .pair { display: flex; flex-wrap: wrap; gap: 2.5rem; }
+.caption { color: #555; font-size: .85rem; }
+.pair { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 2.5rem; }
 .bar { background: #4a7ab5; height: .8rem; } td.bars { width: 14rem; } mark { background: #e3edf9; }
 .scroll { overflow-x: auto; } details summary { cursor: pointer; }
 """
@@ -40,7 +41,8 @@ def page(document: Mapping[str, Any], quality: Quality, written: Written) -> str
     if document["by"] == rules.NAME:
         parts.append('<p class="note">Written by rules, not by a language model.</p>')
     if written.leaks:
-        parts.append(f'<p class="note">{written.leaks} prompts ask about a term of SHARD; see below.</p>')
+        note = f"{written.leaks} prompts ask, as a yes/no question, about a term of SHARD; see below."
+        parts.append(f'<p class="note">{note}</p>')
     parts.append(_table(("", ""), [(name.replace("_", " "), str(value)) for name, value in facts]))
     tasks = document["quality"]
     shown = [kind for kind in KINDS if kind in tasks]

@@ -1,5 +1,6 @@
 """--dry-run: what would be asked, without asking."""
 
+import random
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ SHOWN = 10
 
 @dataclass(frozen=True)
 class Preview:
-    """`requests` are evenly spread over the `items`; `tokens` are those of all items."""
+    """`requests` are random ones of the `items`; `tokens` are those of all items."""
 
     items: int
     requests: list[dict[str, Any]]
@@ -25,7 +26,7 @@ class Preview:
 def preview(selection: Selection, model: str) -> Preview:
     found = survey(selection)
     count = min(selection.limit or found.qualified, found.qualified)
-    wanted = {count * place // SHOWN for place in range(SHOWN)}
+    wanted = set(random.Random(selection.seed).sample(range(count), min(SHOWN, count)))
     questions: Counter[Kind] = Counter()
     characters: Counter[Kind] = Counter()
     requests = []

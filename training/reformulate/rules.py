@@ -12,22 +12,31 @@ from .checks import Verdict, check
 from .completion import Reply
 from .openaqa import Kind
 from .progress import PAGE, Progress
+from .question import Question
 from .resources import table
 
 NAME = "rules, no language model"  # in settings and provenance
 
 
 def answer_all(progress: Progress, seed: int, advance: Callable[[int], None]) -> None:
-    """Settles every pending question; what the checks refuse is recorded, another frame is tried."""
-    while questions := list(islice(progress.pending(), PAGE)):
-        answered = []
-        for question in questions:
-            rng = random.Random(f"{seed}:{question.number}:{len(question.refused)}")
-            prompt = reformulate(question.kind, question.instruction, rng)
-            problem = check(question.kind, question.instruction, prompt)
-            answered.append((question, Reply(prompt), Verdict("" if problem else prompt, problem)))
-        progress.record(answered)
-        advance(sum(bool(verdict.prompt) for _, _, verdict in answered))
+    """Settles every pending question; what the checks refuse is recorded and written anew."""
+    while progress.counts().pending:
+        pending = progress.pending()
+        while questions := list(islice(pending, PAGE)):
+            answered = [(question, *_answer(question, seed)) for question in questions]
+            progress.record(answered)
+            advance(sum(_settled(question, verdict, progress.tries) for question, _, verdict in answered))
+
+
+def _answer(question: Question, seed: int) -> tuple[Reply, Verdict]:
+    rng = random.Random(f"{seed}:{question.number}:{len(question.refused)}")
+    prompt = reformulate(question.kind, question.instruction, rng)
+    problem = check(question.kind, question.instruction, prompt)
+    return Reply(prompt), Verdict("" if problem else prompt, problem)
+
+
+def _settled(question: Question, verdict: Verdict, tries: int) -> bool:
+    return bool(verdict.prompt) or len(question.refused) + 1 == tries
 
 
 def reformulate(kind: Kind, instruction: str, rng: random.Random) -> str:
@@ -41,7 +50,9 @@ def reformulate(kind: Kind, instruction: str, rng: random.Random) -> str:
     if named := _audio().search(question):
         before, after = question[: named.start()], question[named.end() :]
         return f"{before}{AUDIO}{_audio().sub('it', after)}"
-    return _pick(rng, rules["open"]["frames"]).replace("{}", _uncapitalised(question))
+    based = question.startswith(tuple(rules["open"]["based"]))
+    frame = rules["open"]["frame_of_based"] if based else _pick(rng, rules["open"]["frames"])
+    return str(frame).replace("{}", _uncapitalised(question))
 
 
 @cache

@@ -1,6 +1,7 @@
 """ltu-reformulate: OpenAQA's questions → interleaved prompts."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from ltu.shard.tables import Table
 from ltu.training.reformulate import batch, rules
 from ltu.training.reformulate.api import Endpoint, ask
 from ltu.training.reformulate.cost import Prices, Tokens, batch_share, estimate, known_prices
+from ltu.training.reformulate.openaqa import Item
 from ltu.training.reformulate.output import Files
 from ltu.training.reformulate.page import figures, page
 from ltu.training.reformulate.preview import preview
@@ -139,10 +141,12 @@ def reformulate(
         result = finish(source, progress, files, settings, prices)
     if report and result.written:
         report.write_text(page(result.document, result.quality, result.written), encoding="utf-8")
+    elif report:
+        NOTES.print(f"{report}: is written when nothing is pending", markup=False, soft_wrap=True)
     _print(result, json)
 
 
-def _select(selection: Selection) -> Any:
+def _select(selection: Selection) -> Iterator[Item]:
     with NOTES.status(f"reading {selection.source}"):
         found = survey(selection)
     NOTES.print(found.describe(selection), markup=False, soft_wrap=True)
