@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 
 from ltu.cli.reformulate import app
 from ltu.training.examples import read_items
-from ltu.training.reformulate import api
+from ltu.training.reformulate import api, batch
 
 
 @pytest.fixture(autouse=True)
@@ -403,6 +403,30 @@ def test_a_line_that_is_no_result_is_named(source: Path, tmp_path: Path) -> None
     results.write_text('{"custom_id": "x"}\n')
     line = failed(source, "--output", tmp_path / "out.jsonl", "--batch-read", results)
     assert "results.jsonl:1" in line
+
+
+def test_results_of_other_work_are_refused(source: Path, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        written = done(source, "--output", tmp_path / f"{name}.jsonl", "--batch-write", tmp_path / "batch")
+        assert written["waiting_in_batch_files"] == 18
+    results = tmp_path / "results.jsonl"
+    (row, *_) = answered(tmp_path / "batch" / "one-001.jsonl", {})
+    results.write_text(json.dumps(row) + "\n")
+    line = failed(source, "--output", tmp_path / "other.jsonl", "--batch-read", results)
+    assert "one-001" in line
+    assert done(source, "--output", tmp_path / "one.jsonl", "--batch-read", results)["pending"] == 0
+
+
+def test_large_work_is_cut_into_batch_files(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "MOST_REQUESTS", 7)
+    done(source, "--output", tmp_path / "out.jsonl", "--batch-write", tmp_path / "batch")
+    files = sorted((tmp_path / "batch").iterdir())
+    assert [file.name for file in files] == ["out-001.jsonl", "out-002.jsonl", "out-003.jsonl"]
+    rows = [row for file in files for row in read_rows(file)]
+    assert [len(read_rows(file)) for file in files] == [7, 7, 4]
+    assert len({row["custom_id"] for row in rows}) == 18
 
 
 def test_leaks_are_reported_with_their_terms(tmp_path: Path) -> None:

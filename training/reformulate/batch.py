@@ -1,10 +1,9 @@
 """The provider's batch files: requests written, results read. They cost less and take up to a day."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from ltu.errors import Error
 
 from .checks import Verdict
 from .completion import Reply, judge, read_completion, request
+from .files import replacing
 from .progress import PAGE, Progress
 from .question import Question
 
@@ -19,29 +19,26 @@ MOST_REQUESTS = 30_000  # of one file; the provider takes 200 MB, and two refuse
 URL = "/v1/chat/completions"
 
 
-def write_requests(
-    progress: Progress, folder: Path, model: str, seed: int, most: int = MOST_REQUESTS
-) -> list[tuple[Path, int]]:
-    """Writes every pending question, once, to files of `most` requests; gives (file, requests).
+def write_requests(progress: Progress, folder: Path, model: str, seed: int) -> list[tuple[Path, int]]:
+    """Writes every pending question, once, to files of MOST_REQUESTS at most; gives (file, requests).
 
     Until a file's results are read its items are not asked again in any way.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    requests = ((question, request(question, model, seed)) for question in progress.pending())
-    number = progress.batches()
-    while bodies := list(islice(requests, most)):
-        number += 1
-        name = f"requests-{number:03}"
-        part = folder / f"{name}.part"
-        with part.open("w", encoding="utf-8") as file:
-            for question, body in bodies:
+    pending = progress.pending()
+    while first := next(pending, None):
+        number = progress.batches() + 1
+        name = f"{progress.path.stem}-{number:03}"
+        items = []
+        with replacing(folder / f"{name}.jsonl") as file:
+            for question in chain([first], islice(pending, MOST_REQUESTS - 1)):
                 id = f"{name}:{question.number}:{len(question.refused) + 1}"
-                row = {"custom_id": id, "method": "POST", "url": URL, "body": body}
+                row = {"custom_id": id, "method": "POST", "url": URL, "body": request(question, model, seed)}
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        os.replace(part, folder / f"{name}.jsonl")
-        progress.put_in_batch(number, name, (question.number for question, _ in bodies))
-        written.append((folder / f"{name}.jsonl", len(bodies)))
+                items.append(question.number)
+        progress.put_in_batch(number, name, items)
+        written.append((folder / f"{name}.jsonl", len(items)))
     return written
 
 
@@ -54,6 +51,12 @@ class Read:
     errors: int = 0
     known: int = 0  # answers that were read before
 
+    def __str__(self) -> str:
+        return (
+            f"{self.accepted} answers accepted, {self.refused} refused, {self.errors} errors, "
+            f"{self.known} read before"
+        )
+
 
 def read_results(progress: Progress, file: Path) -> Read:
     """Reads an output or error file of the provider; reading one twice changes nothing. Raises Error."""
@@ -61,6 +64,8 @@ def read_results(progress: Progress, file: Path) -> Read:
     answered: dict[int, tuple[Question, Reply, Verdict]] = {}
     with file.open(encoding="utf-8") as lines:
         for batch, number, attempt, body in _results(file, lines):
+            if not progress.wrote(batch):
+                raise Error(f"{file}: answers {batch}, a batch file that {progress.path} knows nothing of")
             question = None if number in answered else progress.question(number)
             if question is None or len(question.refused) != attempt - 1:
                 read.known += 1
@@ -84,7 +89,7 @@ def _results(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, int, int, 
     for place, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
-            batch, item, attempt = row["custom_id"].split(":")
+            batch, item, attempt = row["custom_id"].rsplit(":", 2)
             response = row.get("response") or {}
             body = response.get("body") if response.get("status_code") == 200 else None
             yield batch, int(item), int(attempt), body

@@ -2,45 +2,21 @@
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from ltu.errors import Error
 
+from .files import Files, replacing
 from .leaks import leaked
 from .openaqa import Item, read_openaqa
 from .progress import Done, Progress
 from .quality import Quality
 
 LISTED = 100  # failures and leaks in the page; the files beside the output have all
-
-
-@dataclass(frozen=True)
-class Files:
-    """Where everything goes that one --output makes."""
-
-    output: Path
-
-    @property
-    def progress(self) -> Path:
-        return self.output.with_suffix(".db")
-
-    @property
-    def failed(self) -> Path:
-        return self.output.with_suffix(".failed.jsonl")
-
-    @property
-    def leaks(self) -> Path:
-        return self.output.with_suffix(".leaks.jsonl")
-
-    @property
-    def provenance(self) -> Path:
-        return self.output.with_suffix(".provenance.json")
 
 
 @dataclass
@@ -112,22 +88,6 @@ def _list(file: TextIO, row: dict[str, Any], listed: list[dict[str, Any]]) -> No
     file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
     if len(listed) < LISTED:
         listed.append(row)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """A file that takes the path's place when all of it is written; one that stays empty leaves no file."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            yield file
-            empty = file.tell() == 0
-        if empty:
-            path.unlink(missing_ok=True)
-        else:
-            os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _sha256(path: Path) -> str:

@@ -126,6 +126,9 @@ class Progress(Database):
         """How many batch files were written."""
         return int(self.db.execute("SELECT count(*) FROM batches").fetchone()[0])
 
+    def wrote(self, batch: str) -> bool:
+        return bool(self.db.execute("SELECT 1 FROM batches WHERE name = ?", (batch,)).fetchone())
+
     def put_in_batch(self, number: int, name: str, items: Iterable[int]) -> None:
         with self.transaction() as db:
             db.execute("INSERT INTO batches VALUES (?, ?)", (number, name))

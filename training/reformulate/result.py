@@ -8,8 +8,9 @@ from typing import Any
 
 from . import rules
 from .cost import Prices, batch_share
+from .files import Files
 from .openaqa import KINDS
-from .output import Files, Written, write
+from .output import Written, write
 from .progress import Progress
 from .quality import Quality
 
@@ -36,7 +37,8 @@ def finish(
         return Result({**document, **_spent(progress, settings, prices)}, quality, None)
     written = write(source, progress, files, _provenance(progress, settings), quality)
     document |= {"rows": written.rows, "failed": written.failed, "leaks": written.leaks}
-    document |= {path.suffixes[-2][1:] + "_file": str(path) for path in _beside(files)}
+    beside = {"failed_file": files.failed, "leaks_file": files.leaks, "provenance_file": files.provenance}
+    document |= {name: str(path) for name, path in beside.items() if path.exists()}
     document |= _spent(progress, settings, prices)
     document["problems"] = dict(progress.problems())
     document["leaked_terms"] = dict(written.leaked_terms.most_common())
@@ -47,10 +49,6 @@ def finish(
         figures = {"items": items, "valid_first": first, "valid": valid}
         document["quality"][kind] = figures | quality.document(kind)
     return Result(document, quality, written)
-
-
-def _beside(files: Files) -> list[Path]:
-    return [path for path in (files.failed, files.leaks, files.provenance) if path.exists()]
 
 
 def _spent(progress: Progress, settings: Mapping[str, Any], prices: Prices | None) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from ltu.shard.tables import Table
 from ltu.training.reformulate import batch, rules
 from ltu.training.reformulate.api import Endpoint, ask
 from ltu.training.reformulate.cost import Prices, Tokens, batch_share, estimate, known_prices
+from ltu.training.reformulate.files import Files
 from ltu.training.reformulate.openaqa import Item
-from ltu.training.reformulate.output import Files
 from ltu.training.reformulate.page import figures, page
 from ltu.training.reformulate.preview import preview
 from ltu.training.reformulate.progress import Progress
