@@ -85,6 +85,15 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
 
 
+def show(values: dict[str, Any], json: bool) -> None:
+    """Prints what a command did, one fact a line."""
+    if json:
+        print_json({name.replace(" ", "_"): value for name, value in values.items()})
+    else:
+        for name, value in values.items():
+            print(f"{name}: {value}")
+
+
 def print_error(error: Exception) -> None:
     print(f"error: {_line(error)}", file=sys.stderr)
 

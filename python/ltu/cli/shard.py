@@ -7,16 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from ltu.cli.console import (
     NOTES,
@@ -28,9 +18,11 @@ from ltu.cli.console import (
     application,
     command,
     memory_of,
+    show,
     wrong_usage,
 )
-from ltu.cli.shard_results import export, harness, list_, report, show, validate
+from ltu.cli.progress import progress_bar
+from ltu.cli.shard_results import export, harness, list_, report, validate
 from ltu.shard.build import build as build_spec
 from ltu.shard.clips import choose, from_audioset, from_folders, from_labels_csv
 from ltu.shard.prompts import RELATIONS
@@ -180,7 +172,7 @@ def run(
         if not allow_mixed:
             check_kernels(store, id, local.description()["kernels"])
         row = store.run(id)
-        with _progress() as progress:
+        with progress_bar() as progress:
             task = progress.add_task(f"run {id}", total=row["asked"], completed=row["answered"])
             device_row = {**local.description(), "requested": device, "engine": engine.value}
             summary = sweep(model, store, id, lambda n: progress.advance(task, n), _plain(device_row))
@@ -200,22 +192,6 @@ def run(
         },
         json,
     )
-
-
-class Rate(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed or 0:.1f}/s")
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        Rate(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=NOTES)
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ltu.cli.console import Json, command, print_json, wrong_usage
+from ltu.cli.console import Json, command, print_json, show, wrong_usage
 from ltu.errors import Error
 from ltu.shard.prompts import RELATIONS
 from ltu.shard.spec import Spec, read_spec
@@ -162,12 +162,3 @@ def _word_row(spec: Spec, label: str) -> dict[str, Any]:
     clips = sum(clip.label == label for clip in spec.clips)
     terms = {"synonyms": ", ".join(word.synonyms), "hypernyms": ", ".join(word.hypernyms)}
     return {"label": label, "group": word.group, "synset": word.synset, "clips": clips, **terms}
-
-
-def show(values: dict[str, Any], json: bool) -> None:
-    """Prints what a command did, one fact a line."""
-    if json:
-        print_json({name.replace(" ", "_"): value for name, value in values.items()})
-    else:
-        for name, value in values.items():
-            print(f"{name}: {value}")

@@ -9,12 +9,12 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ltu.database import Database
 from ltu.errors import Error
 from ltu.query import Distribution
 
@@ -97,57 +97,17 @@ def _result(group: Answered) -> tuple[Any, ...]:
     return (group.audio_hash, group.finished, group.seconds, *exact, group.log_odds)
 
 
-class Store:
-    """One result file. Reading needs no lock; writing is for whoever holds `writing`."""
+class Store(Database):
+    """One result file."""
 
     def __init__(self, path: Path, create: bool = False) -> None:
         if not create and not path.is_file():
             raise Error(f"{path}: no such file; make one with ltu-shard run")
-        self.path = path
-        try:
-            self.db = sqlite3.connect(path, isolation_level=None, timeout=30)
-            self.db.row_factory = sqlite3.Row
-            version = self.db.execute("PRAGMA user_version").fetchone()[0]
-            empty = not self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        except sqlite3.Error as error:
-            raise Error(f"{path}: is not a result file: {error}") from None
-        if empty and create:
-            self.db.execute("PRAGMA journal_mode = WAL")
-            self.db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION:
-            raise Error(f"{path}: is not a result file of this version; give another name to --out")
-        self.db.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last transactions, no more
+        super().__init__(path, SCHEMA, SCHEMA_VERSION, "result file", "--out", create)
 
-    def close(self) -> None:
-        self.db.close()
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """The right to write, for one process at a time; the system takes it back when a process dies."""
-        lock = sqlite3.connect(f"{self.path}.lock", isolation_level=None, timeout=0)
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError:
-            who = self.db.execute("SELECT process, host FROM sessions ORDER BY id DESC LIMIT 1").fetchone()
-            name = f"process {who['process']} on {who['host']}" if who else "another process"
-            raise Error(f"{self.path}: {name} is writing to it; wait for it or use another --out") from None
-        try:
-            yield
-        finally:
-            lock.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self.db.execute("BEGIN IMMEDIATE")
-            yield self.db
-            self.db.execute("COMMIT")
-        except BaseException as error:
-            if self.db.in_transaction:  # a full disk ends it by itself
-                self.db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise Error(f"{self.path}: cannot be written ({error}); cure that and start again") from error
-            raise
+    def _writer(self) -> str:
+        last = self.db.execute("SELECT process, host FROM sessions ORDER BY id DESC LIMIT 1").fetchone()
+        return f"process {last['process']} on {last['host']}" if last else super()._writer()
 
     def run_with_key(self, key: str) -> int | None:
         row = self.db.execute("SELECT id FROM runs WHERE key = ?", (key,)).fetchone()

@@ -1,0 +1,68 @@
+"""The protocol: a chat completion as a request and as what comes back, directly or in a batch file."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from .checks import Verdict, check_answer
+from .prompts import KEY, draw, messages, retry
+from .question import Question
+
+LONGEST_ANSWER = 300  # tokens; the longest prompt of Tables 7–9 has about 40
+RESPONSE_FORMAT = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "revision",
+        "strict": True,
+        "schema": {
+            "type": "object",
+            "properties": {KEY: {"type": "string"}},
+            "required": [KEY],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a model answered; `problem` says why there is no answer, "" where there is one."""
+
+    answer: str
+    problem: str = ""
+    model: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+def request(question: Question, model: str, seed: int) -> dict[str, Any]:
+    drawn = draw(seed, question.number)
+    conversation = messages(question.kind, question.instruction, drawn.variation)
+    for answer, reason in question.refused:
+        conversation += retry(answer, reason)
+    return {
+        "model": model,
+        "messages": conversation,
+        "temperature": drawn.temperature,
+        "max_completion_tokens": LONGEST_ANSWER,
+        "response_format": RESPONSE_FORMAT,
+    }
+
+
+def read_completion(body: Any) -> Reply:
+    """Of a response's decoded body, whatever a server has put there."""
+    try:
+        message = body["choices"][0]["message"]
+        usage = body.get("usage") or {}
+        tokens = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+        answer, refusal, model = message.get("content"), message.get("refusal"), str(body.get("model") or "")
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return Reply("", "the server's answer is no chat completion")
+    if not isinstance(answer, str) or not answer:
+        return Reply("", f"the model refused: {refusal}" if refusal else "it is empty", model, *tokens)
+    return Reply(answer, "", model, *tokens)
+
+
+def judge(question: Question, reply: Reply) -> Verdict:
+    if reply.problem:
+        return Verdict(problem=reply.problem)
+    return check_answer(question.kind, question.instruction, reply.answer)

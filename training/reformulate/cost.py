@@ -1,0 +1,57 @@
+"""What the work will cost, before it starts, and what it has cost."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from math import ceil
+
+from .openaqa import Kind
+from .prompts import messages
+from .resources import table
+
+CHARACTERS_PER_TOKEN = 4  # the provider's rule of thumb for English; its tokenizer is no part of its client
+ANSWER_TOKENS = 50  # the longest prompt of Tables 7–9 (166 characters) and its JSON
+
+
+@dataclass(frozen=True)
+class Prices:
+    """US dollars a million tokens."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True)
+class Tokens:
+    input: int
+    output: int
+
+    def dollars(self, prices: Prices) -> float:
+        return (self.input * prices.input + self.output * prices.output) / 1e6
+
+
+def known_prices(model: str) -> Prices | None:
+    row = table("prices")["models"].get(model)
+    return Prices(**row) if row else None
+
+
+def batch_share() -> float:
+    """The share of the price that a request in a batch file costs."""
+    return float(table("prices")["batch"])
+
+
+def estimate(work: Iterable[tuple[Kind, int, int]]) -> Tokens:
+    """Of (kind, questions, characters of the questions), each answered once."""
+    input = output = 0
+    for kind, count, characters in work:
+        input += ceil((count * _template_length(kind) + characters) / CHARACTERS_PER_TOKEN)
+        output += count * ANSWER_TOKENS
+    return Tokens(input, output)
+
+
+@cache
+def _template_length(kind: Kind) -> float:
+    """Characters, the mean over the variations."""
+    variations = table("prompts")["variations"]
+    lengths = [sum(len(m["content"]) for m in messages(kind, "", text)) for text in variations]
+    return sum(lengths) / len(lengths)

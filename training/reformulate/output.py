@@ -1,0 +1,101 @@
+"""Accepted prompts → rows in the source's order; beside them what failed, what leaks, where it is from."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from ltu.errors import Error
+
+from .files import Files, replacing
+from .leaks import leaked
+from .openaqa import Item, read_openaqa
+from .progress import Done, Progress
+from .quality import Quality
+
+LISTED = 100  # failures and leaks in the page; the files beside the output have all
+
+
+@dataclass
+class Written:
+    rows: int = 0
+    failed: int = 0
+    leaks: int = 0
+    leaked_terms: Counter[str] = field(default_factory=Counter)
+    failures_listed: list[dict[str, Any]] = field(default_factory=list)
+    leaks_listed: list[dict[str, Any]] = field(default_factory=list)
+
+
+def write(
+    source: Path, progress: Progress, files: Files, provenance: Mapping[str, Any], quality: Quality
+) -> Written:
+    """One more pass over the source. Raises Error if it is not what it was at the beginning."""
+    written = Written()
+    with (
+        replacing(files.output) as rows,
+        replacing(files.failed) as failures,
+        replacing(files.leaks) as leaks,
+    ):
+        for item, done in _joined(source, progress):
+            if done.prompt is None:
+                row = {**item.row, "problem": done.problem, "answers": done.attempts}
+                _list(failures, {"item": item.number, **row}, written.failures_listed)
+                written.failed += 1
+                continue
+            _write_row(rows, item, done.prompt)
+            written.rows += 1
+            assert item.kind
+            quality.add(item.kind, item, done.prompt)
+            if terms := leaked(done.prompt):
+                about = {"item": item.number, "audio_id": item.row["audio_id"], "terms": terms}
+                texts = {"instruction": done.prompt, "original": item.instruction}
+                _list(leaks, {**about, **texts}, written.leaks_listed)
+                written.leaks += 1
+                written.leaked_terms.update(terms)
+    counts = {"rows": written.rows, "failed": written.failed, "leaks": written.leaks}
+    hashes = {"output": files.output.name, "sha256": _sha256(files.output)}
+    document = json.dumps({**provenance, **counts, **hashes}, ensure_ascii=False, indent=2)
+    with replacing(files.provenance) as file:
+        file.write(f"{document}\n")
+    return written
+
+
+def _joined(source: Path, progress: Progress) -> Iterator[tuple[Item, Done]]:
+    """Each item of the progress file with its row in the source."""
+    items = read_openaqa(source)
+    for done in progress.done():
+        item = next((item for item in items if item.number == done.number), None)
+        if item is None or item.digest != done.digest:
+            raise Error(
+                f"{source}: item {done.number} is not what it was when {progress.path} was begun; "
+                "bring the old file back, or give another --output"
+            )
+        yield item, done
+
+
+def _write_row(file: TextIO, item: Item, prompt: str) -> None:
+    line = json.dumps({**item.row, "instruction": prompt}, ensure_ascii=False)
+    read_back = json.loads(line)
+    if {**read_back, "instruction": item.instruction} != item.row or read_back["instruction"] != prompt:
+        raise Error(f"{file.name}: item {item.number} would not keep its audio id and answer")
+    file.write(f"{line}\n")
+
+
+def _list(file: TextIO, row: dict[str, Any], listed: list[dict[str, Any]]) -> None:
+    file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
+    if len(listed) < LISTED:
+        listed.append(row)
+
+
+def _sha256(path: Path) -> str:
+    """Of nothing if every item failed."""
+    if not path.exists():
+        return ""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

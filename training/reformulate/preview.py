@@ -1,0 +1,45 @@
+"""--dry-run: what would be asked, without asking."""
+
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from .completion import request
+from .cost import Tokens, estimate
+from .openaqa import Item, Kind
+from .question import Question
+from .subset import Selection, selected, survey
+
+SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Preview:
+    """`requests` are random ones of the `items`; `tokens` are those of all items."""
+
+    items: int
+    requests: list[dict[str, Any]]
+    tokens: Tokens
+
+
+def preview(selection: Selection, model: str) -> Preview:
+    found = survey(selection)
+    count = min(selection.limit or found.qualified, found.qualified)
+    wanted = set(random.Random(selection.seed).sample(range(count), min(SHOWN, count)))
+    questions: Counter[Kind] = Counter()
+    characters: Counter[Kind] = Counter()
+    requests = []
+    for place, item in enumerate(selected(selection, found)):
+        assert item.kind
+        questions[item.kind] += 1
+        characters[item.kind] += len(item.instruction)
+        if place in wanted:
+            requests.append(_shown(item, item.kind, model, selection.seed))
+    work = [(kind, questions[kind], characters[kind]) for kind in questions]
+    return Preview(count, requests, estimate(work))
+
+
+def _shown(item: Item, kind: Kind, model: str, seed: int) -> dict[str, Any]:
+    question = Question(item.number, kind, item.instruction)
+    return {"item": item.number, "kind": kind, "body": request(question, model, seed)}

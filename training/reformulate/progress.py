@@ -1,0 +1,195 @@
+"""What is done, in one SQLite file: docs/reformulate.md documents the tables, which are an interface.
+
+Every item stands there before the first request, every answer as soon as it has come. So work that was killed
+goes on with what has no answer yet.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltu.database import Database
+from ltu.errors import Error
+
+from .checks import Verdict
+from .completion import Reply
+from .cost import Tokens
+from .openaqa import Item, Kind
+from .question import Question
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE items (
+  number INTEGER PRIMARY KEY, kind TEXT NOT NULL, instruction TEXT NOT NULL, digest TEXT NOT NULL,
+  prompt TEXT, attempts INTEGER NOT NULL DEFAULT 0, batch TEXT);
+CREATE TABLE batches (number INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE attempts (
+  item INTEGER NOT NULL REFERENCES items, attempt INTEGER NOT NULL, answer TEXT NOT NULL,
+  problem TEXT NOT NULL, batch TEXT, model TEXT NOT NULL, input_tokens INTEGER NOT NULL,
+  output_tokens INTEGER NOT NULL, finished REAL NOT NULL, PRIMARY KEY (item, attempt)) WITHOUT ROWID;
+"""
+ATTEMPT = "INSERT INTO attempts VALUES (?, ?, ?, ?, (SELECT batch FROM items WHERE number = ?), ?, ?, ?, ?)"
+PAGE = 1000  # items that are read at a time, so that all of them need not fit into memory
+
+
+@dataclass(frozen=True)
+class Done:
+    """An item as it goes into the output; no prompt: `problem` says why."""
+
+    number: int
+    digest: str
+    prompt: str | None
+    problem: str
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """`waiting` items stand in batch files whose results were not read yet; they are not `pending`."""
+
+    items: int
+    written: int
+    failed: int
+    waiting: int
+
+    @property
+    def pending(self) -> int:
+        return self.items - self.written - self.failed - self.waiting
+
+
+class Progress(Database):
+    """`tries`: how many answers an item may have before it counts as failed."""
+
+    def __init__(self, path: Path, tries: int) -> None:
+        super().__init__(path, SCHEMA, SCHEMA_VERSION, "progress file", "--output", create=True)
+        self.db.execute("PRAGMA synchronous = FULL")  # an answer was paid for: not even a power cut loses it
+        self.tries = tries
+
+    def begin(self, settings: Mapping[str, Any], items: Callable[[], Iterable[Item]]) -> None:
+        """Writes all items, or checks that those of an earlier start were chosen in the same way."""
+        before = {r["name"]: json.loads(r["value"]) for r in self.db.execute("SELECT * FROM settings")}
+        for name in before:
+            if before[name] != settings[name]:
+                raise Error(
+                    f"{self.path}: was begun with {name} {before[name]}, not {settings[name]}; give the same "
+                    "options, or another --output"
+                )
+        if before:
+            return
+        with self.transaction() as db:
+            rows = ((item.number, item.kind, item.instruction, item.digest) for item in items())
+            db.executemany("INSERT INTO items (number, kind, instruction, digest) VALUES (?, ?, ?, ?)", rows)
+            values = ((name, json.dumps(value)) for name, value in settings.items())
+            db.executemany("INSERT INTO settings VALUES (?, ?)", values)
+
+    def pending(self) -> Iterator[Question]:
+        """In order; what is recorded meanwhile does not disturb the reading."""
+        last = 0
+        select = (
+            "SELECT number, kind, instruction, attempts FROM items WHERE number > ? AND prompt IS NULL"
+            " AND attempts < ? AND batch IS NULL ORDER BY number LIMIT ?"
+        )
+        while page := self.db.execute(select, (last, self.tries, PAGE)).fetchall():
+            for row in page:
+                yield self._question(row)
+            last = page[-1]["number"]
+
+    def question(self, number: int) -> Question | None:
+        """An item without an accepted prompt, in a batch file or not; None: it has one, or is not there."""
+        select = "SELECT * FROM items WHERE number = ? AND prompt IS NULL"
+        row = self.db.execute(select, (number,)).fetchone()
+        return self._question(row) if row else None
+
+    def _question(self, row: Any) -> Question:
+        select = "SELECT answer, problem FROM attempts WHERE item = ? ORDER BY attempt"
+        refused = self.db.execute(select, (row["number"],)) if row["attempts"] else ()
+        return Question(row["number"], row["kind"], row["instruction"], tuple((r[0], r[1]) for r in refused))
+
+    def record(self, answered: Iterable[tuple[Question, Reply, Verdict]]) -> None:
+        """The next answer of each question."""
+        with self.transaction() as db:
+            for question, reply, verdict in answered:
+                attempt = len(question.refused) + 1
+                tokens = (reply.input_tokens, reply.output_tokens)
+                values = (question.number, attempt, reply.answer, verdict.problem, question.number)
+                db.execute(ATTEMPT, (*values, reply.model, *tokens, time.time()))
+                db.execute(
+                    "UPDATE items SET prompt = ?, attempts = ?, batch = NULL WHERE number = ?",
+                    (verdict.prompt or None, attempt, question.number),
+                )
+
+    def batches(self) -> int:
+        """How many batch files were written."""
+        return int(self.db.execute("SELECT count(*) FROM batches").fetchone()[0])
+
+    def wrote(self, batch: str) -> bool:
+        return bool(self.db.execute("SELECT 1 FROM batches WHERE name = ?", (batch,)).fetchone())
+
+    def put_in_batch(self, number: int, name: str, items: Iterable[int]) -> None:
+        with self.transaction() as db:
+            db.execute("INSERT INTO batches VALUES (?, ?)", (number, name))
+            values = ((name, item) for item in items)
+            db.executemany("UPDATE items SET batch = ? WHERE number = ?", values)
+
+    def take_from_batch(self, name: str, item: int) -> int:
+        """The item may be asked again, if it waits in that file; how many do (0 or 1)."""
+        update = "UPDATE items SET batch = NULL WHERE number = ? AND batch = ?"
+        return self.db.execute(update, (item, name)).rowcount
+
+    def forget_batches(self) -> None:
+        """All items may be asked again."""
+        self.db.execute("UPDATE items SET batch = NULL")
+
+    def counts(self) -> Counts:
+        select = (
+            "SELECT count(*), count(prompt), coalesce(sum(prompt IS NULL AND attempts >= ?), 0), count(batch)"
+            " FROM items"
+        )
+        return Counts(*self.db.execute(select, (self.tries,)).fetchone())
+
+    def work(self) -> list[tuple[Kind, int, int]]:
+        """What is pending: (kind, questions, characters of the questions)."""
+        select = (
+            "SELECT kind, count(*), sum(length(instruction)) FROM items WHERE prompt IS NULL AND attempts < ?"
+            " AND batch IS NULL GROUP BY kind ORDER BY kind"
+        )
+        return [(row[0], row[1], row[2]) for row in self.db.execute(select, (self.tries,))]
+
+    def done(self) -> Iterator[Done]:
+        """All items in order, those that failed with the last reason."""
+        rows = self.db.execute(
+            "SELECT number, digest, prompt, coalesce(a.problem, ''), items.attempts FROM items"
+            " LEFT JOIN attempts a ON a.item = number AND a.attempt = items.attempts ORDER BY number"
+        )
+        return (Done(*row) for row in rows)
+
+    def tokens(self, batched: bool) -> Tokens:
+        """Of answers from batch files, or of the others."""
+        select = (
+            "SELECT coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM attempts"
+            " WHERE (batch IS NOT NULL) = ?"
+        )
+        return Tokens(*self.db.execute(select, (batched,)).fetchone())
+
+    def models(self) -> list[str]:
+        """As the server calls them."""
+        return [row[0] for row in self.db.execute("SELECT DISTINCT model FROM attempts WHERE model != ''")]
+
+    def validity(self) -> dict[Kind, tuple[int, int, int]]:
+        """Kind → (items, accepted at the first try, accepted)."""
+        rows = self.db.execute(
+            "SELECT kind, count(*), coalesce(sum(prompt IS NOT NULL AND attempts = 1), 0), count(prompt)"
+            " FROM items GROUP BY kind"
+        )
+        return {row[0]: (row[1], row[2], row[3]) for row in rows}
+
+    def problems(self) -> list[tuple[str, int]]:
+        """Why answers were refused, the most frequent first."""
+        rows = self.db.execute(
+            "SELECT problem, count(*) FROM attempts WHERE problem != '' GROUP BY problem ORDER BY 2 DESC, 1"
+        )
+        return [(row[0], row[1]) for row in rows]
