@@ -19,8 +19,8 @@ def typed(*arguments: object) -> Result:
 def results(benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What `ltu-shard run` leaves."""
     model = benchmark.model(tmp_path / "m.gguf")
-    model.description = lambda: {"device": "none"}  # type: ignore[attr-defined]
-    monkeypatch.setattr(ltu.model, "load", lambda gguf, device, threads: model)
+    model.description = lambda: {"device": "none", "kernels": "none"}  # type: ignore[attr-defined]
+    monkeypatch.setattr(ltu.model, "load", lambda gguf, device, threads, **_: model)
     spec = tmp_path / "s.jsonl"
     benchmark.spec.write(spec)
     done = typed("run", "--gguf", tmp_path / "m.gguf", "--spec", spec, "--out", tmp_path / "r.db", "--json")

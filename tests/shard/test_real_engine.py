@@ -8,6 +8,7 @@ import pytest
 from fake import Benchmark
 
 import ltu
+from ltu.errors import Error
 from ltu.shard.asking import NO, YES
 from ltu.shard.report import report
 from ltu.shard.runs import Settings, prepare
@@ -87,3 +88,33 @@ def test_a_sweep_that_was_cut_off_ends_with_the_same_rows(
             return db.execute("SELECT question, repeat, text, token_ids, logprob FROM answers").fetchall()
 
     assert answers("cut.db", 10) == answers("whole.db", None)
+
+
+def test_answers_that_stop_when_decided_keep_their_decision_and_refuse_another_reading(
+    benchmark: Benchmark, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    words = ("yes", "no", "yeah", "nope")
+    path = tiny_gguf(tmp_path_factory.mktemp("talkative") / "tiny.gguf", context=1024, words=words, seed=33)
+    model = ltu.load(path, device="cpu", threads=1)
+    model.max_new_tokens, model.sampling = 40, ltu.Sampling(temperature=1.5)
+    decided: dict[str | None, list[tuple[str, ...]]] = {}
+    for stop in (None, "careful"):
+        store = Store(tmp_path / f"{stop}.db", create=True)
+        with store.writing():
+            settings = Settings(tasks=("hypernym",), limit=60, stop_when_decided=stop)
+            sweep(
+                model,
+                store,
+                prepare(store, benchmark.spec, model, benchmark.folder, settings),
+                lambda _: None,
+                {},
+            )
+        run = load_run(store)
+        decided[stop] = [scored.decisions["careful"] for scored in run.scored]
+        stops = {answer["stop"] for answer in store.rows("answers", run.row["id"])}
+        assert ("decided" in stops) == bool(stop)
+    assert decided["careful"] == decided[None]
+    assert {"yes", "no"} <= {decision for row in decided[None] for decision in row}
+    with pytest.raises(Error, match="run again without --stop-when-decided"):
+        run.decisions(run.scored, "paper")
+    assert any("no other reading" in note for note in report(run)["notes"])

@@ -18,7 +18,7 @@ from ltu.audio import load_audio
 from ltu.errors import Error
 from ltu.shard import sweep as sweep_module
 from ltu.shard.controls import noise, silence
-from ltu.shard.runs import Settings, prepare, select
+from ltu.shard.runs import Settings, check_kernels, prepare, select
 from ltu.shard.store import Store
 from ltu.shard.sweep import Summary, sweep
 
@@ -244,3 +244,15 @@ def test_a_full_disk_is_one_line_and_what_is_answered_stays(
     assert 0 < kept < 4 * len(benchmark.spec.questions)
     run(benchmark, model, results)
     assert rows(results, *ANSWERS) == rows(whole, *ANSWERS)
+
+
+def test_other_kernels_go_on_with_a_run_only_when_allowed(
+    benchmark: Benchmark, whole: Path, tmp_path: Path
+) -> None:
+    store = Store(shutil.copy(whole, tmp_path / "r.db"))
+    run = store.run()["id"]
+    with store.writing():
+        store.start_session(run, {"kernels": "ltu avx2"})
+        check_kernels(store, run, "ltu avx2")
+        with pytest.raises(Error, match=r"was computed on ltu avx2; on cuda .* --allow-mixed"):
+            check_kernels(store, run, "cuda")
