@@ -51,10 +51,10 @@ def read_items(path: Path) -> Iterator[Row]:
                 item = json.loads(line)
                 audio = item["audio_id"]
                 audio = tuple(filter(None, [audio] if isinstance(audio, str) else audio))
-                text = [item["instruction"], item["output"], item.get("term", "")]
-                if not all(isinstance(value, str) for value in (*text, *audio)):
+                question, answer, term = item["instruction"], item["output"], item.get("term", "")
+                if not all(isinstance(value, str) for value in (question, answer, term, *audio)):
                     raise TypeError("a value is not text")
-                yield Row(audio, *text, open=bool(item.get("open", False)))
+                yield Row(audio, question, answer, term, bool(item.get("open", False)))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise Error(
                     f"{path}:{number}: is no item with audio_id, instruction and output ({error!r})"

@@ -63,8 +63,10 @@ def load(
 
         path = demo_model_path()
     engine = _engine.Engine(fspath(path), device, threads or 0, kv_memory or 0, tree, draft_width or 0)
-    folder = embeddings and folder_for(Path(embeddings), Path(path), engine.description()["kernels"])
-    return Model(engine, fspath(path), folder or None)
+    folder = None
+    if embeddings is not None:
+        folder = folder_for(Path(embeddings), Path(path), engine.description()["kernels"])
+    return Model(engine, fspath(path), folder)
 
 
 class Model:
