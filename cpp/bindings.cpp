@@ -131,10 +131,7 @@ py::dict metadata(const GgufFile &file) {
   py::dict out;
   const gguf_context *g = file.context();
   for (int64_t id = 0; id < gguf_get_n_kv(g); ++id) {
-    const std::string key = gguf_get_key(g, id);
-    const bool vocabulary = key.starts_with("tokenizer.ggml.") && gguf_get_kv_type(g, id) == GGUF_TYPE_ARRAY;
-    if (!vocabulary)
-      out[py::str(key)] = value_of(g, id);
+    out[py::str(gguf_get_key(g, id))] = value_of(g, id);
   }
   return out;
 }

@@ -1,5 +1,6 @@
 #include "engine.h"
 #include "error.h"
+#include "memory.h"
 #include "parallel.h"
 #include <algorithm>
 #include <chrono>
@@ -36,11 +37,14 @@ void check_sampling(const Sampling &s) {
 Engine::Engine(const std::string &path, const EngineOptions &options)
     : options_(options), device_(options.device, options.threads), model_(path, device_),
       cells_(model_, device_, options.kv_memory), tree_(cells_),
-      clips_(model_.audio().embeddings, model_.llama().width) {}
+      clips_(model_.audio().embeddings, model_.llama().width) {
+  trim_heap();
+}
 
 AudioEmbeddings Engine::encode(const float *features, int64_t clips) {
   const Stopwatch watch;
   AudioEmbeddings result = audio_encode(model_, device_, features, clips);
+  trim_heap();
   counters_.clips += clips;
   counters_.encode_seconds += watch.seconds();
   return result;

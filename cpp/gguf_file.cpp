@@ -12,27 +12,29 @@ namespace ltu {
 struct GgufFile::Mapping {
   const std::byte *data = nullptr;
   size_t size = 0;
+  int descriptor;
 
-  explicit Mapping(const std::string &path) {
-    const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  explicit Mapping(const std::string &path) : descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     if (descriptor < 0)
       throw ModelFileError(path + ": " + std::strerror(errno));
     struct stat status{};
     const bool regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
     size = static_cast<size_t>(status.st_size);
     void *address = regular && size > 0 ? mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0) : nullptr;
-    close(descriptor);
-    if (!regular)
-      throw ModelFileError(path + ": not a regular file");
-    if (size == 0)
-      throw ModelFileError(path + ": the file is empty");
-    if (address == MAP_FAILED)
-      throw ModelFileError(path + ": cannot be mapped into memory: " + std::strerror(errno));
+    const std::string problem = !regular    ? "not a regular file"
+                                : size == 0 ? "the file is empty"
+                                : address == MAP_FAILED
+                                    ? std::string("cannot be mapped: ") + std::strerror(errno)
+                                    : "";
+    if (!problem.empty()) {
+      close(descriptor);
+      throw ModelFileError(path + ": " + problem);
+    }
     data = static_cast<const std::byte *>(address);
   }
   ~Mapping() {
-    if (data)
-      munmap(const_cast<std::byte *>(data), size);
+    munmap(const_cast<std::byte *>(data), size);
+    close(descriptor);
   }
   Mapping(const Mapping &) = delete;
   Mapping &operator=(const Mapping &) = delete;
@@ -60,6 +62,13 @@ GgufFile::GgufFile(std::string path) : path_(std::move(path)), mapping_(std::mak
                         {tensor->ne[0], tensor->ne[1], tensor->ne[2], tensor->ne[3]},
                         {mapping_->data + offset, bytes}});
   }
+  // The vocabulary is for llama.cpp and the converter; here it would only take memory.
+  for (int64_t id = gguf_get_n_kv(gguf_.get()) - 1; id >= 0; --id) {
+    const std::string key = gguf_get_key(gguf_.get(), id);
+    if (key.starts_with("tokenizer.ggml.") && gguf_get_kv_type(gguf_.get(), id) == GGUF_TYPE_ARRAY)
+      gguf_remove_key(gguf_.get(), key.c_str());
+  }
+  release({mapping_->data, start});
 }
 
 GgufFile::~GgufFile() = default;
@@ -73,6 +82,12 @@ void GgufFile::release(std::span<const std::byte> data) const {
   const auto begin = reinterpret_cast<uintptr_t>(data.data()) / page * page;
   const auto end = reinterpret_cast<uintptr_t>(data.data() + data.size());
   madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
+}
+
+void GgufFile::read(std::span<const std::byte> data, std::byte *out) const {
+  const auto offset = static_cast<off_t>(data.data() - mapping_->data);
+  if (pread(mapping_->descriptor, out, data.size(), offset) != static_cast<ssize_t>(data.size()))
+    fail(std::string("cannot be read: ") + (errno ? std::strerror(errno) : "it has become shorter"));
 }
 
 int64_t GgufFile::find_key(const std::string &key) const {

@@ -44,6 +44,8 @@ public:
 
   // Tells the system that this data was copied elsewhere and need not stay resident.
   void release(std::span<const std::byte> data) const;
+  // Copies a piece of the file without making it resident.
+  void read(std::span<const std::byte> data, std::byte *out) const;
   [[noreturn]] void fail(const std::string &what) const;
 
 private:

@@ -331,12 +331,13 @@ Matrix Model::matrix(const std::string &name) {
 }
 
 void Model::token_embedding(int32_t token, float *out) const {
-  const auto *row = token_embeddings_->data.data() +
-                    ggml_row_size(token_embeddings_->type, llama_.width) * static_cast<size_t>(token);
+  const size_t bytes = ggml_row_size(token_embeddings_->type, llama_.width);
+  const auto row = token_embeddings_->data.subspan(bytes * static_cast<size_t>(token), bytes);
   if (token_embeddings_->type == GGML_TYPE_F32)
-    std::copy_n(reinterpret_cast<const float *>(row), llama_.width, out);
-  else
-    ggml_get_type_traits(token_embeddings_->type)->to_float(row, out, llama_.width);
+    return file_.read(row, reinterpret_cast<std::byte *>(out));
+  std::vector<std::byte> packed(bytes);
+  file_.read(row, packed.data());
+  ggml_get_type_traits(token_embeddings_->type)->to_float(packed.data(), out, llama_.width);
 }
 
 } // namespace ltu
