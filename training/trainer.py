@@ -65,7 +65,6 @@ class LtuTrainer(Trainer):
             Drawings(development.groups) if development else None,
             callbacks=[_Bookkeeping(self), *callbacks],
         )
-
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             raise Error("FSDP and DeepSpeed are not supported: start several processes with torchrun")
 

@@ -28,7 +28,7 @@ def test_two_processes_give_the_loss_and_gradients_of_one_with_twice_the_batch(
     worker = Path(__file__).with_name("gradients.py")
     process = start([str(worker), str(two), str(folder / "two.pt")], processes=2)
     train(read_config(one), [Record(folder / "one.pt")])
-    output, _ = process.communicate(timeout=180)
+    output, _ = process.communicate(timeout=900)
     assert process.returncode == 0, output
     losses, gradients = zip(*(torch.load(folder / f"{name}.pt") for name in ("one", "two")), strict=True)
     assert len(losses[0]) == 4  # five items: the last batch has one, so the second process has none

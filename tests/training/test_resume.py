@@ -78,7 +78,7 @@ def test_a_killed_run_ends_in_the_weights_of_the_uninterrupted_one(
     path = many(folder, base_folder, "stopped", save_steps)
     if save_steps == 5:
         process = start(["-c", KILLED, str(path)])
-        assert process.wait(timeout=120) == -signal.SIGKILL
+        assert process.wait(timeout=900) == -signal.SIGKILL
     else:  # a checkpoint at an epoch's end; the same without the seconds of another process
         with pytest.raises(KeyboardInterrupt):
             train(read_config(path), [AtStep(13, interrupt)])
