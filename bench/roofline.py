@@ -23,7 +23,7 @@ from ltu import _engine
 from ltu.convert import gguf_file
 from ltu.convert.ltu_part import audio_keys, prompt_keys
 from ltu.convert.tensor import TYPES, Rows, Tensor, row_bytes
-from run import processor
+from machine import processor
 
 THREADS = 2
 PROMPT, DECODE = 512, 12  # positions

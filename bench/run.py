@@ -10,7 +10,6 @@ peers take turns, two threads each; figures are medians, ratios are medians of t
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from rich.table import Table
 
 from ltu.convert import convert, export_llama
 from ltu.demo import demo_base
+from machine import processor
 from peers import LlamaCpp, Ours, TorchModel, write_checkpoint
 
 THREADS = 2
@@ -93,18 +93,6 @@ def memory(path: Path) -> dict[str, object]:
         "peak_mb": used / 1e6,
         "of_file": used / path.stat().st_size,
     }
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    name = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    known = [
-        flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if f" {flag}" in flags
-    ]
-    return f"{name} ({', '.join(known)})"
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import ltu
 from ltu.convert import export_llama
 from ltu.demo import ASSETS, SOUNDS, demo_base, demo_model_path
 from ltu.training.questions import ask, table_1, terms
-from run import processor
+from machine import processor
 from sweep_peers import REPEATS, Done, Question, Work, peers
 
 QUICK = (

@@ -104,6 +104,7 @@ class LlamaCpp:
         self.context = llama_cpp.llama_init_from_model(self.model.model, params)
         self.memory = llama_cpp.llama_get_memory(self.context)
         self.width = llama_cpp.llama_model_n_embd(self.model.model)
+        self.vocabulary = self.model.n_vocab()
 
     def __call__(self, work: Work) -> Done:
         done = Done(answers=[])
@@ -208,7 +209,7 @@ class LlamaCpp:
         c = self.c
         chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
         for sampler in (
-            c.llama_sampler_init_penalties(-1, PENALTY, 0.0, 0.0),
+            c.llama_sampler_init_penalties(self.vocabulary, 1024, PENALTY, 0.0, 0.0),
             c.llama_sampler_init_temp(TEMPERATURE),
             c.llama_sampler_init_top_k(TOP_K),
             c.llama_sampler_init_top_p(TOP_P, 1),

@@ -62,6 +62,7 @@ private:
   ClipStore clips_;
   Drafts drafts_;
   std::optional<int64_t> knee_;
+  int64_t narrow_steps_ = 0; // that guesses could have filled
   Counters counters_;
   std::vector<std::string> token_bytes_;
   std::deque<std::unique_ptr<LiveQuery>> waiting_;

@@ -14,6 +14,8 @@ constexpr int64_t most_prompt_positions = 256; // of one step: bounds its time a
 constexpr int64_t most_answers = 128;          // that advance in one step; the rest wait for their turn
 constexpr int64_t headroom = 8;                // cells that a placed answer should find before another starts
 constexpr size_t longest_draft = 16;
+constexpr size_t most_measured_rows = 16;
+constexpr int64_t steps_before_measuring = 16;
 constexpr double draft_share = 0.8; // of the guesses that are drawn, for the choice of a step's width
 
 const std::vector<int32_t> no_tokens;
@@ -244,7 +246,9 @@ void Engine::plan_drafts(Step &step) {
           grow(step, draw, {next, ids.end() - 1}, given);
       }
   }
-  if (options_.draft_width == 1 || !sampled)
+  const int64_t widest =
+      options_.draft_width ? options_.draft_width : static_cast<int64_t>(most_measured_rows);
+  if (!sampled || step.batch.size() >= widest)
     return;
   const int64_t share = (knee() - step.batch.size()) / sampled;
   for (size_t i = 0; i < step.draws.size() && share > 0; ++i) {
@@ -287,12 +291,15 @@ int64_t Engine::knee() {
     return options_.draft_width;
   if (knee_)
     return *knee_;
+  if (++narrow_steps_ < steps_before_measuring) // it takes longer than short work would gain
+    return 1;
   knee_ = 1;
   std::vector<int32_t> cells;
-  while (cells.size() < longest_draft + 1 && cells_.available() > 0)
+  while (cells.size() < most_measured_rows && cells_.available() > 0)
     cells.push_back(cells_.take());
   double best = 0;
-  for (const size_t rows : {1, 2, 3, 4, 6, 8, 12, 16}) {
+  for (const size_t rows :
+       {size_t{1}, size_t{2}, size_t{3}, size_t{4}, size_t{6}, size_t{8}, size_t{12}, most_measured_rows}) {
     if (rows > cells.size())
       break;
     LlamaBatch batch;

@@ -1,0 +1,16 @@
+"""What a figure was measured on."""
+
+import platform
+from pathlib import Path
+
+
+def processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    name = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    known = [
+        flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if f" {flag}" in flags
+    ]
+    return f"{name} ({', '.join(known)})"
