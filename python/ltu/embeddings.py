@@ -45,7 +45,7 @@ class Embeddings:
             return np.asarray(np.load(path), np.float32)
         except FileNotFoundError:
             pass
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise Error(f"{path}: cannot be read ({error}); delete it") from None
         embeddings = self._encode(clip).astype(np.float16)
         _write(path, embeddings)
