@@ -83,7 +83,7 @@ def write_model(path: Path, shape: str, type: str) -> None:
         if not required:
             continue
         big = len(shape_of) == 2 and not name.startswith(("a.", "mm."))
-        numbers = tuple(shape_of)
+        numbers = tuple(reversed(shape_of))  # as NumPy orders them
         tensors[name] = random_blocks(numbers, type) if big else Tensor.of(np.ones(numbers, np.float32))
     gguf_file.write(path, keys, tensors)
 

@@ -138,7 +138,8 @@ int64_t Engine::add(Query query) {
   const int64_t longest = positions + query.max_new_tokens - 1;
   const bool too_long = std::any_of(query.continuations.begin(), query.continuations.end(),
                                     [&](const auto &given) { return ssize(given) > query.max_new_tokens; });
-  if (too_long || (!live->walk && longest > cells_.capacity())) {
+  const bool walks = query.mode == Query::Mode::exact; // as far as the cache goes
+  if (too_long || (!walks && longest > cells_.capacity())) {
     forget_clips(live->clip_hashes);
     if (too_long)
       throw PromptError("the prompt and a continuation have more positions than the model's context");
@@ -147,7 +148,7 @@ int64_t Engine::add(Query query) {
                       std::to_string(cells_.capacity()) + ": give it more memory or ask for fewer tokens");
   }
   query.clips.clear();
-  if (query.mode == Query::Mode::exact) {
+  if (walks) {
     query.node_budget = std::min(query.node_budget, cells_.capacity() - positions);
     live->walk.emplace(new_walk(query));
   } else {

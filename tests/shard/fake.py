@@ -101,8 +101,8 @@ class FakeModel:
 
     def _exact(self, query: Query, content: tuple[Any, ...]) -> Answer:
         if query.reading is None:
-            drawn = Counter(self._answer(query, chance(query.seed, content, 4 + n)) for n in range(400))
-            likely = Likely(tuple((text, count / 400) for text, count in drawn.items()), 0.0, 7)
+            drawn = Counter(self._answer(query, chance(query.seed, content, 4 + n)) for n in range(100))
+            likely = Likely(tuple((text, count / 100) for text, count in drawn.items()), 0.0, 7)
             return Answer("", (), 0.0, "exact", 0, query.tag, likely=likely)
         distribution = Distribution(**self._share(query, content), undecided=0.0, nodes=7)
         return Answer("", (), 0.0, "exact", 0, query.tag, distribution)

@@ -234,7 +234,7 @@ def test_exact_probabilities_and_log_odds_stand_beside_the_repeats(
         assert odds["recall"]["value"] == pytest.approx(recall_score(truth, [s.log_odds > 0 for s in asked]))
     for identity in document["identity"]:
         assert identity["exact"]["low"] == identity["exact"]["high"]
-        assert identity["exact"]["low"] == pytest.approx(identity["strict"]["value"], abs=0.06)
+        assert identity["exact"]["low"] == pytest.approx(identity["strict"]["value"], abs=0.1)
     for comparison in document["exact"]:
         assert comparison["rms_difference"] == pytest.approx(comparison["rms_of_sampling"], rel=0.25)
 
