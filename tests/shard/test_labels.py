@@ -22,7 +22,7 @@ from ltu.shard.labels import labels_named, named, names_label, names_part, preci
     ],
 )
 def test_labels_named(text: str, labels: list[str]) -> None:
-    assert labels_named(text) == labels
+    assert list(labels_named(text)) == labels
 
 
 def test_strict_wants_the_whole_string_lenient_a_comma_part() -> None:

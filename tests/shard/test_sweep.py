@@ -16,7 +16,9 @@ from fake import Benchmark, FakeModel
 
 from ltu.audio import load_audio
 from ltu.errors import Error
+from ltu.query import Answer, Likely
 from ltu.shard import sweep as sweep_module
+from ltu.shard.asking import Ask, answered
 from ltu.shard.controls import noise, silence
 from ltu.shard.runs import Settings, check_kernels, prepare, select
 from ltu.shard.store import Store
@@ -256,3 +258,13 @@ def test_other_kernels_go_on_with_a_run_only_when_allowed(
         check_kernels(store, run, "ltu avx2")
         with pytest.raises(Error, match=r"was computed on ltu avx2; on cuda .* --allow-mixed"):
             check_kernels(store, run, "cuda")
+
+
+def test_an_exact_identity_answer_is_read_for_each_question_by_its_own_label() -> None:
+    ask = Ask("clip", 0, "What is [AUDIO]?", "interleaved", "", (3, 9))
+    likely = Likely((("Labels: Dog; Bark", 0.75), ("Labels: Rain", 0.125)), undecided=0.125, nodes=9)
+    exact = Answer("", (), 0.0, "exact", likely=likely)
+    drawn = Answer("Labels: Rain", (1, 2), -1.0, "eos")
+    row = answered(ask, {3: "Dog", 9: "Rain"}, ("hash", 1.0, 0.5), [exact, drawn])
+    assert [(d.yes, d.no, d.undecided) for d in row.exact] == [(0.75, 0.125, 0.125), (0.125, 0.75, 0.125)]
+    assert [text for text, *_ in row.repeats] == ["Labels: Rain"]

@@ -104,12 +104,17 @@ def answers_of(ask: Ask, repeats: int, settings: Mapping[str, Any]) -> int:
 
 
 def answered(
-    ask: Ask, label: str, timing: tuple[str | None, float, float], answers: Sequence[Answer]
+    ask: Ask, labels: Mapping[int, str], timing: tuple[str | None, float, float], answers: Sequence[Answer]
 ) -> Answered:
-    """All answers of one question, in whatever order they came. `label`: of the clip that it is about."""
+    """All answers of one query, in whatever order they came. `labels`: of the questions' clips."""
     ordered = sorted(answers, key=lambda answer: answer.repeat)
     drawn = [a for a in ordered if a.stop not in ("exact", "given")]
-    exact = next((a.distribution or _named(a.likely, label) for a in ordered if a.stop == "exact"), None)
+    exact = tuple(
+        answer.distribution or _named(answer.likely, labels[question])
+        for answer in ordered
+        if answer.stop == "exact"
+        for question in ask.questions
+    )
     given = [a.logprob for a in ordered if a.stop == "given"]
     yes, no = (np.logaddexp.reduce(side) for side in (given[: len(YES)], given[len(YES) :]))
     odds = float(yes - no) if given else None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 
 from ltu.shard.ontology import audioset, label_parts
 
@@ -35,9 +35,10 @@ def _whole(name: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE)
 
 
-def labels_named(text: str) -> list[str]:
+@lru_cache(maxsize=1 << 14)
+def labels_named(text: str) -> tuple[str, ...]:
     """AudioSet labels whose whole canonical string is in the text."""
-    return named(text, audioset().labels)
+    return tuple(named(text, audioset().labels))
 
 
 def names_label(text: str, label: str) -> bool:

@@ -87,12 +87,12 @@ class Answered:
     finished: float
     seconds: float
     repeats: tuple[tuple[str, tuple[int, ...], float, str], ...]
-    exact: Distribution | None = None
+    exact: tuple[Distribution, ...] = ()  # one for each question; empty: not asked for
     log_odds: float | None = None
 
 
-def _result(group: Answered) -> tuple[Any, ...]:
-    d = group.exact
+def _result(group: Answered, place: int) -> tuple[Any, ...]:
+    d = group.exact[place] if group.exact else None
     exact = (d.yes, d.no, d.neither, d.undecided, d.nodes) if d else (None,) * 5
     return (group.audio_hash, group.finished, group.seconds, *exact, group.log_odds)
 
@@ -150,8 +150,8 @@ class Store(Database):
         with self.transaction() as db:
             db.executemany(f"INSERT OR REPLACE INTO failures VALUES ({run}, ?, ?)", failures)
             for group in answered:
-                for question in group.questions:
-                    db.execute(RESULT, (*_result(group), run, question))
+                for place, question in enumerate(group.questions):
+                    db.execute(RESULT, (*_result(group, place), run, question))
                     for repeat, (text, ids, logprob, stop) in enumerate(group.repeats):
                         row = (run, question, repeat, text, json.dumps(ids), logprob, stop)
                         db.execute("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?, ?)", row)

@@ -85,8 +85,7 @@ def sweep(
             if len(partial[answer.tag]) == answers_of(ask, row["repeats"], settings):
                 now = time.time()
                 timing = (heard.pop(answer.tag), now, now - began.pop(answer.tag))
-                label = labels[ask.questions[0]]
-                finished.append(answered(ask, label, timing, partial.pop(answer.tag)))
+                finished.append(answered(ask, labels, timing, partial.pop(answer.tag)))
                 if now - recorded > COMMIT_SECONDS:
                     flush()
     finally:
