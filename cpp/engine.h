@@ -49,6 +49,7 @@ public:
   std::vector<float> logits(const std::vector<int32_t> &ids, const std::vector<Clip> &clips, bool last_only);
 
   const Model &model() const { return model_; }
+  void forget_key(const std::string &key) { model_.forget_key(key); }
   Device &device() { return device_; }
   const KvCells &cells() const { return cells_; }
   const Counters &counters() const { return counters_; }

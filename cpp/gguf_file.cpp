@@ -1,5 +1,6 @@
 #include "gguf_file.h"
 #include "error.h"
+#include "memory.h"
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -72,6 +73,11 @@ GgufFile::GgufFile(std::string path) : path_(std::move(path)), mapping_(std::mak
 }
 
 GgufFile::~GgufFile() = default;
+
+void GgufFile::forget_key(const std::string &key) {
+  gguf_remove_key(gguf_.get(), key.c_str());
+  trim_heap();
+}
 
 void GgufFile::fail(const std::string &what) const {
   throw ModelFileError(path_ + ": " + what);

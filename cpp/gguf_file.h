@@ -39,6 +39,8 @@ public:
   std::optional<double> find_number(const std::string &key) const;
   std::optional<std::string> find_string(const std::string &key) const;
 
+  void forget_key(const std::string &key); // its memory is given back
+
   const TensorInfo *find_tensor(const std::string &name) const;
   const std::vector<TensorInfo> &tensors() const { return tensors_; }
 

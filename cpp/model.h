@@ -84,6 +84,7 @@ public:
   ~Model();
 
   const GgufFile &file() const { return file_; }
+  void forget_key(const std::string &key) { file_.forget_key(key); }
   const AudioConfig &audio() const { return audio_; }
   const LlamaConfig &llama() const { return llama_; }
   bool half_cache() const { return half_cache_; } // KV cache in f16; f32 when every LLaMA matrix is f32

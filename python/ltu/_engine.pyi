@@ -111,6 +111,8 @@ class Engine:
         """Logits of one sequence, (positions, vocabulary) or (1, vocabulary); audio positions included."""
     def metadata(self) -> dict[str, Any]:
         """All keys of the file but the tokenizer's big arrays."""
+    def forget_key(self, key: str) -> None:
+        """Gives the key's memory back; `metadata` has it no more."""
     def description(self) -> dict[str, Any]:
         """device, kernels, threads, bytes of weights and KV cache, timings (s), positions."""
 
