@@ -14,3 +14,9 @@ def processor() -> str:
         flag for flag in ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8") if f" {flag}" in flags
     ]
     return f"{name} ({', '.join(known)})"
+
+
+def memory_mb(key: str) -> float:
+    """ "VmHWM", the largest resident memory so far, or "VmRSS", what is resident now (10^6 bytes)."""
+    status = Path("/proc/self/status").read_text().split()
+    return int(status[status.index(f"{key}:") + 1]) * 1024 / 1e6

@@ -2,8 +2,9 @@
 
     python bench/roofline.py [--shapes tinyllama-1.1b,vicuna-7b] [--types q4_0,q4_k] [--json FILE]
 
-Random weights in the shapes of real models. The bounds are measured in the same run on two threads: the rate
-at which memory can be read (a sum over a gigabyte), and PyTorch's product of a prefill's shape in bfloat16.
+Random weights in the shapes of real models. The bounds are measured on two threads before and after each
+model, and the best of the run counts: the rate at which memory can be read (a sum over a gigabyte), and
+PyTorch's product of a prefill's shape in bfloat16.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from ltu import _engine
 from ltu.convert import gguf_file
 from ltu.convert.ltu_part import audio_keys, prompt_keys
 from ltu.convert.tensor import TYPES, Rows, Tensor, row_bytes
-from machine import processor
+from machine import memory_mb, processor
 
 THREADS = 2
 PROMPT, DECODE = 512, 12  # positions
@@ -97,19 +98,19 @@ def best(work: Callable[[], object], rounds: int = 3) -> float:
     return min(times)
 
 
-def bounds(width: int, feed_forward: int) -> dict[str, float]:
-    """Bytes a second from memory, and multiply-adds a second (as two operations)."""
+def bounds() -> tuple[float, float]:
+    """Bytes a second from memory, and operations a second (two for a multiply-add)."""
     memory = torch.ones(1 << 28, dtype=torch.float32)
-    read = memory.nbytes / best(lambda: memory.sum())
+    read = memory.nbytes / best(lambda: memory.sum(), 6)
+    width, feed_forward, *_ = SHAPES["vicuna-7b"]
     x = torch.randn(PROMPT, width, dtype=torch.bfloat16)
     w = torch.randn(feed_forward, width, dtype=torch.bfloat16)
-    product = 2 * PROMPT * width * feed_forward / best(lambda: torch.nn.functional.linear(x, w), 10)
-    return {"bytes_per_second": read, "operations_per_second": product}
+    product = 2 * PROMPT * width * feed_forward / best(lambda: torch.nn.functional.linear(x, w), 6)
+    return read, product
 
 
 def measure(path: Path, shape: str, type: str) -> dict[str, Any]:
-    width, feed_forward, *_, vocabulary = SHAPES[shape]
-    bound = bounds(width, feed_forward)
+    width, *_, vocabulary = SHAPES[shape]
     engine = _engine.Engine(str(path), "cpu", THREADS, 0, True, 1)
     greedy = _engine.Sampling(1.0, 0, 1.0, 1.0, True)
 
@@ -126,16 +127,14 @@ def measure(path: Path, shape: str, type: str) -> dict[str, Any]:
     weights = sum(int(np.prod(s)) for s in matrices)
     read = sum(int(np.prod(s[:-1])) * row_bytes(type, s[-1]) for s in matrices)
     inner = 2 * PROMPT * (weights - width * vocabulary)  # logits of one position alone
-    status = Path("/proc/self/status").read_text().split()
     return {
         "model": shape,
         "type": type,
         "decode_tokens_per_second": 1 / one,
-        "decode_share": read / one / bound["bytes_per_second"],
+        "decode_bytes_per_second": read / one,
         "prefill_tokens_per_second": PROMPT / prompt,
-        "prefill_share": inner / prompt / bound["operations_per_second"],
-        "resident_gb": int(status[status.index("VmRSS:") + 1]) / 1e6,
-        **bound,
+        "prefill_operations_per_second": inner / prompt,
+        "resident_gb": memory_mb("VmRSS") / 1e3,
     }
 
 
@@ -159,26 +158,34 @@ def main() -> None:
         "model", "type", "decode tokens/s", "of memory", "prefill tokens/s", "of product", "resident GB"
     )
     found = []
+    measured = [bounds()]
     for shape in chosen.shapes.split(","):
         for type in chosen.types.split(","):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "random.gguf"
                 write_model(path, shape, type)
-                row = measure(path, shape, type)
-            found.append(row)
-            table.add_row(
-                shape,
-                type,
-                f"{row['decode_tokens_per_second']:.2f}",
-                f"{row['decode_share']:.0%}",
-                f"{row['prefill_tokens_per_second']:.1f}",
-                f"{row['prefill_share']:.0%}",
-                f"{row['resident_gb']:.2f}",
-            )
+                found.append(measure(path, shape, type))
+            measured.append(bounds())
+    memory, product = (max(column) for column in zip(*measured, strict=True))
+    for row in found:
+        row["decode_share"] = row["decode_bytes_per_second"] / memory
+        row["prefill_share"] = row["prefill_operations_per_second"] / product
+        table.add_row(
+            row["model"],
+            row["type"],
+            f"{row['decode_tokens_per_second']:.2f}",
+            f"{row['decode_share']:.0%}",
+            f"{row['prefill_tokens_per_second']:.1f}",
+            f"{row['prefill_share']:.0%}",
+            f"{row['resident_gb']:.2f}",
+        )
     Console().print(table)
+    print(f"memory {memory / 1e9:.1f} GB/s, product {product / 1e9:.0f} GFLOPS")
     print(f"{processor()}; {THREADS} threads")
     if chosen.json:
-        chosen.json.write_text(json.dumps({"processor": processor(), "records": found}, indent=1) + "\n")
+        chosen.json.write_text(
+            json.dumps({"processor": processor(), "bounds": measured, "records": found}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ import ltu
 from ltu.convert import export_llama
 from ltu.demo import ASSETS, SOUNDS, demo_base, demo_model_path
 from ltu.training.questions import ask, table_1, terms
-from machine import processor
+from machine import memory_mb, processor
 from sweep_peers import REPEATS, Done, Question, Work, peers
 
 QUICK = (
@@ -88,7 +88,6 @@ def measure(name: str, chosen: argparse.Namespace, llama: Path) -> dict[str, Any
         done = peer(work)
         if round or name in SLOW:
             times.append(time.perf_counter() - start)
-    status = Path("/proc/self/status").read_text().split()
     answers = done.answers or []
     return {
         "peer": name,
@@ -97,7 +96,7 @@ def measure(name: str, chosen: argparse.Namespace, llama: Path) -> dict[str, Any
         "answers_per_second": len(answers) / statistics.median(times),
         "positions": done.positions,
         "tokens_an_answer": sum(map(len, answers)) / len(answers),
-        "peak_rss_mb": int(status[status.index("VmHWM:") + 1]) / 1024,
+        "peak_rss_mb": memory_mb("VmHWM"),
         "tree_positions": tree_size(work, done) if name == "ours-tree" else None,
     }
 

@@ -2,8 +2,8 @@
 #include "error.h"
 #include "memory.h"
 #include "parallel.h"
+#include "stopwatch.h"
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -14,16 +14,6 @@ namespace ltu {
 namespace {
 
 constexpr int64_t most_positions = 256; // of one batch of `logits`: bounds its memory
-
-class Stopwatch {
-public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
-private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 void check_sampling(const Sampling &s) {
   if (!(s.temperature > 0) && !s.greedy)

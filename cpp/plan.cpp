@@ -1,7 +1,7 @@
 // What one step computes: the next position of every live answer, prompts, and guesses where there is room.
 #include "engine.h"
+#include "stopwatch.h"
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -309,10 +309,9 @@ int64_t Engine::knee() {
     }
     double seconds = std::numeric_limits<double>::infinity();
     for (int run = 0; run < 2; ++run) {
-      const auto begin = std::chrono::steady_clock::now();
+      const Stopwatch watch;
       llama_forward(model_, device_, cells_, batch);
-      seconds =
-          std::min(seconds, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+      seconds = std::min(seconds, watch.seconds());
     }
     const double tokens = (1 - std::pow(draft_share, rows)) / (1 - draft_share);
     if (tokens / seconds > best) {

@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from ltu.prompt import Format
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -20,7 +22,7 @@ else:
 
 Relation = Literal["type", "similar", "present", "identity"]
 RELATIONS: tuple[Relation, ...] = ("type", "similar", "present", "identity")
-FORMATS = ("prepended", "interleaved")
+FORMATS: tuple[Format, ...] = ("prepended", "interleaved")
 Rng = np.random.Generator
 T = TypeVar("T")
 
@@ -86,14 +88,9 @@ def labels_of(name: str) -> str:
     return "; ".join(_data("terms")[name]["answer"])
 
 
-def wordings(relation: Relation) -> list[str]:
-    table = _data("wordings")[relation]
-    return [*table["prepended"], *table["interleaved"]]
-
-
 def table_1(relation: Relation) -> dict[str, str]:
     """The paper's own wording for each format."""
-    return {format: _data("wordings")[relation][format][0] for format in ("prepended", "interleaved")}
+    return {format: _data("wordings")[relation][format][0] for format in FORMATS}
 
 
 def ask(wording: str, relation: Relation, term: str, true: bool) -> tuple[str, str]:

@@ -5,9 +5,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..config import Config
-from ..questions import terms
+from ..questions import FORMATS, terms
 from .classify import ENCODER_RECIPES, TEACHER_RECIPE, Recipe
-from .evaluate import FORMATS, Asked, Named, balanced
+from .evaluate import Asked, Named, balanced
 
 
 def write_card(

@@ -12,10 +12,9 @@ from ltu.prompt import Format, Prompter
 from ..examples import Collator, expand
 from ..model import LTU
 from ..packing import Example, share_beginnings
-from ..questions import Relation, Term, ask, labels_of, table_1, terms
+from ..questions import FORMATS, Relation, Term, ask, labels_of, table_1, terms
 from .esc10 import Recording
 
-FORMATS: tuple[Format, ...] = ("prepended", "interleaved")
 BATCH = 4  # groups of questions
 PAIRS = 5  # most clips a term is asked about, of those of which it is true; as many others
 
