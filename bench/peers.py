@@ -73,7 +73,7 @@ def write_checkpoint(model: TorchModel, folder: Path) -> None:
 
 class Ours:
     def __init__(self, path: Path, threads: int) -> None:
-        self.engine = _engine.Engine(str(path), "cpu", threads)
+        self.engine = _engine.Engine(str(path), "cpu", threads, draft_width=1)
         self.sampling = _engine.Sampling(1.0, 0, 1.0, 1.0, True)
 
     def encode(self, features: np.ndarray) -> None:
