@@ -141,12 +141,11 @@ AudioEmbeddings audio_encode(const Model &model, Device &device, const float *fe
   const std::vector<float> cut = patches(audio, features, clips);
   ggml_backend_tensor_set(pixels, cut.data(), 0, ggml_nbytes(pixels));
   graph.compute();
-  AudioEmbeddings result;
-  result.pooled.resize(static_cast<size_t>(ggml_nelements(pooled)));
-  result.projected.resize(static_cast<size_t>(ggml_nelements(projected)));
-  ggml_backend_tensor_get(pooled, result.pooled.data(), 0, ggml_nbytes(pooled));
-  ggml_backend_tensor_get(projected, result.projected.data(), 0, ggml_nbytes(projected));
-  return result;
+  const auto copy = [&](ggml_tensor *output) {
+    const std::span<const float> values = device.values(output);
+    return std::vector<float>(values.begin(), values.end());
+  };
+  return {.pooled = copy(pooled), .projected = copy(projected)};
 }
 
 } // namespace ltu

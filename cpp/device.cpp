@@ -98,13 +98,28 @@ Device::Device(const std::string &spec, int threads) : threads_(threads > 0 ? th
         return check && check();
       },
       this);
-  std::vector<ggml_backend_t> backends{cpu_.get()};
   if (!on_cpu) {
     main_.reset(ggml_backend_dev_init(device, nullptr));
     if (!main_)
       throw Error("device " + name_ + " cannot be initialised");
-    backends.insert(backends.begin(), main_.get());
   }
+  release_memory();
+}
+
+std::span<const float> Device::values(const ggml_tensor *output) {
+  const auto n = static_cast<size_t>(ggml_nelements(output));
+  if (ggml_backend_buffer_is_host(output->buffer))
+    return {static_cast<const float *>(output->data), n};
+  values_.resize(n);
+  ggml_backend_tensor_get(output, values_.data(), 0, ggml_nbytes(output));
+  return values_;
+}
+
+void Device::release_memory() {
+  std::vector<ggml_backend_t> backends{cpu_.get()};
+  if (main_)
+    backends.insert(backends.begin(), main_.get());
+  scheduler_.reset(); // a scheduler keeps its buffers as long as it lives
   scheduler_.reset(ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()),
                                           graph_size,
                                           /*parallel=*/false, /*op_offload=*/true));

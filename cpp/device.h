@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,10 @@ public:
   void allocate(ggml_cgraph *graph);
   // Throws Interrupted when the check below said so.
   void compute(ggml_cgraph *graph);
+  // An output of the graph, where it lies if that is the host's memory; until the next graph.
+  std::span<const float> values(const ggml_tensor *output);
+  // Gives back the memory of the largest graph so far; the next one takes what it needs.
+  void release_memory();
   // Asked now and then from the computing thread; true stops the computation.
   void set_interrupt_check(std::function<bool()> check) { interrupt_check_ = std::move(check); }
 
@@ -50,6 +55,7 @@ private:
   std::unique_ptr<ggml_backend_sched, decltype(&ggml_backend_sched_free)> scheduler_{nullptr,
                                                                                      ggml_backend_sched_free};
   std::vector<std::byte> graph_memory_;
+  std::vector<float> values_; // of an output that lies elsewhere
   std::function<bool()> interrupt_check_;
 };
 

@@ -33,7 +33,9 @@ Engine::Engine(const std::string &path, const EngineOptions &options)
 
 AudioEmbeddings Engine::encode(const float *features, int64_t clips) {
   const Stopwatch watch;
+  trim_heap(); // what computing the features left
   AudioEmbeddings result = audio_encode(model_, device_, features, clips);
+  device_.release_memory(); // many times what a step of answers needs
   trim_heap();
   counters_.clips += clips;
   counters_.encode_seconds += watch.seconds();
@@ -176,7 +178,7 @@ std::vector<Event> Engine::step() {
   Step step;
   try { // what fails may leave positions half computed: nothing may build on them
     plan(step);
-    const std::vector<float> logits = llama_forward(model_, device_, cells_, step.batch);
+    const std::span<const float> logits = llama_forward(model_, device_, cells_, step.batch);
     sample(step, logits, events);
   } catch (...) {
     clear();
@@ -194,14 +196,14 @@ std::vector<Event> Engine::step() {
 }
 
 // Draws for every answer that waits, and again for those whose token was guessed: its row is there already.
-void Engine::sample(Step &step, const std::vector<float> &logits, std::vector<Event> &events) {
+void Engine::sample(Step &step, std::span<const float> logits, std::vector<Event> &events) {
   const auto vocabulary = static_cast<size_t>(model_.llama().vocabulary);
   std::vector<Step::Draw> draws = std::move(step.draws);
   while (!draws.empty()) {
     parallel_for(draws.size(), device_.threads(), [&](size_t i) {
       Step::Draw &draw = draws[i];
       const auto row =
-          std::span(logits).subspan(vocabulary * static_cast<size_t>(step.logits.at(draw.node)), vocabulary);
+          logits.subspan(vocabulary * static_cast<size_t>(step.logits.at(draw.node)), vocabulary);
       draw.candidates = draw.query->query.tempered
                             ? distribution(row, draw.history, draw.query->query.sampling)
                             : softmax(row);
@@ -382,7 +384,7 @@ std::vector<float> Engine::logits(const std::vector<int32_t> &ids, const std::ve
       const bool wanted = !batch.outputs.empty();
       if (!wanted)
         batch.outputs.push_back(0);
-      const std::vector<float> rows = llama_forward(model_, device_, cells_, batch);
+      const std::span<const float> rows = llama_forward(model_, device_, cells_, batch);
       if (wanted)
         result.insert(result.end(), rows.begin(), rows.end());
     }

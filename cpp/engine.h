@@ -93,7 +93,7 @@ private:
   void begin_again(LiveQuery &query);
   int64_t knee();
 
-  void sample(Step &step, const std::vector<float> &logits, std::vector<Event> &events);
+  void sample(Step &step, std::span<const float> logits, std::vector<Event> &events);
   void advance(LiveQuery &query, Answer &answer, const std::vector<Candidate> &candidates,
                std::vector<Event> &events);
   void finish_walks(std::vector<Event> &events);

@@ -69,7 +69,7 @@ GgufFile::GgufFile(std::string path) : path_(std::move(path)), mapping_(std::mak
     if (key.starts_with("tokenizer.ggml.") && gguf_get_kv_type(gguf_.get(), id) == GGUF_TYPE_ARRAY)
       gguf_remove_key(gguf_.get(), key.c_str());
   }
-  release({mapping_->data, start});
+  release_all();
 }
 
 GgufFile::~GgufFile() = default;
@@ -88,6 +88,10 @@ void GgufFile::release(std::span<const std::byte> data) const {
   const auto begin = reinterpret_cast<uintptr_t>(data.data()) / page * page;
   const auto end = reinterpret_cast<uintptr_t>(data.data() + data.size());
   madvise(reinterpret_cast<void *>(begin), end - begin, MADV_DONTNEED);
+}
+
+void GgufFile::release_all() const {
+  release({mapping_->data, mapping_->size});
 }
 
 void GgufFile::read(std::span<const std::byte> data, std::byte *out) const {

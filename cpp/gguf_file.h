@@ -46,6 +46,7 @@ public:
 
   // Tells the system that this data was copied elsewhere and need not stay resident.
   void release(std::span<const std::byte> data) const;
+  void release_all() const;
   // Copies a piece of the file without making it resident.
   void read(std::span<const std::byte> data, std::byte *out) const;
   [[noreturn]] void fail(const std::string &what) const;

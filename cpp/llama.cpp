@@ -113,8 +113,8 @@ private:
 
 } // namespace
 
-std::vector<float> llama_forward(const Model &model, Device &device, KvCells &cells,
-                                 const LlamaBatch &batch) {
+std::span<const float> llama_forward(const Model &model, Device &device, KvCells &cells,
+                                     const LlamaBatch &batch) {
   const LlamaConfig &llama = model.llama();
   Graph graph(device);
   ggml_context *c = graph.context();
@@ -162,9 +162,7 @@ std::vector<float> llama_forward(const Model &model, Device &device, KvCells &ce
   ggml_backend_tensor_set(wanted, batch.outputs.data(), 0, ggml_nbytes(wanted));
   attention.set_inputs();
   graph.compute();
-  std::vector<float> result(static_cast<size_t>(llama.vocabulary) * batch.outputs.size());
-  ggml_backend_tensor_get(logits, result.data(), 0, ggml_nbytes(logits));
-  return result;
+  return device.values(logits);
 }
 
 } // namespace ltu

@@ -3,6 +3,7 @@
 #include "kv_cells.h"
 #include "model.h"
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace ltu {
@@ -20,7 +21,9 @@ struct LlamaBatch {
   }
 };
 
-// Computes keys and values of every position into its cell; returns the wanted logits, [outputs, vocabulary].
-std::vector<float> llama_forward(const Model &model, Device &device, KvCells &cells, const LlamaBatch &batch);
+// Computes keys and values of every position into its cell; returns the wanted logits, [outputs, vocabulary],
+// which stay until the next graph.
+std::span<const float> llama_forward(const Model &model, Device &device, KvCells &cells,
+                                     const LlamaBatch &batch);
 
 } // namespace ltu

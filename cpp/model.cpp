@@ -252,6 +252,7 @@ Model::Model(const std::string &path, Device &device)
   output = matrix(file_.find_tensor("output.weight") ? "output.weight" : "token_embd.weight");
   if (file_.find_tensor("rope_freqs.weight"))
     rope_factors = vector("rope_freqs.weight");
+  file_.release_all(); // reading one tensor makes its neighbours' pages resident, too
 }
 
 Model::~Model() = default;
