@@ -32,12 +32,14 @@ def convert(
     outtype: str = "mixed",
     output: PathName = ".",
     progress: Progress | None = None,
+    audio_outtype: str | None = None,
 ) -> Written:
     """Joins a LLaMA with what makes it an LTU, and writes one file.
 
     base: Hugging Face directory or llama GGUF. One of ltu, a file of the original release, and checkpoint,
-    a folder of ours. outtype: f32 f16 bf16 q8_0 q6_k q5_k q4_k q4_0 mixed. output: file, or folder for a file
-    of the usual name. progress: gets tensor, bytes done, bytes in all. Raises Error, ModelFileError.
+    a folder of ours. outtype: f32 f16 bf16 q8_0 q6_k q5_k q4_k q4_0 mixed. audio_outtype: of the encoder's
+    and the projector's matrices; None: f32 if outtype is, else f16. output: file, or folder for a file of the
+    usual name. progress: gets tensor, bytes done, bytes in all. Raises Error, ModelFileError.
     """
     if (ltu is None) == (checkpoint is None):
         raise Error(
@@ -45,16 +47,20 @@ def convert(
         )
     part = read_release(Path(ltu)) if ltu is not None else read_checkpoint(Path(checkpoint or ""))
     model = joined(read_base(Path(base)), part)
-    written = write_model(model, outtype, _file(Path(output), model, outtype), progress)
+    written = write_model(model, outtype, _file(Path(output), model, outtype), progress, audio_outtype)
     return Written(written.path, written.bytes, (*_base_differs(Path(base), part), *written.notes))
 
 
 def requantise(
-    gguf: PathName, outtype: str = "mixed", output: PathName = ".", progress: Progress | None = None
+    gguf: PathName,
+    outtype: str = "mixed",
+    output: PathName = ".",
+    progress: Progress | None = None,
+    audio_outtype: str | None = None,
 ) -> Written:
     """An LTU file in another type. Raises Error, ModelFileError."""
     model = _read_ltu(Path(gguf))
-    return write_model(model, outtype, _file(Path(output), model, outtype), progress)
+    return write_model(model, outtype, _file(Path(output), model, outtype), progress, audio_outtype)
 
 
 def export_llama(

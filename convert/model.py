@@ -29,7 +29,13 @@ class Written:
     notes: tuple[str, ...]
 
 
-def write_model(model: Model, type: str | None, output: Path, progress: Progress | None = None) -> Written:
+def write_model(
+    model: Model,
+    type: str | None,
+    output: Path,
+    progress: Progress | None = None,
+    audio_type: str | None = None,
+) -> Written:
     """Writes the file under a temporary name, lets the engine compute what `inspect --self-test` compares,
     and gives it its name. type None: tensors keep theirs. Raises Error, ModelFileError."""
     is_ltu = model.keys["general.architecture"] == "ltu"
@@ -37,7 +43,7 @@ def write_model(model: Model, type: str | None, output: Path, progress: Progress
         check_shapes(model)
     keys, tensors, notes = dict(model.keys), model.tensors, []
     if type:
-        types, fallbacks = outtype.choose(tensors, type)
+        types, fallbacks = outtype.choose(tensors, type, audio_type)
         tensors = {name: converted(tensor, types[name]) for name, tensor in tensors.items()}
         notes = outtype.summary(fallbacks)
         keys["general.file_type"] = outtype.OUTTYPES[type]

@@ -19,6 +19,7 @@ OUTTYPES = {
     "q4_0": 2,
     "mixed": 15,
 }
+AUDIO_OUTTYPES = ("f32", "f16", "bf16", "q8_0")
 K_QUANTS = ("q4_k", "q5_k", "q6_k")
 MATRIX = re.compile(
     r"(token_embd|output|blk\.\d+\.(attn|ffn)_(?!norm)\w+|a\.patch_embd|a\.blk\.\d+\.(attn|ffn)_\w+|mm\.a)\.weight"
@@ -38,15 +39,23 @@ class Fallback:
         return f"{self.tensor}: {self.used} instead of {self.wanted}, its rows hold {self.columns} values"
 
 
-def choose(tensors: Mapping[str, Tensor], outtype: str) -> tuple[dict[str, str], list[Fallback]]:
-    """Type of each tensor, and the matrices that could not have the one asked for."""
+def choose(
+    tensors: Mapping[str, Tensor], outtype: str, audio_outtype: str | None = None
+) -> tuple[dict[str, str], list[Fallback]]:
+    """Type of each tensor, and the matrices that could not have the one asked for.
+
+    audio_outtype: of the encoder's and the projector's matrices; None: f32 if outtype is, else f16.
+    """
     if outtype not in OUTTYPES:
         raise Error(f"unknown type {outtype}; there are {', '.join(OUTTYPES)}")
+    audio_outtype = audio_outtype or ("f32" if outtype == "f32" else "f16")
+    if audio_outtype not in AUDIO_OUTTYPES:
+        raise Error(f"unknown type {audio_outtype} for audio; there are {', '.join(AUDIO_OUTTYPES)}")
     blocks = sum(name.endswith(".attn_q.weight") for name in tensors)
     tied = "output.weight" not in tensors
     types, fallbacks = {}, []
     for name, tensor in tensors.items():
-        wanted = _wanted(name, outtype, blocks, tied)
+        wanted = _wanted(name, outtype, audio_outtype, blocks, tied)
         types[name] = _fitting(wanted, tensor.columns)
         if types[name] != wanted:
             fallbacks.append(Fallback(name, wanted, types[name], tensor.columns))
@@ -58,11 +67,11 @@ def summary(fallbacks: list[Fallback]) -> list[str]:
     return list(dict.fromkeys(re.sub(r"blk\.\d+\.", "blk.*.", str(fallback)) for fallback in fallbacks))
 
 
-def _wanted(name: str, outtype: str, blocks: int, tied: bool) -> str:
+def _wanted(name: str, outtype: str, audio_outtype: str, blocks: int, tied: bool) -> str:
     if not MATRIX.fullmatch(name):
         return "f32"
-    if name.startswith(("a.", "mm.")):  # small beside the LLaMA, and every answer hangs on it
-        return "f32" if outtype == "f32" else "f16"
+    if name.startswith(("a.", "mm.")):
+        return audio_outtype
     return _mixed(name, blocks, tied) if outtype == "mixed" else outtype
 
 

@@ -7,11 +7,12 @@ import gguf
 import numpy as np
 import pytest
 
+from ltu import _engine
 from ltu.convert import check, gguf_file, outtype, requantise
 from ltu.convert.model import write_model
 from ltu.convert.outtype import OUTTYPES
 from ltu.convert.tensor import TYPES, Tensor, converted
-from ltu.errors import ModelFileError
+from ltu.errors import Error, ModelFileError
 from tiny import tiny_gguf, tiny_model
 
 KEYS = {
@@ -108,6 +109,21 @@ def test_requantised_files_hold_nearly_the_same(original: Path, tmp_path: Path, 
         expected = before.tensors[name].float32()
         assert np.abs(tensor.float32() - expected).max() <= bound * np.abs(expected).max(), name
     assert check.self_test(written.path, file.keys).passed
+
+
+@pytest.mark.parametrize(("type", "bound"), [("f32", 0.0), ("f16", 0.01), ("bf16", 0.05), ("q8_0", 0.1)])
+def test_the_audio_part_has_a_type_of_its_own(
+    original: Path, tmp_path: Path, type: str, bound: float
+) -> None:
+    path = requantise(original, "f32", tmp_path / "n.gguf", audio_outtype=type).path
+    types = {name: tensor.type for name, tensor in gguf_file.read(path).tensors.items()}
+    assert types["a.blk.0.ffn_up.weight"] == types["mm.a.weight"] == type
+    assert types["blk.0.ffn_up.weight"] == types["a.blk.0.ffn_up.bias"] == "f32"
+    features = check.synthetic_clip().features()[None]
+    embeddings, expected = (_engine.Engine(str(p), "cpu").encode(features) for p in (path, original))
+    assert np.abs(embeddings - expected).max() <= bound * expected.std()
+    with pytest.raises(Error, match="q4_k for audio"):
+        requantise(original, "f32", tmp_path / "o.gguf", audio_outtype="q4_k")
 
 
 def test_a_changed_weight_fails_the_self_test(tmp_path: Path) -> None:
