@@ -287,12 +287,15 @@ void Engine::finish_walks(std::vector<Event> &events) {
     live->walk->abandon(tree_);
     live->walk.reset();
     live->walking = false;
-    --placed_;
+    keep(*live, live->prompt);
+    let_go(live->prompt);
   }
 }
 
 void Engine::finish(LiveQuery &query, Answer &answer, const char *stop, std::vector<Event> &events) {
   answer.finished = true;
+  if (query.unfinished() == 0)
+    keep(query, answer.cursor);
   let_go(answer.cursor);
   if (options_.draft_width != 1 && query.query.mode == Query::Mode::sample)
     drafts_.learn(answer.tokens);
@@ -347,6 +350,9 @@ void Engine::clear() {
   }
   for (const auto &query : waiting_)
     forget_clips(query->clip_hashes);
+  for (const Kept &kept : kept_)
+    forget_clips(kept.clips);
+  kept_.clear();
   live_.clear();
   waiting_.clear();
   placed_ = 0;
@@ -360,6 +366,8 @@ std::vector<float> Engine::logits(const std::vector<int32_t> &ids, const std::ve
   for (const Clip &clip : clips)
     hashes.push_back(clip.hash);
   const auto end = static_cast<int64_t>(sequence.size());
+  while (cells_.available() < end && !kept_.empty())
+    drop_oldest_kept();
   if (cells_.available() < end) {
     forget_clips(hashes);
     throw Error("the KV cache has no room for " + std::to_string(end) + " more positions");

@@ -70,6 +70,11 @@ private:
   std::vector<std::unique_ptr<LiveQuery>> live_; // oldest first
   int64_t next_query_ = 0;
   int64_t placed_ = 0; // answers and walks that hold cells
+  struct Kept {        // a prompt that was answered: the next one may begin like it
+    Node *node;        // the tree holds it
+    std::vector<std::string> clips;
+  };
+  std::deque<Kept> kept_; // oldest first; they go when cells are short
 
   void check(const std::vector<int32_t> &ids, const std::vector<Clip> &clips) const;
   std::vector<Label> labels(const std::vector<int32_t> &ids, const std::vector<Clip> &clips);
@@ -91,6 +96,8 @@ private:
   void give_up(Cursor &cursor);
   void let_go(Cursor &cursor);
   void begin_again(LiveQuery &query);
+  void keep(LiveQuery &query, const Cursor &cursor);
+  void drop_oldest_kept();
   int64_t knee();
 
   void sample(Step &step, std::span<const float> logits, std::vector<Event> &events);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int64_t most_prompt_positions = 256; // of one step: bounds its time and memory
 constexpr int64_t most_answers = 128;          // that advance in one step; the rest wait for their turn
+constexpr size_t most_kept = 8;                // prompts that were answered
 constexpr int64_t headroom = 8;                // cells that a placed answer should find before another starts
 constexpr size_t longest_draft = 16;
 constexpr size_t most_measured_rows = 16;
@@ -46,7 +47,10 @@ void Engine::admit() {
       claimed += static_cast<int64_t>(query->labels.size()) + query->unfinished();
   while (!waiting_.empty()) {
     const LiveQuery &query = *waiting_.front();
-    const int64_t wanted = missing(query, query.prompt, no_tokens) + query.unfinished();
+    const auto wanted_by_query = [&] { return missing(query, query.prompt, no_tokens) + query.unfinished(); };
+    while (claimed + wanted_by_query() > cells_.available() && !kept_.empty())
+      drop_oldest_kept();
+    const int64_t wanted = wanted_by_query();
     if (!live_.empty() && (unfinished() >= most_answers || claimed + wanted > cells_.available()))
       return;
     claimed += wanted;
@@ -103,7 +107,8 @@ void Engine::plan_walk(LiveQuery &query, Step &step, int64_t &room) {
   if (!query.walking) {
     if (!place(query, 0, step))
       return;
-    Node *node = std::exchange(query.prompt.node, nullptr); // the draw holds it from here on
+    Node *node = query.prompt.node;
+    tree_.hold(node); // for the draw
     query.walking = true;
     const Walk::Item item{.parent = node->parent, .token = -1, .state = 0, .drawn = 0, .mass = 1.0};
     step.draws.push_back({&query, node, query.history, {}, item});
@@ -192,6 +197,8 @@ int64_t Engine::missing(const LiveQuery &query, const Cursor &cursor, const std:
 
 // Makes so many cells free, if need be of what is younger than an answer of a query: the youngest goes first.
 bool Engine::make_room(int64_t cells, const LiveQuery &query, size_t number) {
+  while (cells_.available() < cells && !kept_.empty())
+    drop_oldest_kept();
   for (size_t i = live_.size(); cells_.available() < cells && i-- > 0;) {
     LiveQuery &younger = *live_[i];
     const bool own = &younger == &query;
@@ -221,14 +228,38 @@ void Engine::let_go(Cursor &cursor) {
 }
 
 void Engine::begin_again(LiveQuery &query) {
+  if (query.walking) {
+    query.walk->abandon(tree_);
+    query.walk.emplace(new_walk(query.query));
+    query.walking = false;
+  }
   give_up(query.prompt);
-  if (!query.walking)
+}
+
+// Keeps what a query's prompt left in the tree, as far as its last cursor has come.
+void Engine::keep(LiveQuery &query, const Cursor &cursor) {
+  if (!cursor.node || cursor.own_root)
     return;
-  query.walk->abandon(tree_);
-  query.walk.emplace(new_walk(query.query));
-  query.walking = false;
-  --placed_;
-  ++counters_.given_up;
+  Node *node = cursor.node;
+  while (node->length > static_cast<int32_t>(query.labels.size()))
+    node = node->parent;
+  tree_.hold(node);
+  std::erase_if(kept_, [&](const Kept &kept) { // the same prompt, asked before
+    if (kept.node != node)
+      return false;
+    tree_.release(node);
+    forget_clips(kept.clips);
+    return true;
+  });
+  kept_.push_back({node, std::exchange(query.clip_hashes, {})});
+  if (kept_.size() > most_kept)
+    drop_oldest_kept();
+}
+
+void Engine::drop_oldest_kept() {
+  tree_.release(kept_.front().node);
+  forget_clips(kept_.front().clips);
+  kept_.pop_front();
 }
 
 // Continuations that are given follow at once; what is then free up to the knee goes to guesses.

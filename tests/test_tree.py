@@ -142,6 +142,23 @@ def test_answers_that_lose_their_cells_go_on_to_the_same_end(path: Path) -> None
     assert small.description()["given_up"] > 0
 
 
+def test_the_next_question_finds_what_the_last_ones_left(path: Path, expected: Rows) -> None:
+    """One query at a time, as a conversation asks. Only what no prompt before began with is computed."""
+    model = load(path, draft_width=1)
+    found, computed = {}, []
+    asked = queries(model)
+    for query in asked + asked[-3:]:
+        before = model.description()["prompt_positions"]
+        found |= rows(model.answers([query]))
+        computed.append(model.description()["prompt_positions"] - before)
+    assert found == expected
+    lengths = [len(query.sequence.ids) + AUDIO_POSITIONS - 1 for query in asked]
+    assert computed[0] == lengths[0]
+    assert computed[1] == 1  # the exact answer to the first: its last position's logits are wanted again
+    assert max(computed[2:4]) < AUDIO_POSITIONS  # "Is [AUDIO] …" again
+    assert computed[-3:] == [1, 1, 1]
+
+
 def test_what_can_never_fit_is_refused_with_both_numbers(path: Path) -> None:
     cell = load(path).description()["kv_cell_bytes"]
     model = load(path, kv_memory=60 * cell)
