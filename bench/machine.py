@@ -16,6 +16,12 @@ def processor() -> str:
     return f"{name} ({', '.join(known)})"
 
 
+def available_bytes() -> float:
+    """Memory that a process could take."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+
+
 def memory_mb(key: str) -> float:
     """ "VmHWM", the largest resident memory so far, or "VmRSS", what is resident now (10^6 bytes)."""
     status = Path("/proc/self/status").read_text().split()

@@ -1,10 +1,14 @@
 """One sweep, four repeats a question, asked of Hugging Face, llama.cpp and this engine: side by side.
 
     python bench/sweep.py [--quick] [--clips 6] [--questions 9] [--rounds 3] [--peers NAME,…] [--json FILE]
+    python bench/sweep.py --model vicuna-7b --type q4_0 [--answer-tokens 28] …
 
 The demo model (q8_0 for llama.cpp and for us), its shipped clips, Table 1's questions about the demo's terms,
 LTU's sampling, two threads each. Clips are encoded before the clock starts. A peer runs in a process of its
 own and answers the whole sweep `--rounds` times after one that is not counted; the time is the median.
+
+Or random weights in a larger model's shape. They would never say yes, so every peer is made to say what the
+demo model said (or that, over and over, up to so many tokens).
 """
 
 import argparse
@@ -15,10 +19,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from importlib.resources import as_file, files
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -27,7 +34,8 @@ from ltu.convert import export_llama
 from ltu.demo import ASSETS, SOUNDS, demo_base, demo_model_path
 from ltu.training.questions import ask, table_1, terms
 from machine import memory_mb, processor
-from sweep_peers import REPEATS, Done, Question, Work, peers
+from shapes import SCALES, SHAPES, write_random, write_random_llama
+from sweep_peers import REPEATS, Done, Ours, Question, Work, load_demo, load_random, peers
 
 QUICK = (
     "hf-float32",
@@ -39,25 +47,51 @@ QUICK = (
     "ours-exact",
 )
 SLOW = ("hf-float32", "hf-bfloat16", "hf-batched")  # once is enough
+NOT_FORCED = ("ours-exact",)  # follows the model's own probabilities
 
 
 def work_of(gguf: Path, clips: int, questions: int) -> Work:
-    """`questions` about each clip: what it is, then terms, true and false, both formats in turn."""
+    """`questions` about each clip: what it is, then terms, true and false, both formats in turn.
+
+    More clips than the package has are the same recordings, turned in time.
+    """
     model = ltu.load(gguf, device="cpu", threads=2)
     chosen = [term for term in terms() if term.kind != "name" and term.seen]
     embeddings, asked = [], []
-    for number, (file, *_) in enumerate(SOUNDS[:clips]):
-        with as_file(ASSETS / "clips" / file) as path:
+    for number in range(clips):
+        turns, which = divmod(number, len(SOUNDS))
+        with as_file(ASSETS / "clips" / SOUNDS[which][0]) as path:
             clip = ltu.load_audio(path)
+        if turns:
+            clip = ltu.load_audio(np.roll(clip.waveform, turns * ltu.SAMPLE_RATE // 4))
         embeddings.append(model.encode(clip))
-        for index in range(questions):
+        about: dict[tuple[int, ...], None] = {}
+        for index in count():
             format = ("prepended", "interleaved")[index % 2]
             relation = "identity" if index < 2 else ("type", "similar")[index // 2 % 2]
-            term = chosen[(7 * number + 3 * index) % len(chosen)].text
+            term = chosen[(7 * number + 3 * index + index // len(chosen)) % len(chosen)].text
             text = table_1(relation)[format]
             prompt = text if relation == "identity" else ask(text, relation, term, True)[0]
-            asked.append(Question(number, tuple(model.prompter.sequence(prompt, [clip], format).ids)))
+            about[tuple(model.prompter.sequence(prompt, [clip], format).ids)] = None
+            if len(about) == questions:
+                break
+        asked += [Question(number, ids) for ids in about]
     return Work(embeddings, asked, model.info["tokenizer.ggml.eos_token_id"])
+
+
+def forced_work(work: Work, shape: str, decided: bool, tokens: int | None) -> Work:
+    """The same questions for another vocabulary, with the demo model's answers."""
+    width, *_, vocabulary = SHAPES[shape]
+    answers = Ours(demo_model_path(), "decided" if decided else "sample")(work).answers or []
+    if tokens:
+        answers = [list(islice(cycle(answer), tokens)) for answer in answers]
+    rng = np.random.default_rng(0)
+    return Work(
+        [rng.normal(0, 0.02, (32, width)).astype(np.float32) for _ in work.embeddings],
+        [Question(q.clip, tuple(id % vocabulary if id >= 0 else id for id in q.ids)) for q in work.questions],
+        2,
+        [[id % vocabulary for id in answer] for answer in answers],
+    )
 
 
 def tree_size(work: Work, done: Done) -> int:
@@ -73,12 +107,16 @@ def tree_size(work: Work, done: Done) -> int:
     return len(nodes)
 
 
-def measure(name: str, chosen: argparse.Namespace, llama: Path) -> dict[str, Any]:
+def measure(name: str, chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """In a process of its own: the record of one peer."""
-    gguf = demo_model_path()
-    work = work_of(gguf, chosen.clips, chosen.questions)
+    work = work_of(demo_model_path(), chosen.clips, chosen.questions)
     with as_file(files("ltu") / "assets" / "demo") as checkpoint:
-        make = peers(demo_base(), checkpoint, gguf, llama)[name]
+        if chosen.model == "demo":
+            gguf, load = demo_model_path(), partial(load_demo, demo_base(), checkpoint)
+        else:
+            gguf, load = folder / "ltu.gguf", partial(load_random, chosen.model)
+            work = forced_work(work, chosen.model, name == "ours-decided", chosen.answer_tokens)
+        make = peers(load, gguf, folder / "llama.gguf", forced=work.forced is not None)[name]
         peer = make()
     times, done = [], Done()
     for round in range(1 if name in SLOW else chosen.rounds + 1):
@@ -91,7 +129,7 @@ def measure(name: str, chosen: argparse.Namespace, llama: Path) -> dict[str, Any
     answers = done.answers or []
     return {
         "peer": name,
-        "model": "demo",
+        "model": chosen.model if chosen.model == "demo" else f"{chosen.model} {chosen.type}",
         "seconds": statistics.median(times),
         "answers_per_second": len(answers) / statistics.median(times),
         "positions": done.positions,
@@ -103,10 +141,16 @@ def measure(name: str, chosen: argparse.Namespace, llama: Path) -> dict[str, Any
 
 def records(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
-        llama = export_llama(demo_model_path(), Path(folder) / "llama.gguf").path
+        if chosen.model == "demo":
+            export_llama(demo_model_path(), Path(folder) / "llama.gguf")
+        else:
+            write_random(Path(folder) / "ltu.gguf", chosen.model, chosen.type)
+            write_random_llama(Path(folder) / "llama.gguf", chosen.model, chosen.type)
+        keys = ("clips", "questions", "rounds", "model", "type", "answer_tokens")
+        given = {key.replace("_", "-"): getattr(chosen, key) for key in keys}
         for name in chosen.peers:
-            options = [f"--{key}={getattr(chosen, key)}" for key in ("clips", "questions", "rounds")]
-            command = [sys.executable, __file__, "--peer", name, "--llama", str(llama), *options]
+            options = [f"--{key}={value}" for key, value in given.items() if value is not None]
+            command = [sys.executable, __file__, "--peer", name, "--folder", folder, *options]
             result = subprocess.run(command, capture_output=True, text=True)
             if result.returncode:
                 print(f"{name}: left out: {result.stderr.strip().splitlines()[-1]}", file=sys.stderr)
@@ -139,18 +183,25 @@ def main() -> None:
     options.add_argument("--clips", type=int, default=6)
     options.add_argument("--questions", type=int, default=9)
     options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--model", choices=("demo", *SHAPES), default="demo")
+    options.add_argument("--type", choices=SCALES, default="q4_0", help="of random weights")
+    options.add_argument("--answer-tokens", type=int, help="of every answer that random weights give")
     options.add_argument("--peers", type=lambda text: text.split(","))
     options.add_argument("--json", type=Path)
     options.add_argument("--peer", help=argparse.SUPPRESS)
-    options.add_argument("--llama", type=Path, help=argparse.SUPPRESS)
+    options.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     chosen = options.parse_args()
     if chosen.peer:
-        print(json.dumps(measure(chosen.peer, chosen, chosen.llama)))
+        print(json.dumps(measure(chosen.peer, chosen, chosen.folder)))
         return
     if chosen.quick:
         chosen.clips, chosen.peers = 2, chosen.peers or list(QUICK)
     if chosen.peers is None:
-        chosen.peers = list(peers(*[Path()] * 4))
+        chosen.peers = [
+            name
+            for name in peers(partial(load_random, ""), Path(), Path(), forced=False)
+            if chosen.model == "demo" or name not in NOT_FORCED
+        ]
     found = list(records(chosen))
     ours = next((row["seconds"] for row in found if row["peer"] == "ours-tree"), None)
     for row in found:

@@ -2,16 +2,23 @@
 
 A peer takes the same work: prompts about clips as token ids (-1 where a clip's 32 embeddings stand), each to
 be answered `REPEATS` times under LTU's sampling. It returns how many positions it computed and what was said.
+Models with random weights say nothing: for them the work holds what is to be said, and a peer samples as ever
+and takes the given token instead of the drawn one.
 """
 
 import ctypes
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, takewhile
+from itertools import groupby, islice, takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+
+from machine import available_bytes
+from shapes import SHAPES
 
 REPEATS = 4
 MAX_NEW_TOKENS = 32
@@ -32,6 +39,7 @@ class Work:
     embeddings: list[Float32]  # [32, width] of each clip; no peer encodes
     questions: list[Question]  # all about one clip together
     eos: int
+    forced: list[list[int]] | None = None  # ids of each question's repeats, one after another
 
 
 @dataclass
@@ -43,32 +51,23 @@ class Done:
 class HuggingFace:
     """The original way: `generate` on input embeddings, one prompt at a time."""
 
-    def __init__(self, base: Path, checkpoint: Path, bfloat16: bool, batched: bool) -> None:
-        import torch
-
-        from ltu.training.base import load_base
-        from ltu.training.checkpoint import load_checkpoint
-        from ltu.training.config import read_config
-        from ltu.training.model import LTU
-
-        configs = Path(__file__).parent.parent / "training" / "configs"
-        config = read_config(configs / "demo.toml")
+    def __init__(self, load: Callable[[torch.dtype], Any], bfloat16: bool, batched: bool) -> None:
         torch.set_num_threads(2)
-        model = LTU(load_base(base).model, config.encoder, config.lora)
-        load_checkpoint(checkpoint, model)
-        self.llama = model.llama.merge_and_unload().eval()  # type: ignore[operator]
-        self.llama = self.llama.to(torch.bfloat16 if bfloat16 else torch.float32)
-        self.batched, self.torch = batched, torch
+        self.llama = load(torch.bfloat16 if bfloat16 else torch.float32).eval()
+        self.batched = batched
 
     def __call__(self, work: Work) -> Done:
-        torch, done = self.torch, Done(answers=[])
+        done = Done(answers=[])
+        together = REPEATS if self.batched else 1
+        forced = iter(work.forced or [])
         embed = self.llama.get_input_embeddings()
         with torch.inference_mode():
             for question in work.questions:
                 audio = torch.from_numpy(work.embeddings[question.clip]).to(embed.weight.dtype)
                 parts = [audio if id < 0 else embed(torch.tensor([id])) for id in question.ids]
                 inputs = torch.cat(parts)[None]
-                for _ in range(1 if self.batched else REPEATS):
+                for _ in range(REPEATS // together):
+                    rows = list(islice(forced, together))
                     ids = self.llama.generate(
                         inputs_embeds=inputs,
                         attention_mask=torch.ones(inputs.shape[:2], dtype=torch.int64),
@@ -78,14 +77,62 @@ class HuggingFace:
                         top_p=TOP_P,
                         repetition_penalty=PENALTY,
                         max_new_tokens=MAX_NEW_TOKENS,
-                        num_return_sequences=REPEATS if self.batched else 1,
+                        num_return_sequences=together,
                         eos_token_id=work.eos,
                         pad_token_id=work.eos,
+                        logits_processor=[Forced(rows, work.eos)] if rows else None,
                     )
                     for row in ids.tolist():
                         done.answers.append(list(takewhile(lambda id: id != work.eos, row)))
                         done.positions += inputs.shape[1] + len(done.answers[-1])
         return done
+
+
+class Forced:
+    """Leaves one token at each step of `generate`: each row's next one, then EOS."""
+
+    def __init__(self, rows: list[list[int]], eos: int) -> None:
+        self.rows, self.eos = rows, eos
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        step = ids.shape[1]
+        next_ids = torch.tensor([(row[step] if step < len(row) else self.eos) for row in self.rows])
+        return torch.full_like(scores, -torch.inf).scatter(1, next_ids[:, None], 0)
+
+
+def load_demo(base: Path, checkpoint: Path, dtype: torch.dtype) -> Any:
+    """The demo's language model with LoRA folded in."""
+    from ltu.training.base import load_base
+    from ltu.training.checkpoint import load_checkpoint
+    from ltu.training.config import read_config
+    from ltu.training.model import LTU
+
+    config = read_config(Path(__file__).parent.parent / "training" / "configs" / "demo.toml")
+    model = LTU(load_base(base).model, config.encoder, config.lora)
+    load_checkpoint(checkpoint, model)
+    return model.llama.merge_and_unload().to(dtype)  # type: ignore[operator]
+
+
+def load_random(shape: str, dtype: torch.dtype) -> Any:
+    """Raises RuntimeError where it does not fit beside what else runs."""
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    width, feed_forward, blocks, heads, kv_heads, vocabulary = SHAPES[shape]
+    head = width // heads
+    block = width * head * 2 * (heads + kv_heads) + 3 * width * feed_forward
+    needed = (blocks * block + 2 * vocabulary * width) * dtype.itemsize
+    free = available_bytes()
+    if needed > 0.9 * free:
+        raise RuntimeError(f"needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=feed_forward,
+        num_hidden_layers=blocks,
+        num_attention_heads=heads,
+        num_key_value_heads=kv_heads,
+    )
+    return AutoModelForCausalLM.from_config(config, dtype=dtype)
 
 
 class LlamaCpp:
@@ -151,6 +198,10 @@ class LlamaCpp:
             self._batch(tokens, set(lasts.tolist()), done)
             rows = [(s, int(lasts[q])) for q, each in enumerate(sequences) for s in each]
             ends = [end + len(suffixes[q]) for q, each in enumerate(sequences) for _ in each]
+        given: list[list[int]] = []
+        if work.forced:
+            firsts = [work.questions.index(question) * REPEATS for question in questions]
+            given = [answer for first in firsts for answer in work.forced[first : first + REPEATS]]
         chains = [self._chain(questions[s // REPEATS].ids, seed) for seed, (s, _) in enumerate(rows)]
         answers: list[list[int]] = [[] for _ in rows]
         while rows:
@@ -158,6 +209,9 @@ class LlamaCpp:
             live: list[tuple[int, int]] = []
             for sequence, row in rows:
                 token = c.llama_sampler_sample(chains[sequence], self.context, row)
+                if given:
+                    said = len(answers[sequence])
+                    token = given[sequence][said] if said < len(given[sequence]) else work.eos
                 if token == work.eos:
                     continue
                 answers[sequence].append(token)
@@ -260,8 +314,13 @@ class Ours:
                     break
                 hash = question.clip.to_bytes(32, "big")
                 clips = [(hash, work.embeddings[question.clip])]
-                how = (self.repeats, index, self.sampling, MAX_NEW_TOKENS, False, mode, self.reading)
-                self.engine.add(list(question.ids), clips, *how)
+                if work.forced:
+                    how = (1, index, self.sampling, MAX_NEW_TOKENS, False, "forced")
+                    given = work.forced[index * REPEATS : index * REPEATS + self.repeats]
+                    self.engine.add(list(question.ids), clips, *how, continuations=given)
+                else:
+                    how = (self.repeats, index, self.sampling, MAX_NEW_TOKENS, False, mode, self.reading)
+                    self.engine.add(list(question.ids), clips, *how)
             for event in self.engine.step():
                 said[event.query, event.repeat] = event.token_ids
         return Done(self._computed() - before, [said[key] for key in sorted(said)])
@@ -272,19 +331,22 @@ class Ours:
 
 
 def peers(
-    base: Path, checkpoint: Path, gguf: Path, llama: Path
+    load: Callable[[torch.dtype], Any], gguf: Path, llama: Path, forced: bool
 ) -> dict[str, Callable[[], Callable[[Work], Done]]]:
-    """Each by its name, made when it is called."""
+    """Each by its name, made when it is called.
+
+    load: gives Hugging Face's model. forced: answers are given, and end where they were decided.
+    """
     return {
-        "hf-float32": lambda: HuggingFace(base, checkpoint, bfloat16=False, batched=False),
-        "hf-bfloat16": lambda: HuggingFace(base, checkpoint, bfloat16=True, batched=False),
-        "hf-batched": lambda: HuggingFace(base, checkpoint, bfloat16=True, batched=True),
+        "hf-float32": lambda: HuggingFace(load, bfloat16=False, batched=False),
+        "hf-bfloat16": lambda: HuggingFace(load, bfloat16=True, batched=False),
+        "hf-batched": lambda: HuggingFace(load, bfloat16=True, batched=True),
         "llama.cpp-repeats": lambda: LlamaCpp(llama, expert=False),
         "llama.cpp-expert": lambda: LlamaCpp(llama, expert=True),
         "ours-no-tree": lambda: Ours(gguf, tree=False),
         "ours-tree": lambda: Ours(gguf),
         "ours-drafts": lambda: Ours(gguf, draft_width=0),
-        "ours-decided": lambda: Ours(gguf, mode="decided"),
+        "ours-decided": lambda: Ours(gguf, mode="sample" if forced else "decided"),
         "ours-exact": lambda: Ours(gguf, mode="exact"),
         "ours-one-repeat": lambda: Ours(gguf, repeats=1),
     }

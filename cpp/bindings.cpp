@@ -51,6 +51,8 @@ Query::Mode mode_named(const std::string &name) {
     return Query::Mode::exact;
   if (name == "score")
     return Query::Mode::score;
+  if (name == "forced")
+    return Query::Mode::forced;
   throw Error("unknown mode " + name + ": use sample, exact or score");
 }
 

@@ -89,7 +89,7 @@ void Engine::forget_clips(const std::vector<std::string> &hashes) {
 
 int64_t Engine::add(Query query) {
   check_sampling(query.sampling);
-  if (query.mode == Query::Mode::score)
+  if (query.is_given())
     query.repeats = static_cast<int64_t>(query.continuations.size());
   if (query.repeats < 1 || query.max_new_tokens < 1)
     throw PromptError("a query wants at least one repeat (or continuation) and one new token");
@@ -243,7 +243,7 @@ void Engine::advance(LiveQuery &live, Answer &answer, const std::vector<Candidat
                      std::vector<Event> &events) {
   const Query &query = live.query;
   const size_t drawn = answer.tokens.size();
-  if (query.mode == Query::Mode::score) {
+  if (query.is_given()) {
     const std::vector<int32_t> &given = query.continuations[static_cast<size_t>(answer.repeat)];
     if (drawn < given.size()) {
       answer.logprob += std::log(probability_of(candidates, given[drawn]));
@@ -297,7 +297,7 @@ void Engine::finish(LiveQuery &query, Answer &answer, const char *stop, std::vec
   if (query.unfinished() == 0)
     keep(query, answer.cursor);
   let_go(answer.cursor);
-  if (options_.draft_width != 1 && query.query.mode == Query::Mode::sample)
+  if (options_.draft_width != 1 && query.query.by_token())
     drafts_.learn(answer.tokens);
   events.push_back({.kind = Event::Kind::finished,
                     .query = query.id,

@@ -266,10 +266,10 @@ void Engine::drop_oldest_kept() {
 void Engine::plan_drafts(Step &step) {
   int64_t given = most_prompt_positions - step.prompt_positions, sampled = 0;
   for (const Step::Draw &draw : step.draws) {
-    const bool sample = draw.query->query.mode == Query::Mode::sample;
-    sampled += sample;
+    const bool by_token = draw.query->query.by_token();
+    sampled += by_token;
     for (const size_t i : draw.answers)
-      if (!sample) {
+      if (!by_token) {
         const Answer &answer = draw.query->answers[i];
         const std::vector<int32_t> &ids = draw.query->query.continuations[static_cast<size_t>(answer.repeat)];
         const auto next = ids.begin() + static_cast<ptrdiff_t>(answer.tokens.size());
@@ -285,7 +285,7 @@ void Engine::plan_drafts(Step &step) {
   for (size_t i = 0; i < step.draws.size() && share > 0; ++i) {
     const Step::Draw &draw = step.draws[i];
     const Query &query = draw.query->query;
-    if (query.mode != Query::Mode::sample)
+    if (!query.by_token())
       continue;
     const std::vector<int32_t> &tokens = draw.query->answers[draw.answers.front()].tokens;
     const auto left = static_cast<size_t>(query.max_new_tokens - 1) - tokens.size();

@@ -11,7 +11,12 @@
 namespace ltu {
 
 struct Query {
-  enum class Mode { sample, exact, score };
+  enum class Mode {
+    sample,
+    exact,
+    score, // each continuation, placed as a whole
+    forced // each continuation, token by token as if it had been drawn: measures models that say nothing
+  };
   std::vector<int32_t> ids; // token ids; -1 where a whole clip stands
   std::vector<Clip> clips;  // one for each -1, in order
   Mode mode = Mode::sample;
@@ -25,7 +30,10 @@ struct Query {
   std::shared_ptr<Reading> reading = nullptr;
   double epsilon = 1e-3;                                // exact: this much may stay undecided
   int64_t node_budget = 4096;                           // exact: so many positions may be computed
-  std::vector<std::vector<int32_t>> continuations = {}; // score: one answer for each
+  std::vector<std::vector<int32_t>> continuations = {}; // score, forced: one answer for each
+
+  bool is_given() const { return mode == Mode::score || mode == Mode::forced; }
+  bool by_token() const { return mode == Mode::sample || mode == Mode::forced; }
 };
 
 struct Event {

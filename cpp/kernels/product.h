@@ -47,7 +47,9 @@ template <WeightType type> struct FloatWeights {
   }
 };
 
-constexpr int kPrefetch = 2048; // bytes ahead: without, one column reaches 80 % of the memory bound
+// Bytes ahead, into the second cache: one column reaches 92 % of the memory bound that way, 87 % with the
+// first cache as the target, 80 % without.
+constexpr int kPrefetch = 2048;
 
 // Quantised weights: x is ActivationBlock [n][block_stride]. Per block an exact integer dot product, then
 // sum += (dot * weights' scale) * activations' scale, then sum -= weights' minimum * activations' scaled sum.
@@ -181,7 +183,7 @@ template <WeightType type> struct QuantisedWeights {
         add_half<1>(scales, quants, b, x + b, x_stride, sum, sequence);
       for (int p = 0; p < P; p++) {
         for (int line = 0; line < form.block_bytes; line += 64)
-          __builtin_prefetch(quants[p] + kPrefetch + line);
+          __builtin_prefetch(quants[p] + kPrefetch + line, 0, 2);
         quants[p] += form.block_bytes;
       }
     }

@@ -94,7 +94,7 @@ class Engine:
         mode "sample": with a reading, an answer stops as soon as its outcome is decided. "exact": the
         probability of each outcome of the reading, up to epsilon undecided or node_budget positions. "score":
         the log-likelihood of each continuation, one "finished" event each; sampling None: under the model's
-        own distribution.
+        own distribution. "forced": the same, token by token as if they had been drawn, for benchmarks.
         Raises PromptError when it is longer than the context.
         """
     def set_token_bytes(self, tokens: Sequence[bytes]) -> None:
