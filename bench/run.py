@@ -23,7 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ltu.convert import convert, export_llama
+from ltu.convert import convert, export_llama, requantise
 from ltu.demo import demo_base
 from machine import processor
 from peers import LlamaCpp, Ours, TorchModel, write_checkpoint
@@ -131,6 +131,10 @@ def main() -> None:
                 f"ours {type}": lambda m=ours: m.decode(DECODE),
                 f"llama.cpp {type}": lambda m=peer: m.decode(DECODE),
             }
+            if type == "q8_0":
+                audio = Path(folder) / "audio.gguf"
+                eight_bit = Ours(requantise(path, type, audio, audio_outtype=type).path, THREADS)
+                encoders["ours audio q8_0"] = lambda m=eight_bit: m.encode(features)
             encoders["PyTorch float32"] = lambda: torch_model.encode(features)
             if bfloat16:
                 encoders["PyTorch bfloat16"] = lambda: torch_model.encode(features, bfloat16=True)

@@ -316,13 +316,15 @@ class Ours:
                 clips = [(hash, work.embeddings[question.clip])]
                 if work.forced:
                     how = (1, index, self.sampling, MAX_NEW_TOKENS, False, "forced")
-                    given = work.forced[index * REPEATS : index * REPEATS + self.repeats]
+                    first = index * REPEATS
+                    given = [[*ids, work.eos] for ids in work.forced[first : first + self.repeats]]
                     self.engine.add(list(question.ids), clips, *how, continuations=given)
                 else:
                     how = (self.repeats, index, self.sampling, MAX_NEW_TOKENS, False, mode, self.reading)
                     self.engine.add(list(question.ids), clips, *how)
             for event in self.engine.step():
-                said[event.query, event.repeat] = event.token_ids
+                ids = event.token_ids
+                said[event.query, event.repeat] = ids[:-1] if work.forced else ids
         return Done(self._computed() - before, [said[key] for key in sorted(said)])
 
     def _computed(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ltu
+from ltu import _engine
 from ltu.reading import OUTCOMES, Reading
 from ltu.shard.decide import decide
 from tiny import tiny_gguf
@@ -143,6 +144,28 @@ def test_tempered_scores_are_what_the_sampler_draws_from(model: ltu.Model) -> No
     scored = model.answers([query(model, mode="score", continuations=continuations)])
     for answer in scored:
         assert answer.logprob == pytest.approx(whole[answer.repeat].logprob, abs=1e-6)
+
+
+def test_forced_answers_are_scores_taken_step_by_step(model: ltu.Model) -> None:
+    """One step a token, and guesses that come true save steps: benchmarks of random weights rest on it."""
+    continuations = [[70 + i % 3 for i in range(12)], [71] * 12]
+    sequence = model.prompter.sequence(PROMPT)
+    scored = {}
+    steps = {}
+    for mode, width in (("score", 1), ("forced", 1), ("forced", 8)):
+        engine = _engine.Engine(model.path, "cpu", 1, draft_width=width)
+        sampling = _engine.Sampling(*astuple(SAMPLING), False)
+        for given in continuations * 2:
+            engine.add(sequence.ids, [], 1, 0, sampling, 1, mode=mode, continuations=[given])
+            finished = []
+            while not engine.idle():
+                finished += engine.step()
+            assert [(event.token_ids, event.stop) for event in finished] == [(given, "given")]
+            scored.setdefault((mode, width), []).append(finished[0].logprob)
+        steps[mode, width] = engine.description()["steps"]
+    assert scored["forced", 1] == scored["forced", 8] == scored["score", 1]
+    assert steps["score", 1] == 4
+    assert steps["forced", 1] == 48 > 1.5 * steps["forced", 8]
 
 
 def test_stopping_when_decided_never_changes_a_decision(model: ltu.Model) -> None:
