@@ -6,7 +6,8 @@ The original's way (YuanGongND/ltu, finetune.py and its data collator): a clip i
 features each time that an item is drawn, the encoder runs each time, every item repeats its clip's positions,
 logits are made at every position, sequences are padded to the batch's longest, rounded up to 8. "Fixed"
 pads to 108 text tokens instead. Both take the same items in batches of like length, with bfloat16 autocast.
-Ours runs in the Trainer, the original's way in a bare loop. Weights are random: SmolLM2-135M's sizes and the
+Ours runs in the Trainer, the original's way in a bare loop. In ours the questions of a batch that are about one
+clip share its positions. Weights are random: SmolLM2-135M's sizes and the
 demo's encoder.
 """
 
@@ -63,12 +64,12 @@ class Setting:
 
 SETTINGS = (
     Setting("short questions, loss on answers, encoder frozen", ("lora", "projector"), True, 6, 24, (28, 40)),
-    Setting("OpenAQA's lengths, loss on text, encoder frozen", ("lora", "projector"), False, 1, 4, (30, 108)),
+    Setting("OpenAQA's lengths, loss on text, encoder frozen", ("lora", "projector"), False, 4, 4, (30, 108)),
     Setting(
         "OpenAQA's lengths, loss on text, all trained",
         ("lora", "projector", "encoder"),
         False,
-        1,
+        4,
         4,
         (30, 108),
     ),
@@ -128,7 +129,7 @@ class Counted:
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
         batch = self._collate(groups)
-        self.targets.append(int((batch["labels"] != IGNORED).sum()))
+        self.targets.append(int(batch["weights"].sum()))
         return batch
 
 
@@ -150,7 +151,7 @@ def ours(
     once = time.perf_counter() - start
     groups: Sequence[Group] = Alone(examples)
     if setting.share > 1:
-        groups = share_beginnings(examples, setting.share)
+        groups = share_beginnings(examples, setting.share, setting.answers_only)
     collate = Counted(Collator(sounds, "encoded" if frozen else "features", BOS, setting.answers_only, 0))
     arguments = TrainingArguments(
         output_dir=str(folder),

@@ -70,7 +70,7 @@ def measure(items: Path) -> dict[str, float]:
     cache.mkdir()
     start = time.perf_counter()
     with Watch() as tokenising:
-        read = data.read_data(DataConfig(items, items.parent), tokeniser, share=1)
+        read = data.read_data(DataConfig(items, items.parent), tokeniser)
     middle = time.perf_counter()
     with Watch() as reading:
         collate, drawings = (

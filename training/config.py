@@ -49,7 +49,7 @@ class DataConfig:
     cache: Path | None = None  # folder of features and token ids; left out: "cache" beside the items
     max_text_tokens: int | None = None  # of prompt and answer; what is longer is cut, and counted
     loss_on: Literal["text", "answer"] = "text"
-    shared: int = 1  # most questions about a clip that share its positions (packing.py); for answers alone
+    shared: int = 1  # most questions about a clip that share its positions (packing.py)
     views: int = 1  # per clip; more than one: random views beside the clip itself, for a frozen encoder
 
 

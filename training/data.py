@@ -40,7 +40,7 @@ def cache_folder(config: DataConfig) -> Path:
     return config.cache or config.items.parent / "cache"
 
 
-def read_data(config: DataConfig, tokeniser: Tokeniser, share: int) -> Data:
+def read_data(config: DataConfig, tokeniser: Tokeniser) -> Data:
     """Reads what the cache lacks. Groups of more than one example are held in memory. Raises Error."""
     files = [config.items, *([config.development] if config.development else [])]
     names = dict.fromkeys(name for file in files for row in read_items(file) for name in row.audio)
@@ -54,8 +54,8 @@ def read_data(config: DataConfig, tokeniser: Tokeniser, share: int) -> Data:
             raise Error(f"{file}: holds no items that can be used{f': {why}' if why else ''}")
         lengths = examples.lengths
         groups: Sequence[Group] = Alone(examples)
-        if share > 1 and file is config.items:
-            groups = share_beginnings(list(examples), share)
+        if config.shared > 1 and file is config.items:
+            groups = share_beginnings(list(examples), config.shared, config.loss_on == "answer")
             lengths = np.array([positions(group) for group in groups], np.int32)
         read.append(Items(groups, lengths, counts))
     data = Data(read[0], read[1] if len(read) > 1 else None, clips)

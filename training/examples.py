@@ -101,17 +101,25 @@ class Collator:
     def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
         laid_out = [lay_out(group) for group in groups]
         lengths = torch.tensor([len(ids) for ids, *_ in laid_out])
-        ids, positions, branch, answer = (
+        ids, positions, branch, answer, weights = (
             pad_sequence(list(column), batch_first=True, padding_value=padding)
-            for column, padding in zip(zip(*laid_out, strict=True), (0, 0, -1, False), strict=True)
+            for column, padding in zip(zip(*laid_out, strict=True), (0, 0, -1, False, 0), strict=True)
         )
         labels = text_labels(ids, lengths, self._bos_id)
         if self._answers_only:
             labels = labels.masked_fill(~answer, IGNORED)
         labels = labels.masked_fill(torch.tensor([group.silent for group in groups])[:, None], IGNORED)
+        labels = labels.masked_fill(weights == 0, IGNORED)
+        weights = weights.masked_fill(labels == IGNORED, 0)
         heard = [sound for group in groups for sound in self._heard(group)]
-        batch = {"ids": ids, "position_ids": positions, "attention_mask": visible(branch), "labels": labels}
-        return batch | {self._kind: torch.stack(heard) if heard else torch.empty(0)}
+        return {
+            "ids": ids,
+            "position_ids": positions,
+            "attention_mask": visible(branch),
+            "labels": labels,
+            "weights": weights,
+            self._kind: torch.stack(heard) if heard else torch.empty(0),
+        }
 
     def _heard(self, group: Group) -> Iterator[Tensor]:
         """One view of each clip."""

@@ -22,11 +22,13 @@ def text_labels(ids: Tensor, lengths: Tensor, bos_id: int | None) -> Tensor:
     return ids.masked_fill(untrained, IGNORED)
 
 
-def next_token_loss(logits: Tensor, targets: Tensor, target_tokens: Tensor | int | None = None) -> Tensor:
+def next_token_loss(
+    logits: Tensor, targets: Tensor, weights: Tensor, target_tokens: Tensor | int | None = None
+) -> Tensor:
     """Logits [n, vocabulary] and targets [n] → the sum of the terms divided by `target_tokens`.
 
-    `target_tokens` counts the targets of the global batch (all processes and accumulated steps); left out,
-    this batch is the whole.
+    `weights` [n] says how often each target counts. `target_tokens` counts the targets of the global batch
+    (all processes and accumulated steps); left out, this batch is the whole.
     """
-    total = F.cross_entropy(logits.float(), targets, ignore_index=IGNORED, reduction="sum")
-    return total / ((targets != IGNORED).sum() if target_tokens is None else target_tokens)
+    total = (F.cross_entropy(logits.float(), targets, reduction="none") * weights).sum()
+    return total / (weights.sum() if target_tokens is None else target_tokens)

@@ -86,6 +86,7 @@ class LTU(nn.Module):
         features: Tensor | None = None,
         encoded: Tensor | None = None,
         labels: Tensor | None = None,
+        weights: Tensor | None = None,
         at: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
     ) -> CausalLMOutput:
@@ -94,7 +95,8 @@ class LTU(nn.Module):
         `attention_mask` is [batch, positions], or [batch, 1, positions, positions] saying who sees whom.
 
         With `labels` (IGNORED where nothing is learnt) logits are made for the targets alone, with `at`
-        [batch, positions] for the places that it marks: [n, vocabulary], row by row.
+        [batch, positions] for the places that it marks: [n, vocabulary], row by row. `weights` says how often
+        each label counts, once if left out.
         """
         sizes = self.audio_encoder.config
         if encoded is None:
@@ -117,9 +119,9 @@ class LTU(nn.Module):
         targets = labels[:, 1:]
         learnt = targets != IGNORED
         logits = llama.lm_head(hidden[:, :-1][learnt])
-        return CausalLMOutput(
-            loss=next_token_loss(logits, targets[learnt], num_items_in_batch), logits=logits
-        )
+        counted = (torch.ones_like(labels) if weights is None else weights)[:, 1:][learnt]
+        loss = next_token_loss(logits, targets[learnt], counted, num_items_in_batch)
+        return CausalLMOutput(loss=loss, logits=logits)
 
 
 def trained_tensors(model: LTU) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 The 32 audio positions are half of a short question. Examples about the same clip whose ids begin alike become
 one sequence: the common beginning once, then a branch for each. A branch sees the beginning and itself, and
 counts its positions from the beginning's end, so every logit is the one that the example alone would give.
+What a shared position predicts counts once for each example.
 """
 
 from collections.abc import Sequence
@@ -32,8 +33,12 @@ class Group:
     silent: bool = False  # without targets
 
 
-def share_beginnings(examples: Sequence[Example], most: int) -> list[Group]:
-    """Groups of at most `most` examples. What is shared holds all audio and ends before any answer begins."""
+def share_beginnings(examples: Sequence[Example], most: int, answers_only: bool) -> list[Group]:
+    """Groups of at most `most` examples. What is shared holds all audio and ends before any answer begins.
+
+    Its last position predicts something else in each branch. That is no target if answers alone are;
+    otherwise each branch begins with that position.
+    """
     groups: list[Group] = []
     for example in sorted(examples, key=lambda e: (e.audio, e.ids)):
         group = groups[-1] if groups else None
@@ -41,7 +46,8 @@ def share_beginnings(examples: Sequence[Example], most: int) -> list[Group]:
             first = group.examples[0]
             ends = min(e.prompt - 1 for e in (*group.examples, example))
             alike = takewhile(lambda pair: pair[0] == pair[1], zip(first.ids, example.ids, strict=False))
-            shared = min(len(list(alike)), ends, group.shared or ends)
+            equal = len(list(alike)) if answers_only else max(len(list(alike)) - 1, 0)
+            shared = min(equal, ends, group.shared or ends)
             if AUDIO_POSITION not in first.ids[shared:] + example.ids[shared:]:
                 groups[-1] = Group((*group.examples, example), shared)
                 continue
@@ -53,18 +59,25 @@ def positions(group: Group) -> int:
     return group.shared + sum(len(example.ids) - group.shared for example in group.examples)
 
 
-def lay_out(group: Group) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(ids, positions, branch of each id with 0 for what is shared, whether it belongs to an answer)."""
+def lay_out(group: Group) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """(ids, positions, branch of each id with 0 for what is shared, whether it belongs to an answer, weight).
+
+    The weight is how often an id counts as a target. The first id of a branch is predicted by what is shared,
+    so it counts in the first branch for all.
+    """
     beginning = group.examples[0].ids[: group.shared]
     ids, positions = list(beginning), list(range(group.shared))
     branch, answer = [0] * group.shared, [False] * group.shared
+    weight = [len(group.examples)] * group.shared
     for number, example in enumerate(group.examples, 1):
         length = len(example.ids)
         ids += example.ids[group.shared :]
         positions += range(group.shared, length)
         branch += [number] * (length - group.shared)
         answer += [position >= example.prompt for position in range(group.shared, length)]
-    return torch.tensor(ids), torch.tensor(positions), torch.tensor(branch), torch.tensor(answer)
+        weight += [len(group.examples) if number == 1 else 0] + [1] * (length - group.shared - 1)
+    columns = (ids, positions, branch, answer, weight)
+    return tuple(map(torch.tensor, columns))  # type: ignore[return-value]
 
 
 def visible(branch: Tensor) -> Tensor:

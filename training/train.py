@@ -62,7 +62,7 @@ def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:
     cache = cache_folder(config.data)
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "lock"):  # processes of one run, and runs on the same items, take turns
-        data = read_data(config.data, tokeniser, config.data.shared if answers_only else 1)
+        data = read_data(config.data, tokeniser)
         if "encoder" in config.train.train:
             kind, sounds = "features", features_of(data.clips)
         else:

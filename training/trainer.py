@@ -22,7 +22,6 @@ from ltu.errors import Error, ModelFileError
 from .batches import Batches, Drawings
 from .data import Items
 from .examples import Collator
-from .loss import IGNORED
 from .model import LTU, PARTS
 from .packing import Group
 
@@ -90,6 +89,14 @@ class LtuTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Group]:
         return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self._collator)  # type: ignore[arg-type]
 
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[dict[str, Any]], num_batches: int, device: torch.device
+    ) -> tuple[list[dict[str, Any]], torch.Tensor]:
+        """The next batches and the number of their targets, in all processes."""
+        batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
+        targets = sum((batch["weights"].sum() for batch in batches), torch.zeros((), dtype=torch.int64))
+        return batches, self.accelerator.gather(targets.to(device)).sum()
+
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW; weights of linear layers and convolutions decay, norms, biases and embeddings don't."""
         if self.optimizer is None:
@@ -119,7 +126,7 @@ class LtuTrainer(Trainer):
             inputs = self._prepare_inputs(self._collator(batch))
             with self.accelerator.autocast():
                 loss = self._ltu(**inputs, num_items_in_batch=1).loss
-            total += torch.tensor([loss.item(), (inputs["labels"] != IGNORED).sum().item()])
+            total += torch.tensor([loss.item(), inputs["weights"].sum().item()])
         loss_sum, targets = self.accelerator.reduce(total.to(self.args.device)).tolist()
         metrics = {"eval_loss": loss_sum / targets}
         self.log(metrics)

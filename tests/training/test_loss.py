@@ -36,7 +36,7 @@ def test_loss_equals_the_sum_by_hand_over_text_targets(ids: list[int], terms: di
     logits = torch.randn(len(ids), 12, generator=torch.Generator().manual_seed(1))
     labels = text_labels(torch.tensor([ids]), torch.tensor([len(ids)]), BOS)
     assert {p: t for p, t in enumerate(labels[0, 1:].tolist()) if t != IGNORED} == terms
-    loss = next_token_loss(logits[:-1], labels[0, 1:])
+    loss = next_token_loss(logits[:-1], labels[0, 1:], (labels[0, 1:] != IGNORED).long())
     assert float(loss) == pytest.approx(by_hand(logits, terms) / len(terms), rel=1e-5)
 
 

@@ -1,5 +1,6 @@
 """Questions that share a clip's positions give the loss and the gradients that they give alone."""
 
+import pytest
 import torch
 
 from ltu.training.examples import Collator
@@ -24,7 +25,7 @@ ALL = PREPENDED + INTERLEAVED + OTHER
 
 
 def test_beginnings_are_shared_up_to_the_first_difference_and_hold_all_audio() -> None:
-    groups = share_beginnings(ALL, most=6)
+    groups = share_beginnings(ALL, most=6, answers_only=True)
     assert sorted((len(group.examples), group.shared) for group in groups) == [
         (1, 0),
         (1, 0),
@@ -32,24 +33,36 @@ def test_beginnings_are_shared_up_to_the_first_difference_and_hold_all_audio() -
         (3, 35),
     ]
     assert sorted(e.ids for g in groups for e in g.examples) == sorted(e.ids for e in ALL)
-    assert max(len(group.examples) for group in share_beginnings(ALL, most=2)) == 2
+    assert max(len(group.examples) for group in share_beginnings(ALL, most=2, answers_only=True)) == 2
 
 
-def test_sharing_changes_neither_loss_nor_gradients(tiny_ltu: LTU) -> None:
+def test_where_text_is_learnt_a_branch_begins_with_the_last_id_that_all_have() -> None:
+    groups = share_beginnings(ALL, most=6, answers_only=False)
+    assert sorted((len(group.examples), group.shared) for group in groups) == [(1, 0)] * 2 + [
+        (2, 34),
+        (3, 34),
+    ]
+
+
+@pytest.mark.parametrize("answers_only", [True, False])
+def test_sharing_changes_neither_loss_nor_gradients(tiny_ltu: LTU, answers_only: bool) -> None:
     sounds = {name: torch.randn(1, 32, 16) for name in ("one.wav", "two.wav")}
-    collate = Collator(sounds, "encoded", BOS, answers_only=True, seed=0)
+    collate = Collator(sounds, "encoded", BOS, answers_only, seed=0)
     tiny_ltu.train_only(["lora", "projector"])
     with torch.no_grad():  # fresh LoRA does nothing
         for name, parameter in tiny_ltu.named_parameters():
             if "lora_B" in name:
                 parameter.normal_(0, 0.1)
-    losses, gradients = [], []
-    for groups in (share_beginnings(ALL, most=6), [Group((example,)) for example in ALL]):
+    losses, gradients, targets = [], [], []
+    for groups in (share_beginnings(ALL, 6, answers_only), [Group((example,)) for example in ALL]):
         tiny_ltu.zero_grad()
-        loss = tiny_ltu(**collate(groups)).loss
+        batch = collate(groups)
+        loss = tiny_ltu(**batch).loss
         loss.backward()
         losses.append(loss.detach())
+        targets.append(batch["weights"].sum())
         gradients.append([p.grad.clone() for p in tiny_ltu.parameters() if p.grad is not None])
+    assert targets[0] == targets[1]
     torch.testing.assert_close(losses[0], losses[1])
     for shared, alone in zip(*gradients, strict=True):
         torch.testing.assert_close(shared, alone, rtol=1e-4, atol=1e-6)
