@@ -6,9 +6,8 @@ The original's way (YuanGongND/ltu, finetune.py and its data collator): a clip i
 features each time that an item is drawn, the encoder runs each time, every item repeats its clip's positions,
 logits are made at every position, sequences are padded to the batch's longest, rounded up to 8. "Fixed"
 pads to 108 text tokens instead. Both take the same items in batches of like length, with bfloat16 autocast.
-Ours runs in the Trainer, the original's way in a bare loop. In ours the questions of a batch that are about one
-clip share its positions. Weights are random: SmolLM2-135M's sizes and the
-demo's encoder.
+Ours runs in the Trainer, the original's way in a bare loop; in ours the questions of a batch that are about
+one clip share its positions. Weights are random: SmolLM2-135M's sizes and the demo's encoder.
 """
 
 import argparse
