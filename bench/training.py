@@ -61,17 +61,15 @@ class Setting:
     text: tuple[int, int]  # tokens of a question with its answer, from and to
 
 
+STUDY, LONG = (23, 44), (30, 108)  # the miniature study's items, 5 to 95 %; up to the original's limit
+FROZEN: tuple[Part, ...] = ("lora", "projector")
+ALL: tuple[Part, ...] = ("lora", "projector", "encoder")
 SETTINGS = (
-    Setting("short questions, loss on answers, encoder frozen", ("lora", "projector"), True, 6, 24, (28, 40)),
-    Setting("OpenAQA's lengths, loss on text, encoder frozen", ("lora", "projector"), False, 4, 4, (30, 108)),
-    Setting(
-        "OpenAQA's lengths, loss on text, all trained",
-        ("lora", "projector", "encoder"),
-        False,
-        4,
-        4,
-        (30, 108),
-    ),
+    Setting("the study's lengths, loss on answers, encoder frozen", FROZEN, True, 6, 24, STUDY),
+    Setting("the study's lengths, loss on text, encoder frozen", FROZEN, False, 4, 4, STUDY),
+    Setting("the study's lengths, loss on text, all trained", ALL, False, 4, 4, STUDY),
+    Setting("30 to 108 tokens, loss on text, encoder frozen", FROZEN, False, 4, 4, LONG),
+    Setting("30 to 108 tokens, loss on text, all trained", ALL, False, 4, 4, LONG),
 )
 
 
@@ -100,11 +98,11 @@ def write_clips(folder: Path) -> list[str]:
 
 
 def make_examples(setting: Setting, names: Sequence[str], vocabulary: int) -> list[Example]:
-    """Each clip with six questions in each format that differ in their last words, and answers of a third."""
+    """Twelve questions about each clip in each format: other last words, and answers of a third."""
     rng, made = np.random.default_rng(0), []
     opening = (BOS, *rng.integers(3, vocabulary, 10).tolist())
     audio = (AUDIO_POSITION,) * 32
-    for name, interleaved, _ in itertools.product(names, (False, True), range(6)):
+    for name, interleaved, _ in itertools.product(names, (False, True), range(12)):
         length = int(rng.integers(setting.text[0], setting.text[1] + 1))
         words = tuple(rng.integers(3, vocabulary, length - len(opening)).tolist())
         start = (*opening, *audio) if interleaved else (*audio, *opening)
@@ -150,7 +148,7 @@ def ours(
     once = time.perf_counter() - start
     groups: Sequence[Group] = Alone(examples)
     if setting.share > 1:
-        groups = share_beginnings(examples, setting.share, setting.answers_only)
+        groups = share_beginnings(examples, setting.share)
     collate = Counted(Collator(sounds, "encoded" if frozen else "features", BOS, setting.answers_only, 0))
     arguments = TrainingArguments(
         output_dir=str(folder),

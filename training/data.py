@@ -55,7 +55,7 @@ def read_data(config: DataConfig, tokeniser: Tokeniser) -> Data:
         lengths = examples.lengths
         groups: Sequence[Group] = Alone(examples)
         if config.shared > 1 and file is config.items:
-            groups = share_beginnings(list(examples), config.shared, config.loss_on == "answer")
+            groups = share_beginnings(list(examples), config.shared)
             lengths = np.array([positions(group) for group in groups], np.int32)
         read.append(Items(groups, lengths, counts))
     data = Data(read[0], read[1] if len(read) > 1 else None, clips)

@@ -99,25 +99,26 @@ class Collator:
         self._bos_id, self._answers_only, self._seed = bos_id, answers_only, seed
 
     def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
-        laid_out = [lay_out(group) for group in groups]
-        lengths = torch.tensor([len(ids) for ids, *_ in laid_out])
-        ids, positions, branch, answer, weights = (
-            pad_sequence(list(column), batch_first=True, padding_value=padding)
-            for column, padding in zip(zip(*laid_out, strict=True), (0, 0, -1, False, 0), strict=True)
-        )
+        layouts = [lay_out(group) for group in groups]
+        lengths = torch.tensor([len(layout.ids) for layout in layouts])
+
+        def padded(field: str, padding: int = 0) -> Tensor:
+            columns = [getattr(layout, field) for layout in layouts]
+            return pad_sequence(columns, batch_first=True, padding_value=padding)
+
+        ids = padded("ids")
         labels = text_labels(ids, lengths, self._bos_id)
         if self._answers_only:
-            labels = labels.masked_fill(~answer, IGNORED)
+            labels = labels.masked_fill(~padded("answer"), IGNORED)
         labels = labels.masked_fill(torch.tensor([group.silent for group in groups])[:, None], IGNORED)
-        labels = labels.masked_fill(weights == 0, IGNORED)
-        weights = weights.masked_fill(labels == IGNORED, 0)
         heard = [sound for group in groups for sound in self._heard(group)]
         return {
             "ids": ids,
-            "position_ids": positions,
-            "attention_mask": visible(branch),
+            "position_ids": padded("positions"),
+            "attention_mask": visible(padded("branch", -1)),
             "labels": labels,
-            "weights": weights,
+            "before": padded("before").clamp(min=0),
+            "weights": padded("weight").masked_fill(labels == IGNORED, 0),
             self._kind: torch.stack(heard) if heard else torch.empty(0),
         }
 

@@ -86,6 +86,7 @@ class LTU(nn.Module):
         features: Tensor | None = None,
         encoded: Tensor | None = None,
         labels: Tensor | None = None,
+        before: Tensor | None = None,
         weights: Tensor | None = None,
         at: Tensor | None = None,
         num_items_in_batch: Tensor | int | None = None,
@@ -95,8 +96,8 @@ class LTU(nn.Module):
         `attention_mask` is [batch, positions], or [batch, 1, positions, positions] saying who sees whom.
 
         With `labels` (IGNORED where nothing is learnt) logits are made for the targets alone, with `at`
-        [batch, positions] for the places that it marks: [n, vocabulary], row by row. `weights` says how often
-        each label counts, once if left out.
+        [batch, positions] for the places that it marks: [n, vocabulary], row by row. `before` is the place
+        whose logits predict a label (left out: the one before it), `weights` how often a label counts (once).
         """
         sizes = self.audio_encoder.config
         if encoded is None:
@@ -116,11 +117,14 @@ class LTU(nn.Module):
             hidden = hidden[at]
         if labels is None:
             return CausalLMOutput(logits=llama.lm_head(hidden))
-        targets = labels[:, 1:]
-        learnt = targets != IGNORED
-        logits = llama.lm_head(hidden[:, :-1][learnt])
-        counted = (torch.ones_like(labels) if weights is None else weights)[:, 1:][learnt]
-        loss = next_token_loss(logits, targets[learnt], counted, num_items_in_batch)
+        if before is None:
+            places = torch.arange(labels.shape[1], device=labels.device)
+            before = (places - 1).clamp(min=0).expand_as(labels)
+        learnt = labels != IGNORED
+        row, _ = learnt.nonzero(as_tuple=True)
+        logits = llama.lm_head(hidden[row, before[learnt]])
+        counted = torch.ones_like(row) if weights is None else weights[learnt]
+        loss = next_token_loss(logits, labels[learnt], counted, num_items_in_batch)
         return CausalLMOutput(loss=loss, logits=logits)
 
 

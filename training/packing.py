@@ -33,12 +33,8 @@ class Group:
     silent: bool = False  # without targets
 
 
-def share_beginnings(examples: Sequence[Example], most: int, answers_only: bool) -> list[Group]:
-    """Groups of at most `most` examples. What is shared holds all audio and ends before any answer begins.
-
-    Its last position predicts something else in each branch. That is no target if answers alone are;
-    otherwise each branch begins with that position.
-    """
+def share_beginnings(examples: Sequence[Example], most: int) -> list[Group]:
+    """Groups of at most `most` examples. What is shared holds all audio and ends before any answer begins."""
     groups: list[Group] = []
     for example in sorted(examples, key=lambda e: (e.audio, e.ids)):
         group = groups[-1] if groups else None
@@ -46,8 +42,7 @@ def share_beginnings(examples: Sequence[Example], most: int, answers_only: bool)
             first = group.examples[0]
             ends = min(e.prompt - 1 for e in (*group.examples, example))
             alike = takewhile(lambda pair: pair[0] == pair[1], zip(first.ids, example.ids, strict=False))
-            equal = len(list(alike)) if answers_only else max(len(list(alike)) - 1, 0)
-            shared = min(equal, ends, group.shared or ends)
+            shared = min(len(list(alike)), ends, group.shared or ends)
             if AUDIO_POSITION not in first.ids[shared:] + example.ids[shared:]:
                 groups[-1] = Group((*group.examples, example), shared)
                 continue
@@ -59,25 +54,31 @@ def positions(group: Group) -> int:
     return group.shared + sum(len(example.ids) - group.shared for example in group.examples)
 
 
-def lay_out(group: Group) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """(ids, positions, branch of each id with 0 for what is shared, whether it belongs to an answer, weight).
+@dataclass(frozen=True)
+class Layout:
+    """A group as one sequence, all [length]."""
 
-    The weight is how often an id counts as a target. The first id of a branch is predicted by what is shared,
-    so it counts in the first branch for all.
-    """
-    beginning = group.examples[0].ids[: group.shared]
-    ids, positions = list(beginning), list(range(group.shared))
-    branch, answer = [0] * group.shared, [False] * group.shared
-    weight = [len(group.examples)] * group.shared
+    ids: Tensor
+    positions: Tensor
+    branch: Tensor  # 0 for what is shared
+    answer: Tensor  # whether it belongs to an answer
+    before: Tensor  # the place of what predicts it
+    weight: Tensor  # how often it counts as a target
+
+
+def lay_out(group: Group) -> Layout:
+    first, shared = group.examples[0], group.shared
+    ids, positions, branch = list(first.ids[:shared]), list(range(shared)), [0] * shared
+    answer, before, weight = [False] * shared, list(range(-1, shared - 1)), [len(group.examples)] * shared
     for number, example in enumerate(group.examples, 1):
-        length = len(example.ids)
-        ids += example.ids[group.shared :]
-        positions += range(group.shared, length)
-        branch += [number] * (length - group.shared)
-        answer += [position >= example.prompt for position in range(group.shared, length)]
-        weight += [len(group.examples) if number == 1 else 0] + [1] * (length - group.shared - 1)
-    columns = (ids, positions, branch, answer, weight)
-    return tuple(map(torch.tensor, columns))  # type: ignore[return-value]
+        length, start = len(example.ids), len(ids)
+        ids += example.ids[shared:]
+        positions += range(shared, length)
+        branch += [number] * (length - shared)
+        answer += [position >= example.prompt for position in range(shared, length)]
+        before += [shared - 1, *range(start, start + length - shared - 1)]
+        weight += [1] * (length - shared)
+    return Layout(*map(torch.tensor, (ids, positions, branch, answer, before, weight)))
 
 
 def visible(branch: Tensor) -> Tensor:

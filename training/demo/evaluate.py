@@ -63,7 +63,7 @@ class Judge:
         """The first token of each answer; questions about a clip share its positions."""
         examples = [self._example(question) for question in asked]
         collate = Collator(self._heard, "encoded", self._bos_id, answers_only=True, seed=0)
-        groups = share_beginnings(examples, most=12, answers_only=True)
+        groups = share_beginnings(examples, most=12)
         found: dict[Example, str] = {}
         for start in range(0, len(groups), BATCH):
             batch = groups[start : start + BATCH]
