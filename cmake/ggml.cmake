@@ -99,4 +99,10 @@ if(NOT EXISTS "${ggml_prefix}")
   ltu_publish("${scratch}/prefix" "${ggml_prefix}")
   file(REMOVE_RECURSE "${scratch}")
 endif()
+# The package looks for its libraries by name wherever CMake looks, and llama-cpp-python installs others of these names
+# beside pybind11: ours come first, whatever an earlier configuration found.
+foreach(library GGML GGML_BASE GGML_CPU GGML_CUDA GGML_VULKAN GGML_METAL)
+  unset(${library}_LIBRARY CACHE)
+endforeach()
+list(PREPEND CMAKE_PREFIX_PATH "${ggml_prefix}")
 find_package(ggml CONFIG REQUIRED PATHS "${ggml_prefix}" NO_DEFAULT_PATH)
