@@ -101,7 +101,7 @@ def ask(wording: str, relation: Relation, term: str, true: bool) -> tuple[str, s
 
 
 def with_article(term: str) -> str:
-    """"a dog", "an animal"; "rain" as it is."""
+    """ "a dog", "an animal"; "rain" as it is."""
     article = ("an " if term[0] in "aeiou" else "a ") if term in table("wordings")["countable"] else ""
     return article + term
 

@@ -40,16 +40,13 @@ def leaks(texts: Iterable[str]) -> list[str]:
 
 def token_leaks(texts: Sequence[str], tokenizer: Tokenizer) -> list[str]:
     """Terms whose tokens, as they would stand within a text or begin it, follow each other in a text."""
-    streams = {_joined(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts}
-    return [
-        term
-        for term in asked_terms()
-        if any(
-            _joined(tokenizer.encode(form, add_special_tokens=False).ids) in stream
-            for form in _forms(term)
-            for stream in streams
-        )
-    ]
+
+    def ids(text: str) -> str:
+        """Ids such that only whole ones are found, and in their order."""
+        return "".join(f"<{id}>" for id in tokenizer.encode(text, add_special_tokens=False).ids)
+
+    streams = "\n".join(map(ids, dict.fromkeys(texts)))
+    return [term for term in asked_terms() if any(ids(form) in streams for form in _forms(term))]
 
 
 def refuse_leaks(texts: Sequence[str], tokenizer: Tokenizer) -> None:
@@ -61,11 +58,6 @@ def refuse_leaks(texts: Sequence[str], tokenizer: Tokenizer) -> None:
 def _forms(term: str) -> Iterator[str]:
     for text in (term, term.capitalize(), term.title()):
         yield from (text, f" {text}", f" {text}s")
-
-
-def _joined(ids: Sequence[int]) -> str:
-    """Ids as text in which a sequence of whole ids can be found."""
-    return "".join(f"<{id}>" for id in ids)
 
 
 @cache
