@@ -58,14 +58,15 @@ class Item:
 
 
 @cache
-def _data(name: str) -> Any:
+def table(name: str) -> Any:
+    """`terms` or `wordings` of data/."""
     return tomllib.loads((files(__package__) / "data" / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def terms() -> list[Term]:
     """All terms, each once: a term that several classes list is one term."""
-    table = _data("terms")
-    classes = {name: row for name, row in table.items() if name != "unclear"}
+    listed = table("terms")
+    classes = {name: row for name, row in listed.items() if name != "unclear"}
     kinds = {
         "names": ("name", True),
         "synonyms": ("synonym", True),
@@ -77,7 +78,7 @@ def terms() -> list[Term]:
     for key, (kind, seen) in kinds.items():
         for text in dict.fromkeys(text for row in classes.values() for text in row[key]):
             true_of = frozenset(name for name, row in classes.items() if text in row[key])
-            unclear = frozenset(table["unclear"].get(text, []))
+            unclear = frozenset(listed["unclear"].get(text, []))
             false_of = frozenset(classes) - true_of - unclear
             found[text] = Term(text, kind, seen, true_of, false_of)  # type: ignore[arg-type]
     return list(found.values())
@@ -85,19 +86,24 @@ def terms() -> list[Term]:
 
 def labels_of(name: str) -> str:
     """AudioSet's display names for a class, as LTU lists them."""
-    return "; ".join(_data("terms")[name]["answer"])
+    return "; ".join(table("terms")[name]["answer"])
 
 
 def table_1(relation: Relation) -> dict[str, str]:
     """The paper's own wording for each format."""
-    return {format: _data("wordings")[relation][format][0] for format in FORMATS}
+    return {format: table("wordings")[relation][format][0] for format in FORMATS}
 
 
 def ask(wording: str, relation: Relation, term: str, true: bool) -> tuple[str, str]:
     """(question, answer) about a term."""
-    article = ("an " if term[0] in "aeiou" else "a ") if term in _data("wordings")["countable"] else ""
-    answer = _data("wordings")[relation]["answer"][0 if true else 1]
-    return tuple(text.format(term=term, a_term=article + term) for text in (wording, answer))  # type: ignore[return-value]
+    answer = table("wordings")[relation]["answer"][0 if true else 1]
+    return tuple(text.format(term=term, a_term=with_article(term)) for text in (wording, answer))  # type: ignore[return-value]
+
+
+def with_article(term: str) -> str:
+    """ "a dog", "an animal"; "rain" as it is."""
+    article = ("an " if term[0] in "aeiou" else "a ") if term in table("wordings")["countable"] else ""
+    return article + term
 
 
 def training_items(clips: Mapping[str, str], pairs: int, rng: Rng, first_words: bool = False) -> list[Item]:
@@ -134,7 +140,7 @@ def training_items(clips: Mapping[str, str], pairs: int, rng: Rng, first_words: 
 
 def _wording(relation: Relation, format: str, rng: Rng) -> str:
     """Every other one is Table 1's."""
-    choices = _data("wordings")[relation][format]
+    choices = table("wordings")[relation][format]
     return str(choices[0] if rng.random() < 0.5 else _pick(choices, rng))
 
 

@@ -48,7 +48,7 @@ def _j(document: dict[str, Any], whole: list[dict[str, Any]]) -> str:
         for r in document["conditions"]
         if r["part"] == "control"
     }
-    figure, axes = _axes(6.4, 0.5 * len(whole) + 1.1)
+    figure, axes = axes_of(6.4, 0.5 * len(whole) + 1.1)
     marks = {"word": "s", "silence": "o", "noise": "^", "other": "x"}
     for place, row in enumerate(reversed(whole)):
         j = row["figures"]["j"]
@@ -64,7 +64,7 @@ def _j(document: dict[str, Any], whole: list[dict[str, Any]]) -> str:
     axes.set_xlabel("J")
     if controls:
         axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def _interval(axes: Any, j: dict[str, float | None], place: float, colour: str) -> None:
@@ -76,7 +76,7 @@ def _interval(axes: Any, j: dict[str, float | None], place: float, colour: str) 
 
 
 def _plane(whole: list[dict[str, Any]]) -> str:
-    figure, axes = _axes(4.6, 4.2)
+    figure, axes = axes_of(4.6, 4.2)
     axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=0.8)
     for row in whole:
         hit, kept = row["figures"]["recall"], row["figures"]["specificity"]
@@ -89,7 +89,7 @@ def _plane(whole: list[dict[str, Any]]) -> str:
             axes.plot([1 - kept["high"], 1 - kept["low"]], [hit["value"]] * 2, color=colour, linewidth=1)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="1 − specificity", ylabel="recall")
     axes.legend(fontsize=7, frameon=False, loc="lower right")
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def _heat(groups: list[dict[str, Any]]) -> str:
@@ -102,19 +102,19 @@ def _heat(groups: list[dict[str, Any]]) -> str:
         value = row["figures"]["j"]["value"]
         if value is not None:
             values[ways.index((row["task"], way(row))), names.index(row["name"])] = value
-    figure, axes = _axes(1.4 * len(names) + 2.4, 0.45 * len(ways) + 1)
+    figure, axes = axes_of(1.4 * len(names) + 2.4, 0.45 * len(ways) + 1)
     axes.imshow(values, cmap="RdYlBu", vmin=-1, vmax=1, aspect="auto")
     for (y, x), value in np.ndenumerate(values):
         ink = "white" if abs(value) > 0.6 else "black"
         axes.text(x, y, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", color=ink)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(ways)), [f"{task}, {asked}" for task, asked in ways])
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def _scatter(words: list[dict[str, Any]]) -> str:
     ways = list(dict.fromkeys((row["task"], way(row)) for row in words))
-    figure, axes = _axes(3.1 * len(ways), 3.1, columns=len(ways))
+    figure, axes = axes_of(3.1 * len(ways), 3.1, columns=len(ways))
     for one, (task, asked) in zip(axes, ways, strict=True):
         rows = [row for row in words if (row["task"], way(row)) == (task, asked)]
         rows = [row for row in rows if row["recall"] is not None and row["specificity"] is not None]
@@ -129,12 +129,12 @@ def _scatter(words: list[dict[str, Any]]) -> str:
                 one.annotate(name, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")
         one.set(xlim=(-0.05, 1.1), ylim=(-0.05, 1.1), title=f"{task}\n{asked}", xlabel="1 − specificity")
     axes[0].set_ylabel("recall")
-    return _svg(figure)
+    return svg_of(figure)
 
 
 def _causes(errors: list[dict[str, Any]]) -> str:
     rows = [row for row in reversed(errors) if row["errors"]]
-    figure, axes = _axes(6, 0.45 * len(rows) + 1)
+    figure, axes = axes_of(6, 0.45 * len(rows) + 1)
     left = [0.0] * len(rows)
     for cause, colour in CAUSES.items():
         shares = [row["shares"][cause] * row["errors"] / row["answers"] * 100 for row in rows]
@@ -143,10 +143,10 @@ def _causes(errors: list[dict[str, Any]]) -> str:
     axes.set_yticks(range(len(rows)), [f"{row['task']}, {way(row)}" for row in rows])
     axes.set_xlabel("wrong answers, % of all")
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-    return _svg(figure)
+    return svg_of(figure)
 
 
-def _axes(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+def axes_of(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -154,7 +154,7 @@ def _axes(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
     return figure, axes if columns == 1 else axes.ravel()
 
 
-def _svg(figure: Any) -> str:
+def svg_of(figure: Any) -> str:
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()

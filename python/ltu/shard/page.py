@@ -48,14 +48,15 @@ def page(run: Run, document: dict[str, Any]) -> str:
     parts = [f"<h1>{escape(heading)}</h1>", *(f'<p class="note">{escape(n)}</p>' for n in document["notes"])]
     parts.append(f'<p class="about">{escape(_about(document["run"]))}</p>')
     shown = [*tables(document), beside_table(document)]
-    parts.append(_table(shown[0]) if shown else "<p>No question about a term is answered yet.</p>")
-    drawn = "".join(
-        f'<figure>{svg}<figcaption class="caption">{escape(caption)}</figcaption></figure>'
-        for caption, svg in figures(document)
-    )
-    parts.append(f'<h2>Figures</h2><div class="figures">{drawn}</div>')
-    parts += [_table(table, folded=len(table.rows) > 24) for table in shown[1:]]
+    parts.append(table_of(shown[0]) if shown else "<p>No question about a term is answered yet.</p>")
+    parts.append(figures_of(figures(document)))
+    parts += [table_of(table, folded=len(table.rows) > 24) for table in shown[1:]]
     parts.append(_examples(run))
+    return document_of(heading, parts)
+
+
+def document_of(heading: str, parts: Iterable[str]) -> str:
+    """A whole HTML file of parts in HTML."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -72,7 +73,16 @@ def _about(run: dict[str, Any]) -> str:
     )
 
 
-def _table(table: Table, folded: bool = False) -> str:
+def figures_of(drawn: Iterable[tuple[str, str]]) -> str:
+    """(caption, SVG) of each."""
+    shown = "".join(
+        f'<figure>{svg}<figcaption class="caption">{escape(caption)}</figcaption></figure>'
+        for caption, svg in drawn
+    )
+    return f'<h2>Figures</h2><div class="figures">{shown}</div>'
+
+
+def table_of(table: Table, folded: bool = False) -> str:
     head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
     note = f'<p class="caption">{escape(table.note)}</p>' if table.note else ""

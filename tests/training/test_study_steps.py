@@ -1,0 +1,128 @@
+"""A study that is killed anywhere goes on where it was, and repeats nothing that was finished."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ltu.training.config import read_config
+from ltu.training.study import __main__ as study_main
+from ltu.training.study import steps
+from ltu.training.study.folder import Folder, write_json
+from ltu.training.study.models import RECIPES, Training
+from ltu.training.study.sizes import Sizes, read_sizes
+from ltu.training.study.steps import Study, take
+
+SIZES = Sizes(True, 3, 32, 16, 2, 1, (1e-3, 5e-4), (1e-4, 1e-3), 8)
+CONFIGS = [read_config(study_main.CONFIGS / f"{name}.toml") for name in ("base", "tuned")]
+
+
+class KilledError(Exception):
+    pass
+
+
+class Work:
+    """Stands in for what a step does: leaves its file, unless its time has come."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: Counter[str] = Counter()
+        self.started: list[tuple[Training, Training | None]] = []
+        self.left = -1  # steps until the kill; -1: never
+        monkeypatch.setattr(steps, "write_benchmark", lambda folder, *_: self.leave(folder.benchmark))
+        monkeypatch.setattr(
+            steps, "write_questions", lambda folder, name, *_: self.leave(folder.questions(name) / "done")
+        )
+        monkeypatch.setattr(steps, "write_start", lambda _r, _c, start, _s: self.leave(start / "ltu.json"))
+        monkeypatch.setattr(steps, "learn", self.learn)
+        monkeypatch.setattr(steps, "write_gguf", lambda _, folder, t: self.leave(folder.gguf(t)))
+        monkeypatch.setattr(steps, "check", lambda folder, t, *_: self.leave(folder.development(t)))
+        monkeypatch.setattr(steps, "ask", lambda folder, t, *_: self.leave(folder.report(t)))
+        monkeypatch.setattr(steps, "read_folds", lambda *_: [])
+        monkeypatch.setattr(steps, "Scale", lambda _: None)
+
+    def leave(self, path: Path, value: Any = None) -> None:
+        if self.left == 0:
+            raise KilledError
+        self.left -= 1
+        write_json(path, value)
+        self.done[str(path)] += 1
+
+    def learn(self, _: Any, folder: Folder, training: Training, base: Training | None, sizes: Sizes) -> None:
+        loss = {1e-3: 2.0, 5e-4: 1.0, 1e-4: 3.0}[training.rate]
+        if training.model == "small-prepended":
+            loss = {1e-3: 9.0, 1e-4: 3.0}[training.rate]
+        self.leave(folder.log(training), {"development_loss": loss})
+        self.started.append((training, base))
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> Work:
+    return Work(monkeypatch)
+
+
+def study(folder: Path) -> Study:
+    return Study(Folder(folder), *CONFIGS, SIZES, Path("esc10"), 1)
+
+
+def test_killed_before_every_step_it_repeats_none(work: Work, tmp_path: Path) -> None:
+    kills = 0
+    while True:
+        work.left = 1 + kills % 3
+        try:
+            take(study(tmp_path).steps())
+            break
+        except KilledError:
+            kills += 1
+    assert kills > 30
+    assert set(work.done.values()) == {1}
+    before = dict(work.done)
+    take(study(tmp_path).steps())
+    assert work.done == before
+
+
+def test_rates_are_those_with_the_least_loss_on_development_clips(work: Work, tmp_path: Path) -> None:
+    take(study(tmp_path).steps())
+    rates = {(t.model, t.rate) for t in study(tmp_path).models()}
+    assert rates == {("base", 5e-4), *((m, 1e-4) for m in RECIPES if m != "base")}  # 1e-3: prepended is worse
+    assert json.loads(Folder(tmp_path).rates.read_text())["development_loss"]["tuned"] == {
+        "0.0001": 3.0,
+        "0.001": 5.5,
+    }
+
+
+def test_a_seed_goes_all_the_way_through(work: Work, tmp_path: Path) -> None:
+    take(study(tmp_path).steps())
+    for training, base in work.started:
+        if training.model == "base":
+            assert base is None
+        else:
+            assert base == Training("base", training.seed, 5e-4)
+    assert Counter(t.model for t in study(tmp_path).models()) == dict.fromkeys(RECIPES, 3)
+
+
+def test_controls_have_the_items_and_steps_that_they_control_for() -> None:
+    small, prepended, long, large = (
+        RECIPES[name] for name in ("small", "small-prepended", "small-long", "large")
+    )
+    assert small.epochs(SIZES) == prepended.epochs(SIZES) == large.epochs(SIZES) == 1
+    assert [r.part for r in (small, prepended, long, large)] == ["small", "small", "small", "large"]
+    assert long.epochs(SIZES) * SIZES.small_rounds == large.epochs(SIZES) * SIZES.large_rounds
+
+
+@pytest.mark.parametrize("name", ["study", "quick"])
+def test_shipped_sizes_make_equal_steps_of_equal_batches(name: str) -> None:
+    sizes = read_sizes(study_main.CONFIGS / f"{name}.toml")
+    batch = CONFIGS[1].train.batch
+    small, large = (86 * rounds for rounds in (sizes.small_rounds, sizes.large_rounds))
+    share = sizes.large_rounds // sizes.small_rounds
+    assert -(-small // batch) * share - -(-large // batch) <= share  # a last, short batch each time
+    assert sizes.claims == (name == "study")
+
+
+def test_sizes_that_say_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 8 times"):
+        Sizes(True, 3, 32, 12, 2, 1, (1e-3,), (1e-4,), 8)
+    with pytest.raises(ValueError, match="seeds"):
+        Sizes(True, 1, 32, 16, 2, 1, (1e-3,), (1e-4,), 8)

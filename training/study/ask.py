@@ -1,0 +1,59 @@
+"""What a finished model answers: about development clips, and to the benchmark."""
+
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+from ltu.audio import load_audio
+from ltu.model import load
+from ltu.prompt import Format
+from ltu.query import Query
+from ltu.sampling import Sampling
+from ltu.training.questions import FORMATS
+
+from .folder import Folder, replace, write_json
+from .materials import DEVELOPMENT, command, read_rows
+from .models import Training
+from .properties import OPPOSITE
+
+
+def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
+    """ltu-shard: every question four times and exactly, with all controls. A killed sweep goes on."""
+    model = ("--gguf", folder.gguf(training), "--spec", folder.benchmark, "--clips", esc10)
+    results = folder.results(training)
+    how = ("--controls", "--exact", "--device", "cpu", "--threads", threads)
+    command("shard", "run", *model, "--out", results, *how)
+    replace(folder.report(training), command("shard", "report", results, "--json"))
+
+
+def check(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
+    """Counts of right answers about development clips, greedy, by format and kind of question."""
+    model, greedy = load(str(folder.gguf(training)), "cpu", threads), Sampling(temperature=0)
+    heard = cache(lambda name: load_audio(esc10 / name))
+    asked = [(format, row) for format in FORMATS for row in read_rows(folder.items(DEVELOPMENT, format))]
+    queries = (
+        Query(
+            model.prompter.sequence(row["instruction"], [heard(row["audio_id"])], format),
+            sampling=greedy,
+            tag=(format, row),
+        )
+        for format, row in asked
+        if kind_of(row)
+    )
+    right: dict[Format, dict[str, list[bool]]] = {format: defaultdict(list) for format in FORMATS}
+    for answer in model.answers(queries):
+        format, row = answer.tag
+        wanted = row["output"].partition(",")[0] if row["term"] else row["output"]
+        right[format][kind_of(row)].append(answer.text.strip().startswith(wanted))
+    counts = {
+        format: {kind: {"right": sum(r), "of": len(r)} for kind, r in sorted(kinds.items())}
+        for format, kinds in right.items()
+    }
+    write_json(folder.development(training), counts)
+
+
+def kind_of(row: dict[str, str]) -> str:
+    """What a yes/no question is about, or "label"; "" for what has no one right answer."""
+    if row["term"]:
+        return "property" if row["term"] in OPPOSITE else "name"
+    return "label" if row["output"].startswith("Labels:") else ""

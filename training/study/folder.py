@@ -1,0 +1,82 @@
+"""The study's folder: where everything lies that one start of the command leaves for the next."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ltu.prompt import Format
+
+from .models import Training
+
+
+@dataclass(frozen=True)
+class Folder:
+    path: Path
+
+    @property
+    def words(self) -> Path:
+        return self.path / "words.jsonl"
+
+    @property
+    def benchmark(self) -> Path:
+        return self.path / "benchmark.jsonl"
+
+    @property
+    def cache(self) -> Path:
+        """Features, token ids and encoder outputs, shared by all trainings."""
+        return self.path / "cache"
+
+    @property
+    def rates(self) -> Path:
+        return self.path / "rates.json"
+
+    def questions(self, name: str) -> Path:
+        """Folder of one set of questions: OpenAQA's list and what is made of it."""
+        return self.path / "questions" / name
+
+    def items(self, name: str, format: Format, part: str = "base") -> Path:
+        return self.questions(name) / f"{format}-{part}.jsonl"
+
+    def start(self, seed: int) -> Path:
+        return self.path / f"seed-{seed}" / "start"
+
+    def training(self, training: Training) -> Path:
+        """ltu-train's output."""
+        return self.path / training.name
+
+    def log(self, training: Training) -> Path:
+        """Written last: it says that the training is finished."""
+        return self.training(training) / "log.json"
+
+    def gguf(self, training: Training) -> Path:
+        return self.training(training) / "model.gguf"
+
+    def results(self, training: Training) -> Path:
+        return self.training(training) / "results.db"
+
+    def report(self, training: Training) -> Path:
+        """ltu-shard's, written when all answers are there."""
+        return self.training(training) / "report.json"
+
+    def development(self, training: Training) -> Path:
+        """What the model answers about development clips."""
+        return self.training(training) / "development.json"
+
+
+def write_json(path: Path, value: Any) -> None:
+    replace(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """JSON Lines."""
+    replace(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def replace(path: Path, text: str) -> None:
+    """The file is whole or not there."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)

@@ -1,0 +1,117 @@
+"""Stored answers of all models → verdicts, tables, figures and a page."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from ltu.shard.page import document_of, figures_of, table_of
+from ltu.shard.prompts import ALL_CELLS, PAPER_CELLS, RELATIONS, prompt
+from ltu.shard.render import to_markdown
+from ltu.shard.scored import Run, load_run
+from ltu.shard.store import Store
+from ltu.shard.words import TASKS
+
+from .claims import claims, judge
+from .contrasts import CONFUSION_FIGURES, answers, level
+from .figures import figures
+from .folder import Folder, replace, write_json
+from .models import Training
+from .sizes import Sizes
+from .tables import tables
+
+Runs = Mapping[str, Sequence[Run]]  # of each model, one a seed
+Document = dict[str, Any]
+ABOUT_TERMS = ("recall", "precision", "f1", "j", "yes_rate", "unparsed")
+HEARD = ("", "word", "silence", "noise", "other")  # "": the clip
+HEADING = "The paper's study in miniature"
+QUICK = "A quick run. Its models have learnt too little and its benchmark is too small: it claims nothing."
+
+
+def write_report(folder: Folder, trainings: Sequence[Training], sizes: Sizes, to: Path) -> list[Path]:
+    """Writes results.json, .md and .html and the figures. Returns them. Raises Error without matplotlib."""
+    document = _finite(_document(folder, trainings, sizes))
+    to.mkdir(parents=True, exist_ok=True)
+    shown, drawn, notes = list(tables(document)), list(figures(document)), document["notes"]
+    head = [f"<h1>{HEADING}</h1>", *(f'<p class="note">{escape(note)}</p>' for note in notes)]
+    figure_part = figures_of((figure.caption, figure.svg) for figure in drawn)
+    page = document_of(HEADING, [*head, table_of(shown[0]), figure_part, *map(table_of, shown[1:])])
+    files = {"results.md": to_markdown(HEADING, notes, shown), "results.html": page}
+    files |= {f"{figure.name}.svg": figure.svg for figure in drawn}
+    write_json(to / "results.json", document)
+    for name, text in files.items():
+        replace(to / name, text)
+    return [to / name for name in ("results.json", *files)]
+
+
+def _document(folder: Folder, trainings: Sequence[Training], sizes: Sizes) -> Document:
+    runs: dict[str, list[Run]] = {}
+    for training in trainings:
+        runs.setdefault(training.model, []).append(load_run(Store(folder.results(training))))
+    spec = next(iter(runs.values()))[0]
+    verdicts = [judge(claim, runs) for claim in claims()]
+    for row in () if sizes.claims else verdicts:
+        row["verdict"] = "none: quick"
+    return {
+        "notes": [] if sizes.claims else [QUICK],
+        "sizes": asdict(sizes),
+        "rates": _read(folder.rates),
+        "benchmark": {
+            "sha256": spec.row["spec_sha256"],
+            "clips": len(spec.clips),
+            "recordings": len({clip["recording"] for clip in spec.clips.values()}),
+            "questions": spec.row["asked"],
+            "devices": [json.loads(session["device"])["kernels"] for session in spec.sessions],
+        },
+        "verdicts": verdicts,
+        "models": [_model(folder, training) for training in trainings],
+        "levels": list(_levels(runs)),
+        "controls": list(_controls(runs)),
+    }
+
+
+def _model(folder: Folder, training: Training) -> Document:
+    """What became of one training, and what it answers about development clips."""
+    log = _read(folder.log(training))
+    keep = ("model", "seed", "rate", "steps", "development_loss")
+    return {**{name: log[name] for name in keep}, "development": _read(folder.development(training))}
+
+
+def _levels(runs: Runs) -> Iterator[Document]:
+    """Every figure of each model in each way of asking, with the interval over recordings and seeds."""
+    for model, seeds in runs.items():
+        for task in RELATIONS:
+            for cell in ALL_CELLS:
+                if prompt(task, cell) is None:
+                    continue
+                found = [answers(run, task, [cell]) for run in seeds]
+                names = ("named",) if task == "identity" else ABOUT_TERMS
+                values = {name: asdict(level(found, CONFUSION_FIGURES[name])) for name in names}
+                yield {"model": model, "task": task, **cell._asdict(), "figures": values}
+
+
+def _controls(runs: Runs) -> Iterator[Document]:
+    """J in the paper's ways of asking, whatever is heard in place of the clip."""
+    for model, seeds in runs.items():
+        for task in TASKS:
+            for cell in PAPER_CELLS:
+                for heard in HEARD:
+                    found = [answers(run, task, [cell], heard) for run in seeds]
+                    j = asdict(level(found, CONFUSION_FIGURES["j"]))
+                    yield {"model": model, "task": task, **cell._asdict(), "heard": heard, "j": j}
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _finite(value: Any) -> Any:
+    """What has no value becomes null."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

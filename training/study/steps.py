@@ -1,0 +1,161 @@
+"""The study from recordings to scored answers, step by step; a step whose file is there is not repeated."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ltu.training.config import Config
+from ltu.training.data import say
+from ltu.training.demo.esc10 import Recording, read_folds
+
+from .ask import ask, check
+from .folder import Folder, write_json
+from .generate import Sound, sounds
+from .learn import development_loss, learn, write_gguf
+from .materials import DEVELOPMENT, questions_of, write_benchmark, write_questions
+from .models import TUNED, Part, Training, parts
+from .properties import Scale
+from .sizes import Sizes
+from .start import write_start
+
+TRAINING_FOLDS, DEVELOPMENT_FOLDS = (1, 2), (3,)
+RATED = ("small", "small-prepended")  # both formats have a say in the rate of what is tuned
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    done: Path  # written last
+    work: Callable[[], None]
+
+
+def take(steps: Iterator[Step]) -> None:
+    for step in steps:
+        if not step.done.exists():
+            say([f"── {step.name}"])
+            step.done.parent.mkdir(parents=True, exist_ok=True)
+            step.work()
+
+
+@dataclass(frozen=True)
+class Study:
+    folder: Folder
+    base: Config  # what the base models' trainings share
+    tuned: Config  # the others'
+    sizes: Sizes
+    esc10: Path
+    threads: int
+
+    def steps(self) -> Iterator[Step]:
+        """Lazily: rates are chosen by what earlier steps have left."""
+        yield Step(
+            "benchmark", self.folder.benchmark, lambda: write_benchmark(self.folder, self.esc10, self.sizes)
+        )
+        rounds: dict[Part, int] = {"base": self.sizes.development_rounds}
+        yield self._questions(DEVELOPMENT, lambda: self._development, rounds)
+        for seed in range(self.sizes.seeds):
+            yield self._questions(questions_of(seed), lambda: self._training, parts(self.sizes))
+            yield self._start(seed)
+        yield from self._trainings()
+        for training in self.models():
+            yield from self._asked(training)
+
+    def models(self) -> list[Training]:
+        """The trainings that are compared; known once the rates are chosen."""
+        seeds, (base, tuned) = range(self.sizes.seeds), self._rates()
+        return [Training(m, s, base if m == "base" else tuned) for m in ("base", *TUNED) for s in seeds]
+
+    def _questions(self, name: str, clips: Callable[[], Sequence[Sound]], rounds: Mapping[Part, int]) -> Step:
+        return Step(
+            f"questions, {name}",
+            self.folder.questions(name) / "done",
+            lambda: write_questions(self.folder, name, clips(), rounds, self.base.base.path),
+        )
+
+    def _start(self, seed: int) -> Step:
+        start = self.folder.start(seed)
+        return Step(
+            f"what seed {seed} starts from",
+            start / "ltu.json",
+            lambda: write_start(self._recordings, self.base, start, seed),
+        )
+
+    def _trainings(self) -> Iterator[Step]:
+        seeds = range(self.sizes.seeds)
+        for rate in self.sizes.base_rates:
+            yield self._learn(Training("base", 0, rate))
+        for seed in seeds:
+            yield self._learn(Training("base", seed, self._base_rate()))
+        for rate in self.sizes.tuned_rates:
+            for model in RATED:
+                yield self._learn(Training(model, 0, rate))
+        yield Step("rates", self.folder.rates, self._write_rates)
+        for training in self.models():
+            yield self._learn(training)
+
+    def _learn(self, training: Training) -> Step:
+        def work() -> None:
+            if training.model == "base":
+                learn(self.base, self.folder, training, None, self.sizes)
+            else:
+                start = Training("base", training.seed, self._base_rate())
+                learn(self.tuned, self.folder, training, start, self.sizes)
+
+        return Step(f"training {training.name}", self.folder.log(training), work)
+
+    def _asked(self, training: Training) -> Iterator[Step]:
+        folder = self.folder
+        yield Step(
+            f"model file of {training.name}",
+            folder.gguf(training),
+            lambda: write_gguf(self.base, folder, training),
+        )
+        yield Step(
+            f"development clips, {training.name}",
+            folder.development(training),
+            lambda: check(folder, training, self.esc10, self.threads),
+        )
+        yield Step(
+            f"benchmark, {training.name}",
+            folder.report(training),
+            lambda: ask(folder, training, self.esc10, self.threads),
+        )
+
+    def _rates(self) -> tuple[float, float]:
+        """Of the base model, of what is tuned."""
+        return self._base_rate(), min(self.sizes.tuned_rates, key=self._tuned_loss)
+
+    def _base_rate(self) -> float:
+        return min(self.sizes.base_rates, key=self._base_loss)
+
+    def _base_loss(self, rate: float) -> float:
+        return development_loss(self.folder, Training("base", 0, rate))
+
+    def _tuned_loss(self, rate: float) -> float:
+        """Mean of both formats, each measured in its own."""
+        return sum(development_loss(self.folder, Training(m, 0, rate)) for m in RATED) / len(RATED)
+
+    def _write_rates(self) -> None:
+        base, tuned = self._rates()
+        losses = {
+            "base": {f"{rate:g}": self._base_loss(rate) for rate in self.sizes.base_rates},
+            "tuned": {f"{rate:g}": self._tuned_loss(rate) for rate in self.sizes.tuned_rates},
+        }
+        write_json(self.folder.rates, {"base": base, "tuned": tuned, "development_loss": losses})
+
+    @cached_property
+    def _recordings(self) -> list[Recording]:
+        return read_folds(self.esc10, TRAINING_FOLDS)
+
+    @cached_property
+    def _scale(self) -> Scale:
+        return Scale([recording.clip for recording in self._recordings])
+
+    @cached_property
+    def _training(self) -> list[Sound]:
+        return sounds(self._recordings, self._scale)
+
+    @cached_property
+    def _development(self) -> list[Sound]:
+        return sounds(read_folds(self.esc10, DEVELOPMENT_FOLDS), self._scale)
