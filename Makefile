@@ -49,7 +49,7 @@ study-quick: $(VENV)/dev
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/engine: $(BIN)/python pyproject.toml CMakeLists.txt $(wildcard cpp/*.cpp cpp/*.h cpp/kernels/*)
+$(VENV)/engine: $(BIN)/python pyproject.toml CMakeLists.txt $(wildcard cmake/* cpp/*.cpp cpp/*.h cpp/kernels/*)
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
