@@ -19,6 +19,8 @@ test-peers: $(VENV)/bench
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@rm -rf build/typed && mkdir -p build/typed/ltu
+	@ln -s $(CURDIR)/python/ltu/* $(CURDIR)/convert $(CURDIR)/training build/typed/ltu
 	$(BIN)/mypy -p ltu
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.h')
 

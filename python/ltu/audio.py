@@ -128,20 +128,27 @@ def _log_mel_of_frames(frames: Floats) -> Float32:
     previous = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
     spectrum = np.fft.rfft((frames - PRE_EMPHASIS * previous) * np.hanning(WINDOW), FFT)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
-    return np.log(np.maximum(power @ _mel_filters(), FLOOR)).astype(np.float32)
+    energies = [power[:, band] @ weights for band, weights in _mel_filters()]
+    return np.log(np.maximum(np.stack(energies, axis=1), FLOOR)).astype(np.float32)
 
 
 @cache
-def _mel_filters() -> Floats:
-    """float64[257, 128]: triangles that are even on the mel scale; the Nyquist bin has no weight."""
+def _mel_filters() -> list[tuple[slice, Floats]]:
+    """Bins and their weights: 128 triangles that are even on the mel scale; the Nyquist bin has no weight.
+
+    Products of the few bins that count are too small for BLAS to wake its threads, which would go on to spin
+    on the cores where the engine works.
+    """
     low, high = _mel(np.array([LOW_HZ, HIGH_HZ]))
     edges = np.linspace(low, high, MELS + 2)
     bins = _mel(np.fft.rfftfreq(FFT, 1 / SAMPLE_RATE))[:, None]
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     weights = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))
     weights[-1] = 0
-    filters: Floats = np.maximum(weights, 0)
-    return filters
+    filters = np.maximum(weights, 0).T
+    bands = [np.flatnonzero(row) for row in filters]  # some of the lowest are narrower than a bin
+    heard = [slice(band[0], band[-1] + 1) if band.size else slice(0) for band in bands]
+    return [(band, row[band]) for band, row in zip(heard, filters, strict=True)]
 
 
 def _mel(hertz: Floats) -> Floats:

@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from ltu.training.study import steps
 from ltu.training.study.folder import Folder, write_json
 from ltu.training.study.models import RECIPES, Training
 from ltu.training.study.sizes import Sizes, read_sizes
-from ltu.training.study.steps import Study, take
+from ltu.training.study.steps import Step, Study, take
 
 SIZES = Sizes(True, 3, 32, 16, 2, 1, (1e-3, 5e-4), (1e-4, 1e-3), 8)
 CONFIGS = [read_config(study_main.CONFIGS / f"{name}.toml") for name in ("base", "tuned")]
@@ -71,19 +73,45 @@ def test_killed_before_every_step_it_repeats_none(work: Work, tmp_path: Path) ->
     while True:
         work.left = 1 + kills % 3
         try:
-            take(study(tmp_path).steps())
+            take(study(tmp_path).stages())
             break
         except KilledError:
             kills += 1
     assert kills > 30
     assert set(work.done.values()) == {1}
     before = dict(work.done)
-    take(study(tmp_path).steps())
+    take(study(tmp_path).stages())
     assert work.done == before
 
 
+def test_processes_share_a_stage_and_wait_for_it(tmp_path: Path) -> None:
+    done: list[str] = []
+    second_is_there = Event()
+
+    def first() -> None:
+        assert second_is_there.wait(10)  # alone, a process would stay here
+        done.append("first")
+        (tmp_path / "first").touch()
+
+    def other(name: str) -> None:
+        done.append(name)
+        (tmp_path / name).touch()
+        second_is_there.set()
+
+    stages = [
+        [
+            Step("first", tmp_path / "first", first),
+            Step("second", tmp_path / "second", lambda: other("second")),
+        ],
+        [Step("last", tmp_path / "last", lambda: other("last"))],
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(take, [iter(stages), iter(stages)]))
+    assert done == ["second", "first", "last"]
+
+
 def test_rates_are_those_with_the_least_loss_on_development_clips(work: Work, tmp_path: Path) -> None:
-    take(study(tmp_path).steps())
+    take(study(tmp_path).stages())
     rates = {(t.model, t.rate) for t in study(tmp_path).models()}
     assert rates == {("base", 5e-4), *((m, 1e-4) for m in RECIPES if m != "base")}  # 1e-3: prepended is worse
     assert json.loads(Folder(tmp_path).rates.read_text())["development_loss"]["tuned"] == {
@@ -93,7 +121,7 @@ def test_rates_are_those_with_the_least_loss_on_development_clips(work: Work, tm
 
 
 def test_a_seed_goes_all_the_way_through(work: Work, tmp_path: Path) -> None:
-    take(study(tmp_path).steps())
+    take(study(tmp_path).stages())
     for training, base in work.started:
         if training.model == "base":
             assert base is None

@@ -51,7 +51,7 @@ def main(
 
     sizes = read_sizes(CONFIGS / f"{'quick' if quick else 'study'}.toml")
     study = Study(Folder(output), config("base"), config("tuned"), sizes, esc10, threads)
-    take(study.steps())
+    take(study.stages())
     written = write_report(study.folder, study.models(), sizes, report or output / "report")
     print("\n".join(map(str, written)))
 

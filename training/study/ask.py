@@ -21,8 +21,9 @@ def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
     """ltu-shard: every question four times and exactly, with all controls. A killed sweep goes on."""
     model = ("--gguf", folder.gguf(training), "--spec", folder.benchmark, "--clips", esc10)
     results = folder.results(training)
+    kept = ("--embeddings", folder.cache / "embeddings")  # all models have one encoder
     how = ("--controls", "--exact", "--device", "cpu", "--threads", threads)
-    command("shard", "run", *model, "--out", results, *how)
+    command("shard", "run", *model, "--out", results, *kept, *how)
     replace(folder.report(training), command("shard", "report", results, "--json"))
 
 

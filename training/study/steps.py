@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ltu.training.config import Config
 from ltu.training.data import say
 from ltu.training.demo.esc10 import Recording, read_folds
@@ -30,12 +32,25 @@ class Step:
     work: Callable[[], None]
 
 
-def take(steps: Iterator[Step]) -> None:
-    for step in steps:
-        if not step.done.exists():
-            say([f"── {step.name}"])
-            step.done.parent.mkdir(parents=True, exist_ok=True)
-            step.work()
+def take(stages: Iterator[list[Step]]) -> None:
+    """The steps of a stage don't wait for each other: several processes share them."""
+    for stage in stages:
+        for timeout in (0, -1):  # first what nobody is at, then what a killed process has left
+            for step in stage:
+                _take(step, timeout)
+
+
+def _take(step: Step, timeout: int) -> None:
+    if step.done.exists():
+        return
+    step.done.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(f"{step.done}.lock", timeout=timeout):  # a killed process lets go of it
+            if not step.done.exists():
+                say([f"── {step.name}"])
+                step.work()
+    except Timeout:
+        pass
 
 
 @dataclass(frozen=True)
@@ -47,19 +62,20 @@ class Study:
     esc10: Path
     threads: int
 
-    def steps(self) -> Iterator[Step]:
-        """Lazily: rates are chosen by what earlier steps have left."""
-        yield Step(
-            "benchmark", self.folder.benchmark, lambda: write_benchmark(self.folder, self.esc10, self.sizes)
-        )
-        rounds: dict[Part, int] = {"base": self.sizes.development_rounds}
-        yield self._questions(DEVELOPMENT, lambda: self._development, rounds)
-        for seed in range(self.sizes.seeds):
-            yield self._questions(questions_of(seed), lambda: self._training, parts(self.sizes))
-            yield self._start(seed)
+    def stages(self) -> Iterator[list[Step]]:
+        """Lazily: rates are chosen by what earlier stages have left."""
+        folder, sizes, seeds = self.folder, self.sizes, range(self.sizes.seeds)
+        yield [Step("benchmark", folder.benchmark, lambda: write_benchmark(folder, self.esc10, sizes))]
+        rounds: dict[Part, int] = {"base": sizes.development_rounds}
+        yield [
+            self._questions(DEVELOPMENT, lambda: self._development, rounds),
+            *(self._questions(questions_of(s), lambda: self._training, parts(sizes)) for s in seeds),
+        ]
+        yield [self._start(seed) for seed in seeds]
         yield from self._trainings()
-        for training in self.models():
-            yield from self._asked(training)
+        yield [self._model_file(training) for training in self.models()]
+        yield [self._checked(training) for training in self.models()]
+        yield [self._asked(training) for training in self.models()]
 
     def models(self) -> list[Training]:
         """The trainings that are compared; known once the rates are chosen."""
@@ -81,18 +97,12 @@ class Study:
             lambda: write_start(self._recordings, self.base, start, seed),
         )
 
-    def _trainings(self) -> Iterator[Step]:
-        seeds = range(self.sizes.seeds)
-        for rate in self.sizes.base_rates:
-            yield self._learn(Training("base", 0, rate))
-        for seed in seeds:
-            yield self._learn(Training("base", seed, self._base_rate()))
-        for rate in self.sizes.tuned_rates:
-            for model in RATED:
-                yield self._learn(Training(model, 0, rate))
-        yield Step("rates", self.folder.rates, self._write_rates)
-        for training in self.models():
-            yield self._learn(training)
+    def _trainings(self) -> Iterator[list[Step]]:
+        yield [self._learn(Training("base", 0, rate)) for rate in self.sizes.base_rates]
+        yield [self._learn(Training("base", seed, self._base_rate())) for seed in range(self.sizes.seeds)]
+        yield [self._learn(Training(model, 0, rate)) for rate in self.sizes.tuned_rates for model in RATED]
+        yield [Step("rates", self.folder.rates, self._write_rates)]
+        yield [self._learn(training) for training in self.models()]
 
     def _learn(self, training: Training) -> Step:
         def work() -> None:
@@ -104,22 +114,25 @@ class Study:
 
         return Step(f"training {training.name}", self.folder.log(training), work)
 
-    def _asked(self, training: Training) -> Iterator[Step]:
-        folder = self.folder
-        yield Step(
+    def _model_file(self, training: Training) -> Step:
+        return Step(
             f"model file of {training.name}",
-            folder.gguf(training),
-            lambda: write_gguf(self.base, folder, training),
+            self.folder.gguf(training),
+            lambda: write_gguf(self.base, self.folder, training),
         )
-        yield Step(
+
+    def _checked(self, training: Training) -> Step:
+        return Step(
             f"development clips, {training.name}",
-            folder.development(training),
-            lambda: check(folder, training, self.esc10, self.threads),
+            self.folder.development(training),
+            lambda: check(self.folder, training, self.esc10, self.threads),
         )
-        yield Step(
+
+    def _asked(self, training: Training) -> Step:
+        return Step(
             f"benchmark, {training.name}",
-            folder.report(training),
-            lambda: ask(folder, training, self.esc10, self.threads),
+            self.folder.report(training),
+            lambda: ask(self.folder, training, self.esc10, self.threads),
         )
 
     def _rates(self) -> tuple[float, float]:
