@@ -231,8 +231,7 @@ inline void attend_chunk(const Chunk &chunk) {
   }
 }
 
-// `scratch(floats)` gives this thread's memory, 64-byte aligned.
-inline void attend(const AttentionBatch &b, int thread, int threads, float *(*scratch)(int64_t floats)) {
+inline void attend(const AttentionBatch &b, int thread, int threads, Scratch scratch) {
   int64_t longest = 1;
   for (int i = 0; i < b.positions; i++)
     longest = b.lengths[i] > longest ? b.lengths[i] : longest;

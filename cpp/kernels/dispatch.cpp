@@ -99,7 +99,7 @@ void pack_activations(WeightType type, const Rows &rows, int64_t k, int64_t n, v
 
 void multiply(const PackedMatrix &w, const void *packed_x, int64_t n, float *y, int64_t y_stride, int thread,
               int threads, const Epilogue &epilogue) {
-  variant().table().multiply(w, packed_x, n, y, y_stride, thread, threads, epilogue);
+  variant().table().multiply(w, packed_x, n, y, y_stride, thread, threads, epilogue, scratch);
 }
 
 void attend(const AttentionBatch &batch, int thread, int threads) {

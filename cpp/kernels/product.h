@@ -7,6 +7,17 @@ namespace ltu::kernels::LTU_VARIANT {
 
 // A tile is the sums of C columns and P panels, each 16 rows: Floats sum[C][P].
 
+// What a call of multiply() does with its share.
+struct Job {
+  const PackedMatrix &w;
+  const void *x;
+  float *y;
+  int64_t y_stride;
+  const Epilogue &epilogue;
+  const float *wide = nullptr; // the weights in hand from panel `wide_panel` on, widened to float32
+  int64_t wide_panel = 0;
+};
+
 // Float weights. x is float32 [n][float_stride].
 template <WeightType type> struct FloatWeights {
   using Activation = float;
@@ -15,29 +26,52 @@ template <WeightType type> struct FloatWeights {
   static int64_t stride(int64_t k) { return float_stride(k); }
   static int64_t units(int64_t k) { return k; }
   static constexpr int64_t column_block = 512;
+  static constexpr bool widens = type != WeightType::f32; // for many columns: once, not for each tile
+  static constexpr int64_t row_bytes = layout(type).file_bytes * kLanes;
 
-  const PackedMatrix &w;
+  const Job &job;
   int64_t first_panel;
 
-  LTU_INLINE Floats weights(const std::byte *panel, int64_t k) const {
+  // 16 rows at one k.
+  LTU_INLINE static Floats load_row(const std::byte *row) {
     if constexpr (type == WeightType::f32)
-      return load(reinterpret_cast<const float *>(panel) + k * kLanes);
-    auto *bits = reinterpret_cast<const uint16_t *>(panel) + k * kLanes;
+      return load(reinterpret_cast<const float *>(row));
+    auto *bits = reinterpret_cast<const uint16_t *>(row);
     if constexpr (type == WeightType::f16)
       return load_half(bits);
     return load_bfloat(bits);
+  }
+
+  // to: [panels][k_block][16]
+  static void widen(const PackedMatrix &w, int64_t panel, int64_t panels_end, int64_t begin, int64_t end,
+                    float *to) {
+    for (; panel < panels_end; panel++, to += k_block * kLanes)
+      for (int64_t k = begin; k < end; k++)
+        store(to + (k - begin) * kLanes, load_row(w.panel(panel) + k * row_bytes));
   }
 
   template <int P, int C>
   LTU_INLINE void add_products(const float *x, int64_t x_stride, int64_t begin, int64_t end,
                                Floats (&sum)[C][P]) const {
     const std::byte *panel[P];
+    if (widens && job.wide) {
+      for (int p = 0; p < P; p++)
+        panel[p] = reinterpret_cast<const std::byte *>(job.wide +
+                                                       (first_panel + p - job.wide_panel) * k_block * kLanes);
+      return FloatWeights<WeightType::f32>::add(panel, x + begin, x_stride, end - begin, sum);
+    }
     for (int p = 0; p < P; p++)
-      panel[p] = w.panel(first_panel + p);
-    for (int64_t k = begin; k < end; k++) {
+      panel[p] = job.w.panel(first_panel + p) + begin * row_bytes;
+    add(panel, x + begin, x_stride, end - begin, sum);
+  }
+
+  template <int P, int C>
+  LTU_INLINE static void add(const std::byte *const (&panel)[P], const float *x, int64_t x_stride,
+                             int64_t count, Floats (&sum)[C][P]) {
+    for (int64_t k = 0; k < count; k++) {
       Floats row[P];
       for (int p = 0; p < P; p++)
-        row[p] = weights(panel[p], k);
+        row[p] = load_row(panel[p] + k * row_bytes);
       for (int c = 0; c < C; c++) {
         Floats value = broadcast(x[c * x_stride + k]);
         for (int p = 0; p < P; p++)
@@ -58,6 +92,7 @@ template <WeightType type> struct QuantisedWeights {
   static constexpr Layout form = layout(type);
   static constexpr int64_t k_block = 64; // in blocks of 32
   static constexpr int64_t column_block = 128;
+  static constexpr bool widens = false;
   static constexpr int panels(int columns) { return quantised_panels(columns); }
   static int64_t stride(int64_t k) { return block_stride(k); }
   static int64_t units(int64_t k) { return k / kBlock; }
@@ -69,7 +104,7 @@ template <WeightType type> struct QuantisedWeights {
       type == WeightType::q6_k ? 2 : 1; // parts of a block with a scale of their own
   static constexpr int pairs = 4 / halves;
 
-  const PackedMatrix &w;
+  const Job &job;
   int64_t first_panel;
 
   // Groups 2i and 2i + 1 of a block.
@@ -121,14 +156,15 @@ template <WeightType type> struct QuantisedWeights {
     }
   }
 
-  LTU_INLINE static Ints correct(Ints dot, const ActivationBlock &x, int half) {
+  // What a dot product starts from, so that the offset of the stored weights is out of it.
+  LTU_INLINE static Ints start(const ActivationBlock &x, int half) {
     if constexpr (type == WeightType::q4_0)
-      return add_ints(dot, broadcast_int(x.minus_8_sum));
+      return broadcast_int(x.minus_8_sum);
     if constexpr (type == WeightType::q6_k)
-      return add_ints(dot, broadcast_int(x.minus_32_sum[half]));
+      return broadcast_int(x.minus_32_sum[half]);
     if constexpr (is_signed && !kSignedDots)
-      return add_ints(dot, broadcast_int(x.minus_128_sum));
-    return dot;
+      return broadcast_int(x.minus_128_sum);
+    return zero_ints();
   }
 
   template <int i, int P, int C>
@@ -153,14 +189,14 @@ template <WeightType type> struct QuantisedWeights {
     Ints dot[C][P];
     for (int c = 0; c < C; c++)
       for (int p = 0; p < P; p++)
-        dot[c][p] = zero_ints();
+        dot[c][p] = start(x[c * x_stride], half);
     (add_pair<half * pairs + i>(quants, x, x_stride, dot), ...);
     for (int p = 0; p < P; p++) {
       Floats scale, offset;
       load_scales(scales[p], b, half, scale, offset);
       for (int c = 0; c < C; c++) {
         const ActivationBlock &block = x[c * x_stride];
-        Floats scaled = mul(to_floats(correct(dot[c][p], block, half)), scale);
+        Floats scaled = mul(to_floats(dot[c][p]), scale);
         sum[c][p] = fma(scaled, broadcast(block.scale), sum[c][p]);
         if constexpr (has_minimum)
           sum[c][p] = fma(offset, broadcast(block.scaled_sum), sum[c][p]);
@@ -173,8 +209,8 @@ template <WeightType type> struct QuantisedWeights {
                                Floats (&sum)[C][P]) const {
     const uint8_t *scales[P], *quants[P];
     for (int p = 0; p < P; p++) {
-      scales[p] = reinterpret_cast<const uint8_t *>(w.panel(first_panel + p));
-      quants[p] = scales[p] + form.scales_bytes(w.columns()) + begin * form.block_bytes;
+      scales[p] = reinterpret_cast<const uint8_t *>(job.w.panel(first_panel + p));
+      quants[p] = scales[p] + form.scales_bytes(job.w.columns()) + begin * form.block_bytes;
     }
     for (int64_t b = begin; b < end; b++) {
       constexpr auto sequence = std::make_integer_sequence<int, pairs>();
@@ -188,15 +224,6 @@ template <WeightType type> struct QuantisedWeights {
       }
     }
   }
-};
-
-// What a call of multiply() does with its share.
-struct Job {
-  const PackedMatrix &w;
-  const void *x;
-  float *y;
-  int64_t y_stride;
-  const Epilogue &epilogue;
 };
 
 LTU_INLINE Floats finish(Floats sum, const Epilogue &e, int64_t column, int64_t row, int rows) {
@@ -223,7 +250,7 @@ void multiply_tile(const Job &job, int64_t panel, int64_t column, int64_t begin,
     for (int p = 0; p < P; p++)
       sum[c][p] = begin ? load_some(place(c, p), rows_in(p)) : zero();
   const auto *x = static_cast<const typename Weights::Activation *>(job.x) + column * stride;
-  Weights{job.w, panel}.add_products(x, stride, begin, end, sum);
+  Weights{job, panel}.add_products(x, stride, begin, end, sum);
   const bool last = end == Weights::units(k);
   for (int c = 0; c < C; c++)
     for (int p = 0; p < P; p++) {
@@ -260,7 +287,7 @@ constexpr int64_t split(int64_t begin, int64_t end, int64_t parts, int64_t i) {
 }
 
 template <class Weights>
-void multiply_share(const Job &job, int64_t panel_begin, int64_t panel_end, int64_t column_begin,
+void multiply_share(Job job, Scratch scratch, int64_t panel_begin, int64_t panel_end, int64_t column_begin,
                     int64_t column_end) {
   const int64_t units = Weights::units(job.w.columns()), n = column_end - column_begin;
   // A single tile of columns streams its weights from end to end.
@@ -274,6 +301,13 @@ void multiply_share(const Job &job, int64_t panel_begin, int64_t panel_end, int6
       const int64_t k_end = k + k_step < units ? k + k_step : units;
       for (int64_t panel = panel_begin; panel < panel_end; panel += kPanelStep) {
         const int64_t panels_end = panel + kPanelStep < panel_end ? panel + kPanelStep : panel_end;
+        if constexpr (Weights::widens)
+          if (n > kColumns) {
+            float *wide = scratch(kPanelStep * Weights::k_block * kLanes);
+            Weights::widen(job.w, panel, panels_end, k, k_end, wide);
+            job.wide = wide;
+            job.wide_panel = panel;
+          }
         for (int64_t tile = 0; tile < tiles; tile++) {
           const int64_t column = split(from, to, tiles, tile), next = split(from, to, tiles, tile + 1);
           multiply_some_columns<Weights>(int(next - column), job, panel, panels_end, column, k, k_end,
@@ -287,7 +321,7 @@ void multiply_share(const Job &job, int64_t panel_begin, int64_t panel_end, int6
 // Panels and columns are dealt out as a grid of threads whose largest share is smallest.
 template <class Weights>
 void multiply_any(const PackedMatrix &w, const void *x, int64_t n, float *y, int64_t y_stride, int thread,
-                  int threads, const Epilogue &epilogue) {
+                  int threads, const Epilogue &epilogue, Scratch scratch) {
   const int64_t steps = (w.panels() + kPanelStep - 1) / kPanelStep;
   int64_t across = 1, least = INT64_MAX; // threads that share the columns of the same rows
   for (int64_t parts = 1; parts <= threads; parts++) {
@@ -304,7 +338,7 @@ void multiply_any(const PackedMatrix &w, const void *x, int64_t n, float *y, int
   const int64_t panel = split(0, steps, down, i) * kPanelStep,
                 panels_end = split(0, steps, down, i + 1) * kPanelStep;
   const Job job{w, x, y, y_stride, epilogue};
-  multiply_share<Weights>(job, panel, panels_end < w.panels() ? panels_end : w.panels(),
+  multiply_share<Weights>(job, scratch, panel, panels_end < w.panels() ? panels_end : w.panels(),
                           split(0, n, across, j), split(0, n, across, j + 1));
 }
 

@@ -6,13 +6,15 @@
 
 namespace ltu::kernels {
 
+using Scratch = float *(*)(int64_t floats); // this thread's memory, 64-byte aligned
+
 struct Table {
   void (*multiply)(const PackedMatrix &w, const void *x, int64_t n, float *y, int64_t y_stride, int thread,
-                   int threads, const Epilogue &epilogue);
+                   int threads, const Epilogue &epilogue, Scratch scratch);
   void (*write_rows)(const Rows &rows, int64_t k, int64_t begin, int64_t end, float *out, int64_t out_stride);
   void (*pack_quantised)(const Rows &rows, int64_t k, int64_t begin, int64_t end, ActivationBlock *out,
                          float *buffer);
-  void (*attend)(const AttentionBatch &batch, int thread, int threads, float *(*scratch)(int64_t floats));
+  void (*attend)(const AttentionBatch &batch, int thread, int threads, Scratch scratch);
 };
 
 namespace scalar {

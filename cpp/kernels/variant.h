@@ -18,7 +18,7 @@
 namespace ltu::kernels::LTU_VARIANT {
 
 inline void multiply(const PackedMatrix &w, const void *x, int64_t n, float *y, int64_t y_stride, int thread,
-                     int threads, const Epilogue &epilogue) {
+                     int threads, const Epilogue &epilogue, Scratch scratch) {
   auto *function = [&] {
     switch (w.type()) {
     case WeightType::f32:
@@ -41,7 +41,7 @@ inline void multiply(const PackedMatrix &w, const void *x, int64_t n, float *y, 
       return multiply_any<QuantisedWeights<WeightType::q6_k>>;
     }
   }();
-  function(w, x, n, y, y_stride, thread, threads, epilogue);
+  function(w, x, n, y, y_stride, thread, threads, epilogue, scratch);
 }
 
 const Table &table() {
