@@ -99,7 +99,7 @@ def test_everything_is_written_and_a_quick_run_claims_nothing(
     write_json(folder.rates, {})
     monkeypatch.setattr(report, "Store", lambda path: path)
     monkeypatch.setattr(report, "load_run", lambda path: next(
-        runs[t.model][t.seed] for t in trainings if folder.results(t) == path
+        runs[t.model][t.seed] for t in trainings if path in (folder.results(t), folder.control_results(t))
     ))  # fmt: skip
     sizes = Sizes(False, 3, 32, 32, 4, 1, (1e-3,), (1e-3,), 8)
     written = report.write_report(folder, trainings, sizes, tmp_path / "out")

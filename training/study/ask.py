@@ -18,12 +18,13 @@ from .properties import OPPOSITE
 
 
 def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
-    """ltu-shard: every question four times and exactly, with all controls. A killed sweep goes on."""
-    model = ("--gguf", folder.gguf(training), "--spec", folder.benchmark, "--clips", esc10)
-    results = folder.results(training)
-    kept = ("--embeddings", folder.cache / "embeddings")  # all models have one encoder
-    how = ("--controls", "--exact", "--device", "cpu", "--threads", threads)
-    command("shard", "run", *model, "--out", results, *kept, *how)
+    """ltu-shard, four times and exactly: every question; then the paper's with all controls. A killed sweep
+    goes on."""
+    model = ("--gguf", folder.gguf(training), "--clips", esc10, "--device", "cpu", "--threads", threads)
+    how = ("--exact", "--embeddings", folder.cache / "embeddings")  # all models have one encoder
+    results, controls = folder.results(training), folder.control_results(training)
+    command("shard", "run", *model, *how, "--spec", folder.benchmark, "--out", results)
+    command("shard", "run", *model, *how, "--spec", folder.controls, "--out", controls, "--controls")
     replace(folder.report(training), command("shard", "report", results, "--json"))
 
 

@@ -25,6 +25,11 @@ class Folder:
         return self.path / "benchmark.jsonl"
 
     @property
+    def controls(self) -> Path:
+        """The benchmark's questions that are asked again with something else in the clip's place."""
+        return self.path / "controls.jsonl"
+
+    @property
     def cache(self) -> Path:
         """Features, token ids and encoder outputs, shared by all trainings."""
         return self.path / "cache"
@@ -56,6 +61,9 @@ class Folder:
 
     def results(self, training: Training) -> Path:
         return self.training(training) / "results.db"
+
+    def control_results(self, training: Training) -> Path:
+        return self.training(training) / "controls.db"
 
     def report(self, training: Training) -> Path:
         """ltu-shard's, written when all answers are there."""

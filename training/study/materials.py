@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from ltu.convert.llama import HUGGING_FACE, read_base
 from ltu.errors import Error
+from ltu.shard.prompts import PAPER_CELLS
 
 from .folder import Folder, write_json, write_rows
 from .generate import DATASET, Sound, generate
@@ -65,7 +66,13 @@ def write_benchmark(folder: Folder, esc10: Path, sizes: Sizes) -> None:
     part = folder.benchmark.with_suffix(".part")
     where = ("--preset", "esc10", "--clips", esc10, "--folds", FOLD, "--table", folder.words)
     command("shard", "build", *where, "--questions", "all", "--per-word", sizes.clips_per_word, "--out", part)
+    write_rows(folder.controls, filter(_in_paper, read_rows(part)))
     part.replace(folder.benchmark)
+
+
+def _in_paper(row: Mapping[str, str]) -> bool:
+    """Of a specification's lines: all but the questions in ways that the paper doesn't ask in."""
+    return row["kind"] != "question" or (row["position"], row["wording"]) in PAPER_CELLS
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
@@ -48,9 +48,7 @@ def write_report(folder: Folder, trainings: Sequence[Training], sizes: Sizes, to
 
 
 def _document(folder: Folder, trainings: Sequence[Training], sizes: Sizes) -> Document:
-    runs: dict[str, list[Run]] = {}
-    for training in trainings:
-        runs.setdefault(training.model, []).append(load_run(Store(folder.results(training))))
+    runs = _runs(trainings, folder.results)
     spec = next(iter(runs.values()))[0]
     verdicts = [judge(claim, runs) for claim in claims()]
     for row in () if sizes.claims else verdicts:
@@ -69,8 +67,16 @@ def _document(folder: Folder, trainings: Sequence[Training], sizes: Sizes) -> Do
         "verdicts": verdicts,
         "models": [_model(folder, training) for training in trainings],
         "levels": list(_levels(runs)),
-        "controls": list(_controls(runs)),
+        "controls": list(_controls(_runs(trainings, folder.control_results))),
     }
+
+
+def _runs(trainings: Sequence[Training], results: Callable[[Training], Path]) -> Runs:
+    """Of each model its seeds."""
+    runs: dict[str, list[Run]] = {}
+    for training in trainings:
+        runs.setdefault(training.model, []).append(load_run(Store(results(training))))
+    return runs
 
 
 def _model(folder: Folder, training: Training) -> Document:
