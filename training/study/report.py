@@ -15,6 +15,7 @@ from ltu.shard.scored import Run, load_run
 from ltu.shard.store import Store
 from ltu.shard.words import TASKS
 
+from .ask import CONTROLS_SEED
 from .claims import claims, judge
 from .contrasts import CONFUSION_FIGURES, answers, level
 from .figures import figures
@@ -49,6 +50,7 @@ def write_report(folder: Folder, trainings: Sequence[Training], sizes: Sizes, to
 
 def _document(folder: Folder, trainings: Sequence[Training], sizes: Sizes) -> Document:
     runs = _runs(trainings, folder.results)
+    controlled = [training for training in trainings if training.seed == CONTROLS_SEED]
     spec = next(iter(runs.values()))[0]
     verdicts = [judge(claim, runs) for claim in claims()]
     for row in () if sizes.claims else verdicts:
@@ -67,7 +69,7 @@ def _document(folder: Folder, trainings: Sequence[Training], sizes: Sizes) -> Do
         "verdicts": verdicts,
         "models": [_model(folder, training) for training in trainings],
         "levels": list(_levels(runs)),
-        "controls": list(_controls(_runs(trainings, folder.control_results))),
+        "controls": list(_controls(_runs(controlled, folder.control_results))),
     }
 
 
@@ -100,7 +102,7 @@ def _levels(runs: Runs) -> Iterator[Document]:
 
 
 def _controls(runs: Runs) -> Iterator[Document]:
-    """J in the paper's ways of asking, whatever is heard in place of the clip."""
+    """J in the paper's ways of asking, whatever is heard in place of the clip, of one seed."""
     for model, seeds in runs.items():
         for task in TASKS:
             for cell in PAPER_CELLS:

@@ -123,7 +123,7 @@ def controls(document: Row) -> Table:
         )
         for row in document["controls"]
     ]
-    note = "A model that does not listen has 0 with every sound."
+    note = "A model that does not listen has 0 with every sound. Seed 0 alone."
     return Table(
         "J with the clip, and with something else in its place",
         ("model", "task", "asked", "heard", "J"),
