@@ -20,8 +20,10 @@ CONTROLS_SEED = 0
 
 
 def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
-    """ltu-shard, four times and exactly: every question; of one seed the paper's with all controls, too. A killed
-    sweep goes on."""
+    """ltu-shard, four times and exactly: every question; of one seed the paper's with all controls, too.
+
+    A killed sweep goes on.
+    """
     model = ("--gguf", folder.gguf(training), "--clips", esc10, "--device", "cpu", "--threads", threads)
     how = ("--exact", "--embeddings", folder.cache / "embeddings")  # all models have one encoder
     results, controls = folder.results(training), folder.control_results(training)
