@@ -25,7 +25,8 @@ def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
     A killed sweep goes on.
     """
     model = ("--gguf", folder.gguf(training), "--clips", esc10, "--device", "cpu", "--threads", threads)
-    how = ("--exact", "--embeddings", folder.cache / "embeddings")  # all models have one encoder
+    kept = ("--embeddings", folder.cache / "embeddings")  # all models have one encoder
+    how = (*kept, "--exact", "--stop-when-decided")  # a model that has learnt too much by heart never stops
     results, controls = folder.results(training), folder.control_results(training)
     command("shard", "run", *model, *how, "--spec", folder.benchmark, "--out", results)
     if training.seed == CONTROLS_SEED:
