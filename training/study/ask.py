@@ -16,6 +16,9 @@ from .materials import DEVELOPMENT, command, read_rows
 from .models import Training
 from .properties import OPPOSITE
 
+MOST_TOKENS = (
+    64  # of an answer: twice the longest in training; a model that has learnt by heart may never stop
+)
 CONTROLS_SEED, CONTROLS = 0, 400  # the seed whose models are asked them, and about so many questions
 
 
@@ -26,7 +29,7 @@ def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
     """
     model = ("--gguf", folder.gguf(training), "--clips", esc10, "--device", "cpu", "--threads", threads)
     kept = ("--embeddings", folder.cache / "embeddings")  # all models have one encoder
-    how = (*kept, "--exact", "--stop-when-decided")  # a model that has learnt too much by heart never stops
+    how = (*kept, "--exact", "--stop-when-decided", "--max-new-tokens", MOST_TOKENS)
     results, controls = folder.results(training), folder.control_results(training)
     command("shard", "run", *model, *how, "--spec", folder.benchmark, "--out", results)
     if training.seed == CONTROLS_SEED:

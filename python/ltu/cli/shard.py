@@ -130,6 +130,9 @@ def run(
     stop_when_decided: Annotated[
         bool, typer.Option("--stop-when-decided", help="End answers once the careful reading can't change.")
     ] = False,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of an answer; absent: the file's.")
+    ] = None,
     embeddings: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Keep the clips' embeddings here, for the next sweep."),
@@ -162,6 +165,7 @@ def run(
     settings = Settings(repeats, seed, controls, ordered, chosen, limit, exact, scores, epsilon, stop)
     memory = memory_of("--kv-memory", kv_memory)
     local = load(gguf, device, threads, kv_memory=memory, embeddings=embeddings)
+    local.max_new_tokens = max_new_tokens or local.max_new_tokens
     model: Answers = local
     if engine is Engine.ray:
         model = Cluster(local, workers, device, threads)
