@@ -16,9 +16,7 @@ from .materials import DEVELOPMENT, command, read_rows
 from .models import Training
 from .properties import OPPOSITE
 
-MOST_TOKENS = (
-    64  # of an answer: twice the longest in training; a model that has learnt by heart may never stop
-)
+MOST_TOKENS = 64  # of an answer: a model that has learnt its items by heart may never stop
 CONTROLS_SEED, CONTROLS = 0, 400  # the seed whose models are asked them, and about so many questions
 
 
