@@ -17,6 +17,7 @@ from .models import Training
 from .properties import OPPOSITE
 
 MOST_TOKENS = 64  # of an answer: a model that has learnt its items by heart may never stop
+NODES = 256  # for exact answers: such a model may never decide, either
 CONTROLS_SEED, CONTROLS = 0, 400  # the seed whose models are asked them, and about so many questions
 
 
@@ -28,6 +29,7 @@ def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
     model = ("--gguf", folder.gguf(training), "--clips", esc10, "--device", "cpu", "--threads", threads)
     kept = ("--embeddings", folder.cache / "embeddings")  # all models have one encoder
     how = (*kept, "--exact", "--stop-when-decided", "--max-new-tokens", MOST_TOKENS)
+    how += ("--node-budget", NODES)
     results, controls = folder.results(training), folder.control_results(training)
     command("shard", "run", *model, *how, "--spec", folder.benchmark, "--out", results)
     if training.seed == CONTROLS_SEED:

@@ -124,6 +124,9 @@ def run(
         bool, typer.Option("--exact", help="Also the exact probabilities of yes, no and neither.")
     ] = False,
     epsilon: Annotated[float, typer.Option(help="--exact: what may stay undecided.")] = 1e-3,
+    node_budget: Annotated[
+        int, typer.Option(min=1, help="--exact: most positions for a question, decided or not.")
+    ] = 4096,
     scores: Annotated[
         bool, typer.Option("--scores", help="Also the untempered log-odds of yes against no.")
     ] = False,
@@ -162,7 +165,9 @@ def run(
     chosen = tuple(part.strip() for part in words.split(",") if part.strip())
     ordered = tuple(task for task in RELATIONS if task in wanted)
     stop = HEADLINE if stop_when_decided else None
-    settings = Settings(repeats, seed, controls, ordered, chosen, limit, exact, scores, epsilon, stop)
+    settings = Settings(
+        repeats, seed, controls, ordered, chosen, limit, exact, scores, epsilon, node_budget, stop
+    )
     memory = memory_of("--kv-memory", kv_memory)
     local = load(gguf, device, threads, kv_memory=memory, embeddings=embeddings)
     local.max_new_tokens = max_new_tokens or local.max_new_tokens

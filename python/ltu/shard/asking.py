@@ -89,10 +89,9 @@ def queries_of(
     yield Query(sequence, repeats, *common, stop_when_decided=stop, tag=tag)
     if settings["exact"]:
         reading = Reading(HEADLINE, ask.term) if ask.term else None
-        how: dict[str, Any] = {"mode": "exact", "reading": reading, "epsilon": settings["epsilon"]}
-        if reading is None:
-            how["node_budget"] = IDENTITY_NODES
-        yield Query(sequence, 1, *common, tag=tag, **how)
+        nodes = settings["node_budget"] if reading else min(IDENTITY_NODES, settings["node_budget"])
+        how: dict[str, Any] = {"reading": reading, "epsilon": settings["epsilon"], "node_budget": nodes}
+        yield Query(sequence, 1, *common, mode="exact", tag=tag, **how)
     if ask.term and settings["scores"]:
         ids = tuple(tuple(model.prompter.continuation(text)) for text in (*YES, *NO))
         yield Query(sequence, mode="score", continuations=ids, tag=tag)

@@ -31,6 +31,7 @@ class Settings:
     exact: bool = False
     scores: bool = False
     epsilon: float = 1e-3
+    node_budget: int = 4096  # most positions for the exact answer to one question
     stop_when_decided: str | None = None  # the reading that may end an answer early
 
 
