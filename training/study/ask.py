@@ -28,8 +28,8 @@ def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
     """
     model = ("--gguf", folder.gguf(training), "--clips", esc10, "--device", "cpu", "--threads", threads)
     kept = ("--embeddings", folder.cache / "embeddings")  # all models have one encoder
-    how = (*kept, "--exact", "--stop-when-decided", "--max-new-tokens", MOST_TOKENS)
-    how += ("--node-budget", NODES)
+    bounds = ("--stop-when-decided", "--max-new-tokens", MOST_TOKENS, "--node-budget", NODES)
+    how = (*kept, "--exact", *bounds)
     results, controls = folder.results(training), folder.control_results(training)
     command("shard", "run", *model, *how, "--spec", folder.benchmark, "--out", results)
     if training.seed == CONTROLS_SEED:
