@@ -6,6 +6,7 @@ from typing import Annotated
 
 import torch
 import typer
+from filelock import FileLock
 
 from ltu.cli.console import application, command
 from ltu.demo import demo_base
@@ -52,7 +53,8 @@ def main(
     sizes = read_sizes(CONFIGS / f"{'quick' if quick else 'study'}.toml")
     study = Study(Folder(output), config("base"), config("tuned"), sizes, esc10, threads)
     take(study.stages())
-    written = write_report(study.folder, study.models(), sizes, report or output / "report")
+    with FileLock(output / "report.lock"):  # every process that shares the work comes here
+        written = write_report(study.folder, study.models(), sizes, report or output / "report")
     print("\n".join(map(str, written)))
 
 
