@@ -24,10 +24,7 @@ def main() -> None:
     )
     sampling = SamplingParams(detokenize=False, **options)
     for line in sys.stdin:
-        prompts = [
-            {"prompt_embeds": rows.to(model.llm_engine.model_config.dtype)}
-            for rows in torch.load(line.strip())
-        ]
+        prompts = [{"prompt_embeds": rows.to(getattr(torch, dtype))} for rows in torch.load(line.strip())]
         found = model.generate(prompts, sampling, use_tqdm=False)
         ids = [list(answer.token_ids) for prompt in found for answer in prompt.outputs]
         print(json.dumps(ids), file=answers, flush=True)
