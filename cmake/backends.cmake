@@ -25,7 +25,12 @@ endif()
 ltu_backend(CUDA "${cuda_found}" "nvcc with cuBLAS and its headers")
 
 find_package(Vulkan QUIET COMPONENTS glslc)
-ltu_backend(VULKAN "${Vulkan_FOUND}" "the Vulkan SDK with glslc")
+find_package(SPIRV-Headers CONFIG QUIET)
+if(Vulkan_FOUND AND SPIRV-Headers_FOUND)
+  # ggml wants this extension; Debian 12 has headers from before it.
+  file(STRINGS "${Vulkan_INCLUDE_DIR}/vulkan/vulkan_core.h" vulkan_found REGEX "define VK_EXT_layer_settings 1")
+endif()
+ltu_backend(VULKAN "${vulkan_found}" "Vulkan with VK_EXT_layer_settings in its headers, glslc and SPIRV-Headers")
 
 if(APPLE)
   set(metal_found TRUE)

@@ -168,16 +168,20 @@ Keys keys_of(const py::dict &keys) {
 
 py::dict description(Engine &engine) {
   const Counters &c = engine.counters();
-  return py::dict(
-      "device"_a = engine.device().name(), "threads"_a = engine.device().threads(),
-      "kernels"_a = engine.device().own_kernels() ? std::string("ltu ") + kernels::processor() : "ggml",
-      "weight_bytes"_a = engine.model().bytes(), "kv_cell_bytes"_a = engine.cells().cell_bytes(),
-      "kv_cells"_a = engine.cells().capacity(), "kv_cells_used"_a = engine.cells().used_end(),
-      "kv_type"_a = engine.cells().half() ? "f16" : "f32", "context"_a = engine.model().llama().context,
-      "clips"_a = c.clips, "steps"_a = c.steps, "prompt_positions"_a = c.prompt_positions,
-      "answer_positions"_a = c.answer_positions, "draft_positions"_a = c.draft_positions,
-      "taken_drafts"_a = c.taken_drafts, "given_up"_a = c.given_up, "encode_seconds"_a = c.encode_seconds,
-      "prompt_seconds"_a = c.prompt_seconds, "answer_seconds"_a = c.answer_seconds);
+  const bool invariant = engine.batch_invariant();
+  const std::string kernels = engine.device().own_kernels() ? std::string("ltu ") + kernels::processor()
+                              : invariant                   ? "ggml, batch-invariant"
+                                                            : "ggml";
+  return py::dict("device"_a = engine.device().name(), "threads"_a = engine.device().threads(),
+                  "kernels"_a = kernels, "batch_invariant"_a = invariant,
+                  "weight_bytes"_a = engine.model().bytes(), "kv_cell_bytes"_a = engine.cells().cell_bytes(),
+                  "kv_cells"_a = engine.cells().capacity(), "kv_cells_used"_a = engine.cells().used_end(),
+                  "kv_type"_a = engine.cells().half() ? "f16" : "f32",
+                  "context"_a = engine.model().llama().context, "clips"_a = c.clips, "steps"_a = c.steps,
+                  "prompt_positions"_a = c.prompt_positions, "answer_positions"_a = c.answer_positions,
+                  "draft_positions"_a = c.draft_positions, "taken_drafts"_a = c.taken_drafts,
+                  "given_up"_a = c.given_up, "encode_seconds"_a = c.encode_seconds,
+                  "prompt_seconds"_a = c.prompt_seconds, "answer_seconds"_a = c.answer_seconds);
 }
 
 // The module's code was compiled for one processor; on a lesser one it would die with SIGILL.
@@ -248,15 +252,15 @@ void bind_engine(py::module_ &m) {
   using Clips = std::vector<std::pair<py::bytes, Floats>>;
   py::class_<Engine>(m, "Engine")
       .def(py::init([](const std::string &path, const std::string &device, int threads, size_t kv_memory,
-                       bool tree, int draft_width) {
+                       bool tree, int draft_width, bool batch_invariant) {
              const py::gil_scoped_release release;
-             auto engine =
-                 std::make_unique<Engine>(path, EngineOptions{device, threads, kv_memory, tree, draft_width});
+             auto engine = std::make_unique<Engine>(
+                 path, EngineOptions{device, threads, kv_memory, tree, draft_width, batch_invariant});
              engine->device().set_interrupt_check(python_interrupted);
              return engine;
            }),
            "path"_a, "device"_a = "auto", "threads"_a = 0, "kv_memory"_a = 0, "tree"_a = true,
-           "draft_width"_a = 0)
+           "draft_width"_a = 0, "batch_invariant"_a = false)
       .def(
           "encode", [=](Engine &e, const Floats &f) { return encode(e, f, false); }, "features"_a)
       .def(

@@ -116,6 +116,8 @@ std::span<const float> Device::values(const ggml_tensor *output) {
 }
 
 void Device::release_memory() {
+  if (scheduler_ && main_)
+    return;
   std::vector<ggml_backend_t> backends{cpu_.get()};
   if (main_)
     backends.insert(backends.begin(), main_.get());

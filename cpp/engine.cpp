@@ -28,6 +28,8 @@ Engine::Engine(const std::string &path, const EngineOptions &options)
     : options_(options), device_(options.device, options.threads), model_(path, device_),
       cells_(model_, device_, options.kv_memory), tree_(cells_),
       clips_(model_.audio().embeddings, model_.llama().width) {
+  if (one_at_a_time())
+    options_.draft_width = 1;
   trim_heap();
 }
 
@@ -294,7 +296,7 @@ void Engine::finish_walks(std::vector<Event> &events) {
 
 void Engine::finish(LiveQuery &query, Answer &answer, const char *stop, std::vector<Event> &events) {
   answer.finished = true;
-  if (query.unfinished() == 0)
+  if (query.unfinished() == 0 || one_at_a_time())
     keep(query, answer.cursor);
   let_go(answer.cursor);
   if (options_.draft_width != 1 && query.query.by_token())
@@ -366,6 +368,8 @@ std::vector<float> Engine::logits(const std::vector<int32_t> &ids, const std::ve
   for (const Clip &clip : clips)
     hashes.push_back(clip.hash);
   const auto end = static_cast<int64_t>(sequence.size());
+  if (one_at_a_time() && live_.empty())
+    empty_cache();
   while (cells_.available() < end && !kept_.empty())
     drop_oldest_kept();
   if (cells_.available() < end) {

@@ -26,10 +26,11 @@ struct Counters { // positions computed, by why
 
 struct EngineOptions {
   std::string device = "auto";
-  int threads = 0;      // 0: physical cores
-  size_t kv_memory = 0; // bytes; 0: a quarter of the machine's memory
-  bool tree = true;     // false: every answer computes its own prompt, for comparison
-  int draft_width = 0;  // rows up to which guesses fill a step; 0: measured; 1: no guesses
+  int threads = 0;              // 0: physical cores
+  size_t kv_memory = 0;         // bytes; 0: a quarter of the machine's memory
+  bool tree = true;             // false: every answer computes its own prompt, for comparison
+  int draft_width = 0;          // rows up to which guesses fill a step; 0: measured; 1: no guesses
+  bool batch_invariant = false; // on devices: each answer alone, in steps whose shapes follow from its query
 };
 
 // Answers queries. All live queries and their repeats are one token tree; each step advances them together.
@@ -53,6 +54,8 @@ public:
   Device &device() { return device_; }
   const KvCells &cells() const { return cells_; }
   const Counters &counters() const { return counters_; }
+  // Whether an answer is the same whatever was asked beside it.
+  bool batch_invariant() const { return device_.own_kernels() || options_.batch_invariant; }
 
 private:
   EngineOptions options_;
@@ -82,6 +85,8 @@ private:
   Walk new_walk(const Query &query) const;
   void append(LlamaBatch &batch, Label label, int32_t depth, const int32_t *path) const;
   int64_t unfinished() const;
+  bool one_at_a_time() const { return !device_.own_kernels() && options_.batch_invariant; }
+  void empty_cache();
 
   // plan.cpp: what a step computes
   void admit();

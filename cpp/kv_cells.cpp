@@ -2,6 +2,7 @@
 #include "error.h"
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <unistd.h>
 
 namespace ltu {
@@ -64,6 +65,10 @@ int32_t KvCells::take() {
   const int32_t cell = free_.back();
   free_.pop_back();
   return cell;
+}
+
+void KvCells::sort_free() {
+  std::sort(free_.begin(), free_.end(), std::greater<>());
 }
 
 } // namespace ltu

@@ -17,6 +17,7 @@ public:
 
   int32_t take(); // the caller has checked available()
   void give_back(int32_t cell) { free_.push_back(cell); }
+  void sort_free(); // the lowest one is taken next
   int64_t available() const { return capacity_ - used_end_ + static_cast<int64_t>(free_.size()); }
   int64_t capacity() const { return capacity_; }
   int64_t used_end() const { return used_end_; } // no cell from here on was ever taken

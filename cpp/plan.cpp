@@ -34,11 +34,20 @@ bool Engine::wants_queries() const {
   int64_t asked = unfinished();
   for (const auto &query : waiting_)
     asked += query->unfinished();
-  return asked < most_answers;
+  return asked < (one_at_a_time() ? 1 : most_answers);
+}
+
+// What is computed next finds its cells in the order of its positions, whatever was there before.
+void Engine::empty_cache() {
+  while (!kept_.empty())
+    drop_oldest_kept();
+  cells_.sort_free();
 }
 
 // A query starts when its prompt and one cell per answer fit beside what the live ones will soon want.
 void Engine::admit() {
+  if (one_at_a_time() && live_.empty())
+    empty_cache();
   int64_t claimed = headroom * placed_;
   for (const auto &query : live_)
     if (!query->walking &&
@@ -51,7 +60,8 @@ void Engine::admit() {
     while (claimed + wanted_by_query() > cells_.available() && !kept_.empty())
       drop_oldest_kept();
     const int64_t wanted = wanted_by_query();
-    if (!live_.empty() && (unfinished() >= most_answers || claimed + wanted > cells_.available()))
+    const int64_t most = one_at_a_time() ? 1 : most_answers;
+    if (!live_.empty() && (unfinished() >= most || claimed + wanted > cells_.available()))
       return;
     claimed += wanted;
     live_.push_back(std::move(waiting_.front()));
@@ -62,7 +72,7 @@ void Engine::admit() {
 // Oldest first: an answer takes cells from younger ones alone, so nothing of this step's batch is taken away,
 // and the oldest always goes on.
 void Engine::plan(Step &step) {
-  int64_t room = most_answers;
+  int64_t room = one_at_a_time() ? 1 : most_answers;
   for (auto &query : live_)
     if (query->walk)
       plan_walk(*query, step, room);
@@ -168,6 +178,8 @@ bool Engine::place(LiveQuery &query, size_t number, Step &step) {
     const bool computed = cursor.node->children.contains(label) && !last;
     if (!computed && !next_of_answer && step.prompt_positions >= most_prompt_positions)
       return false;
+    if (one_at_a_time() && at + 1 == prompt && step.batch.size() > 0) // a step of its own: the other repeats'
+      return false;                                                   // first step is like it
     Node *node = tree_.child(cursor.node, label);
     tree_.descend(cursor.node, node);
     cursor.path.push_back(node->cell);
@@ -243,14 +255,12 @@ void Engine::keep(LiveQuery &query, const Cursor &cursor) {
   Node *node = cursor.node;
   while (node->length > static_cast<int32_t>(query.labels.size()))
     node = node->parent;
+  const auto same = std::find_if(kept_.begin(), kept_.end(), [&](const Kept &k) { return k.node == node; });
+  if (same != kept_.end()) { // asked before: now the youngest
+    std::rotate(same, same + 1, kept_.end());
+    return;
+  }
   tree_.hold(node);
-  std::erase_if(kept_, [&](const Kept &kept) { // the same prompt, asked before
-    if (kept.node != node)
-      return false;
-    tree_.release(node);
-    forget_clips(kept.clips);
-    return true;
-  });
   kept_.push_back({node, std::exchange(query.clip_hashes, {})});
   if (kept_.size() > most_kept)
     drop_oldest_kept();

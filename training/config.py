@@ -75,6 +75,7 @@ class TrainConfig:
     eval_steps: int = 500  # between measurements on the development items
     save_steps: int = 500  # between checkpoints that a killed run goes on from; a finished run removes them
     report_to: tuple[str, ...] = ()  # "tensorboard", "wandb", ... as transformers names them
+    shard_base: bool = False  # processes share the frozen base's memory, in place of a copy each
     merged: bool = False  # also write a Hugging Face directory with LoRA folded in
     seed: int = 0
 

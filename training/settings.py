@@ -27,6 +27,7 @@ IRRELEVANT = {  # to the weights that come out
         "save_steps",
         "report_to",
         "merged",
+        "shard_base",
     ),
 }
 

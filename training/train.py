@@ -15,6 +15,7 @@ from .data import Data, cache_folder, read_data, say, summary
 from .examples import Collator
 from .model import LTU
 from .settings import AUTOCAST, arguments, decisive, started_from
+from .sharding import shard_base
 from .sounds import encode_views, encoded, features_of
 from .start import load_start
 from .table import Tokeniser
@@ -58,6 +59,8 @@ def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:
     model.train_only(config.train.train)
     if config.train.gradient_checkpointing:
         model.checkpoint_gradients()
+    if config.train.shard_base:
+        shard_base(model, settings.device)
     model.to(settings.device)
     cache = cache_folder(config.data)
     cache.mkdir(parents=True, exist_ok=True)

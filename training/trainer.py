@@ -65,7 +65,7 @@ class LtuTrainer(Trainer):
             callbacks=[_Bookkeeping(self), *callbacks],
         )
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            raise Error("FSDP and DeepSpeed are not supported: start several processes with torchrun")
+            raise Error("accelerate's FSDP and DeepSpeed are refused: use torchrun and train.shard_base")
 
     def train_to_end(self) -> None:
         """Goes on from the last whole checkpoint in the output folder, or starts. Raises Error."""
@@ -120,13 +120,17 @@ class LtuTrainer(Trainer):
         self._ltu.eval()
         total = torch.zeros(2, dtype=torch.float64)
         groups, process = self._development.groups, self.args.process_index
-        order = np.argsort(self._development.lengths, kind="stable")[process :: self.args.world_size]
-        for start in range(0, len(order), self.args.train_batch_size):
-            batch = [groups[int(index)] for index in order[start : start + self.args.train_batch_size]]
+        order = np.argsort(self._development.lengths, kind="stable")
+        size, processes = self.args.train_batch_size, self.args.world_size
+        for start in range(0, len(order), size * processes):
+            chosen = order[start + process : start + size * processes : processes]
+            # a process without items goes along: the others may need its part of the base
+            batch = [groups[int(index)] for index in (chosen if len(chosen) else order[:1])]
             inputs = self._prepare_inputs(self._collator(batch))
             with self.accelerator.autocast():
                 loss = self._ltu(**inputs, num_items_in_batch=1).loss
-            total += torch.tensor([loss.item(), inputs["weights"].sum().item()])
+            if len(chosen):
+                total += torch.tensor([loss.item(), inputs["weights"].sum().item()])
         loss_sum, targets = self.accelerator.reduce(total.to(self.args.device)).tolist()
         metrics = {"eval_loss": loss_sum / targets}
         self.log(metrics)

@@ -61,6 +61,7 @@ class Engine:
         kv_memory: int = 0,
         tree: bool = True,
         draft_width: int = 0,
+        batch_invariant: bool = False,
     ) -> None:
         """Opens, checks and loads a model file.
 

@@ -44,6 +44,7 @@ def load(
     kv_memory: int | None = None,
     tree: bool = True,
     draft_width: int | None = None,
+    batch_invariant: bool = False,
     embeddings: str | PathLike[str] | None = None,
 ) -> "Model":
     """Opens a model file; without a path the demo model, which is built once into the user's cache.
@@ -51,7 +52,9 @@ def load(
     device: "auto", "cpu", "cuda[:N]", "vulkan[:N]" or "metal". threads: of the CPU, None: physical cores.
     kv_memory: bytes that the KV cache may take, None: a quarter of the machine's memory. draft_width:
     positions up to which guessed tokens fill a step, None: measured, 1: no guesses. tree: False to compute
-    each answer's prompt by itself. These three change how long answers take, never the answers.
+    each answer's prompt by itself. These three change how long answers take, never the answers, on a CPU.
+    batch_invariant: on other devices an answer's last bits follow from what is computed beside it; True
+    computes each answer alone, in steps of equal shapes, and takes longer.
     embeddings: a folder that keeps the clips' embeddings, as float16, for the next time; answers then follow
     from the rounded ones.
     Raises ModelFileError, or Error for an unknown device.
@@ -62,7 +65,9 @@ def load(
         from ltu.demo import demo_model_path
 
         path = demo_model_path()
-    engine = _engine.Engine(fspath(path), device, threads or 0, kv_memory or 0, tree, draft_width or 0)
+    engine = _engine.Engine(
+        fspath(path), device, threads or 0, kv_memory or 0, tree, draft_width or 0, batch_invariant
+    )
     folder = None
     if embeddings is not None:
         folder = folder_for(Path(embeddings), Path(path), engine.description()["kernels"])

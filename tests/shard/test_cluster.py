@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> ltu.Model:
 @pytest.fixture(scope="module")
 def cluster(local: ltu.Model) -> Iterator[Cluster]:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield Cluster(local, 2, device="cpu", threads=1)
+    yield Cluster(local, 2, partial(ltu.load, device="cpu", threads=1), threads=1)
     ray.shutdown()
 
 

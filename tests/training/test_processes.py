@@ -1,5 +1,7 @@
 """Two processes of torchrun compute what one does with twice the batch."""
 
+import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -37,6 +39,36 @@ def test_two_processes_give_the_loss_and_gradients_of_one_with_twice_the_batch(
         assert expected.keys() == actual.keys()
         for name, gradient in expected.items():
             torch.testing.assert_close(actual[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize(
+    "options", ['precision = "bfloat16"', "gradient_checkpointing = true"], ids=["bfloat16", "checkpointing"]
+)
+def test_processes_that_share_the_base_compute_the_same_bits(
+    recordings: Path, base_folder: Path, options: str
+) -> None:
+    folder = recordings.parent
+    (folder / "development.jsonl").write_text("".join(json.dumps(item) + "\n" for item in ITEMS[:3]))
+    trained = {}
+    for shared in (False, True):
+        name = f"shared-{shared}"
+        lines = f"shard_base = {str(shared).lower()}\neval_steps = 1\n{options}"
+        path = write_run(
+            folder,
+            base_folder,
+            ["lora", "projector"],
+            name,
+            items=ODD,
+            data='development = "development.jsonl"',
+            options=lines,
+        )
+        process = start(["-m", "ltu.training.cli", str(path)], processes=2)
+        output, _ = process.communicate(timeout=900)
+        assert process.returncode == 0, output
+        losses = re.findall(r"'eval_loss.*?}", output)
+        trained[shared] = (folder / name / "ltu.safetensors").read_bytes(), losses
+    assert trained[True] == trained[False]
+    assert len(trained[True][1]) > 1
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])

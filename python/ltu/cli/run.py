@@ -14,6 +14,7 @@ import typer
 from ltu.audio import Clip, load_audio
 from ltu.cli.console import (
     NOTES,
+    BatchInvariant,
     Device,
     Gguf,
     Json,
@@ -69,6 +70,7 @@ def run(
     device: Device = "auto",
     threads: Threads = None,
     kv_memory: KvMemory = None,
+    batch_invariant: BatchInvariant = False,
     json: Json = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Show times, speed and memory at the end.")
@@ -101,7 +103,8 @@ def run(
 
     clips = [read(file) for file in files]
     start = time.perf_counter()
-    model = load(gguf, device, threads, kv_memory=memory_of("--kv-memory", kv_memory))
+    memory = memory_of("--kv-memory", kv_memory)
+    model = load(gguf, device, threads, kv_memory=memory, batch_invariant=batch_invariant)
     loaded = time.perf_counter() - start
     sampling = dataclasses.replace(model.sampling, **changes)
     session = Session(model, clips, format, repeats, seed, sampling, max_new_tokens)

@@ -3,6 +3,7 @@
 import json as json_module
 import random
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -10,6 +11,7 @@ import typer
 
 from ltu.cli.console import (
     NOTES,
+    BatchInvariant,
     Device,
     Gguf,
     Json,
@@ -146,12 +148,13 @@ def run(
     device: Device = "auto",
     threads: Threads = None,
     kv_memory: KvMemory = None,
+    batch_invariant: BatchInvariant = False,
     engine: Annotated[Engine, typer.Option(help="ray: on the workers of a Ray cluster.")] = Engine.local,
     workers: Annotated[int, typer.Option(min=1, help="ray: how many, each with a model.")] = 2,
     json: Json = False,
 ) -> None:
     """Asks a model every question and stores the answers."""
-    from ltu.model import load
+    from ltu.model import load as load_model
     from ltu.shard.asking import Answers
     from ltu.shard.cluster import Cluster
     from ltu.shard.decide import HEADLINE
@@ -169,11 +172,14 @@ def run(
         repeats, seed, controls, ordered, chosen, limit, exact, scores, epsilon, node_budget, stop
     )
     memory = memory_of("--kv-memory", kv_memory)
-    local = load(gguf, device, threads, kv_memory=memory, embeddings=embeddings)
+    load = partial(
+        load_model, device=device, threads=threads, kv_memory=memory, batch_invariant=batch_invariant
+    )
+    local = load(gguf, embeddings=embeddings)
     local.max_new_tokens = max_new_tokens or local.max_new_tokens
     model: Answers = local
     if engine is Engine.ray:
-        model = Cluster(local, workers, device, threads)
+        model = Cluster(local, workers, load, threads, gpu=device != "cpu")
     folder = clips or Path(benchmark.header["clips_folder"])
     store = Store(out, create=True)
     with store.writing():

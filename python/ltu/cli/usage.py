@@ -16,6 +16,8 @@ def usage_table(model: Model, load_seconds: float) -> Table:
     table.add_column(justify="right")
     table.add_column()
     table.add_row("device", str(d["device"]), f"{d['threads']} threads, kernels: {d['kernels']}")
+    if not d["batch_invariant"]:
+        table.add_row("", "", "an answer's last bits depend on those beside it (--batch-invariant)")
     table.add_row("load", f"{load_seconds:.2f} s")
     table.add_row("encode", f"{d['encode_seconds']:.2f} s", f"{d['clips']} clips")
     guessed = d["taken_drafts"]

@@ -22,10 +22,8 @@ LARGEST = 256  # queries at once
 class Worker:
     """One model in one process of the cluster."""
 
-    def __init__(self, path: str, device: str, threads: int | None) -> None:
-        from ltu.model import load
-
-        self.model = load(path, device, threads)
+    def __init__(self, path: str, load: Callable[[str], Answers]) -> None:
+        self.model = load(path)
 
     def answer(self, queries: list[Query]) -> list[Answer]:
         return list(self.model.answers(queries))
@@ -35,9 +33,17 @@ class Cluster:
     """`local` has tokenizer and metadata; its file must lie at the same path on every machine."""
 
     def __init__(
-        self, local: Answers, workers: int, device: str = "auto", threads: int | None = None
+        self,
+        local: Answers,
+        workers: int,
+        load: Callable[[str], Answers],
+        threads: int | None = None,
+        gpu: bool = False,
     ) -> None:
-        """Starts the workers. Raises Error without ray."""
+        """Starts the workers, which `load` the model; gpu: with one each where the cluster has some.
+
+        Raises Error without ray.
+        """
         try:
             ray: Any = import_module("ray")
         except ImportError:
@@ -48,9 +54,9 @@ class Cluster:
         self.path, self.info = local.path, local.info
         self.sampling, self.max_new_tokens = local.sampling, local.max_new_tokens
         self._prompter = local.prompter
-        gpus = 1 if device != "cpu" and ray.cluster_resources().get("GPU") else 0
+        gpus = 1 if gpu and ray.cluster_resources().get("GPU") else 0
         kind = ray.remote(num_cpus=threads or 1, num_gpus=gpus)(Worker)
-        self._start: Callable[[], Any] = partial(kind.remote, self.path, device, threads)
+        self._start: Callable[[], Any] = partial(kind.remote, self.path, load)
         self.workers = [self._start() for _ in range(workers)]
 
     @property
