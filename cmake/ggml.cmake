@@ -106,3 +106,6 @@ foreach(library GGML GGML_BASE GGML_CPU GGML_CUDA GGML_VULKAN GGML_METAL)
 endforeach()
 list(PREPEND CMAKE_PREFIX_PATH "${ggml_prefix}")
 find_package(ggml CONFIG REQUIRED PATHS "${ggml_prefix}" NO_DEFAULT_PATH)
+if(TARGET ggml::ggml-cuda) # ggml names what it needs for static CUDA libraries alone
+  target_link_libraries(ggml::ggml-cuda INTERFACE CUDA::cudart CUDA::cublas)
+endif()
