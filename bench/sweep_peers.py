@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_model
+from safetensors.torch import save_file
 from transformers import LlamaConfig
 
 from machine import available_bytes, has_bfloat16
@@ -292,7 +292,8 @@ class Vllm:
         plain = LlamaConfig.from_dict({**llama.config.to_dict(), "quantization_config": None})
         plain.architectures = ["LlamaForCausalLM"]
         plain.save_pretrained(self.folder.name)
-        save_model(llama, f"{self.folder.name}/model.safetensors", metadata={"format": "pt"})
+        weights = {name: tensor.clone() for name, tensor in llama.state_dict().items()}  # tied ones, too
+        save_file(weights, f"{self.folder.name}/model.safetensors", metadata={"format": "pt"})
         options = {
             "dtype": "bfloat16" if has_bfloat16() else "float32",
             "n": REPEATS,
