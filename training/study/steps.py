@@ -98,7 +98,8 @@ class Study:
         )
 
     def _trainings(self) -> Iterator[list[Step]]:
-        yield [self._learn(Training("base", 0, rate)) for rate in self.sizes.base_rates]
+        if len(self.sizes.base_rates) > 1:
+            yield [self._learn(Training("base", 0, rate)) for rate in self.sizes.base_rates]
         yield [self._learn(Training("base", seed, self._base_rate())) for seed in range(self.sizes.seeds)]
         yield [self._learn(Training(model, 0, rate)) for rate in self.sizes.tuned_rates for model in RATED]
         yield [Step("rates", self.folder.rates, self._write_rates)]
@@ -140,7 +141,8 @@ class Study:
         return self._base_rate(), min(self.sizes.tuned_rates, key=self._tuned_loss)
 
     def _base_rate(self) -> float:
-        return min(self.sizes.base_rates, key=self._base_loss)
+        first, *others = self.sizes.base_rates
+        return min(self.sizes.base_rates, key=self._base_loss) if others else first
 
     def _base_loss(self, rate: float) -> float:
         return development_loss(self.folder, Training("base", 0, rate))
