@@ -103,7 +103,7 @@ Device::Device(const std::string &spec, int threads) : threads_(threads > 0 ? th
     if (!main_)
       throw Error("device " + name_ + " cannot be initialised");
   }
-  release_memory();
+  make_scheduler();
 }
 
 std::span<const float> Device::values(const ggml_tensor *output) {
@@ -116,8 +116,11 @@ std::span<const float> Device::values(const ggml_tensor *output) {
 }
 
 void Device::release_memory() {
-  if (scheduler_ && main_)
-    return;
+  if (!main_)
+    make_scheduler();
+}
+
+void Device::make_scheduler() {
   std::vector<ggml_backend_t> backends{cpu_.get()};
   if (main_)
     backends.insert(backends.begin(), main_.get());

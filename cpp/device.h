@@ -40,7 +40,8 @@ public:
   void compute(ggml_cgraph *graph);
   // An output of the graph, where it lies if that is the host's memory; until the next graph.
   std::span<const float> values(const ggml_tensor *output);
-  // On CPU gives back the memory of the largest graph so far; the next one takes what it needs.
+  // On CPU gives back the memory of the largest graph so far; the next one takes what it needs. Other devices
+  // keep theirs.
   void release_memory();
   // Asked now and then from the computing thread; true stops the computation.
   void set_interrupt_check(std::function<bool()> check) { interrupt_check_ = std::move(check); }
@@ -57,6 +58,8 @@ private:
   std::vector<std::byte> graph_memory_;
   std::vector<float> values_; // of an output that lies elsewhere
   std::function<bool()> interrupt_check_;
+
+  void make_scheduler();
 };
 
 int physical_cores(); // that this process may run on

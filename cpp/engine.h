@@ -86,6 +86,7 @@ private:
   void append(LlamaBatch &batch, Label label, int32_t depth, const int32_t *path) const;
   int64_t unfinished() const;
   bool one_at_a_time() const { return !device_.own_kernels() && options_.batch_invariant; }
+  int64_t most_together() const;
   void empty_cache();
 
   // plan.cpp: what a step computes

@@ -10,7 +10,6 @@ namespace ltu {
 namespace {
 
 constexpr int64_t most_cells = int64_t{1} << 20;
-constexpr int64_t device_multiple = 256; // ggml's flash attention likes whole tiles of cells
 
 size_t machine_memory() {
   return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
@@ -30,7 +29,7 @@ KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model
   capacity_ = std::min<int64_t>(most_cells, static_cast<int64_t>(budget / cell_bytes_));
   if (!bytes && !device.own_kernels()) // a device has no memory that costs nothing until it is used
     capacity_ = std::min(capacity_, 4 * llama.context);
-  const int64_t least = device.own_kernels() ? 1 : device_multiple;
+  const int64_t least = device.own_kernels() ? 1 : tile;
   capacity_ = capacity_ / least * least;
   if (capacity_ < 1)
     throw Error("a KV cache of " + std::to_string(budget) + " bytes holds less than " +

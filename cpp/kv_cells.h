@@ -11,6 +11,8 @@ namespace ltu {
 // to a node of the token tree. Memory that was never used is never touched.
 class KvCells {
 public:
+  static constexpr int64_t tile = 256; // on devices: ggml's flash attention likes whole tiles of cells
+
   // bytes 0: a quarter of the machine's memory.
   KvCells(const Model &model, Device &device, size_t bytes);
   ~KvCells();

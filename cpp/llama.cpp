@@ -9,8 +9,6 @@ namespace ltu {
 
 namespace {
 
-constexpr int64_t tile = 256; // of cells: what ggml's flash attention likes
-
 // Attention of a batch of tree positions, on our kernels or through a mask.
 class PathAttention {
 public:
@@ -23,7 +21,7 @@ public:
     int32_t last = 0;
     for (size_t i = 0; i < seen_.size(); ++i)
       last = std::max(last, *std::max_element(batch.paths[i], batch.paths[i] + seen_[i]));
-    visible_ = std::min(cells.capacity(), int64_t{last / tile + 1} * tile);
+    visible_ = std::min(cells.capacity(), (last / KvCells::tile + 1) * KvCells::tile);
     mask_ = graph.input(GGML_TYPE_F16, visible_, batch.size());
     targets_ = graph.input(GGML_TYPE_I64, batch.size(), 1);
   }

@@ -30,11 +30,15 @@ int64_t Engine::unfinished() const {
   return count;
 }
 
+int64_t Engine::most_together() const {
+  return one_at_a_time() ? 1 : most_answers;
+}
+
 bool Engine::wants_queries() const {
   int64_t asked = unfinished();
   for (const auto &query : waiting_)
     asked += query->unfinished();
-  return asked < (one_at_a_time() ? 1 : most_answers);
+  return asked < most_together();
 }
 
 // What is computed next finds its cells in the order of its positions, whatever was there before.
@@ -60,8 +64,7 @@ void Engine::admit() {
     while (claimed + wanted_by_query() > cells_.available() && !kept_.empty())
       drop_oldest_kept();
     const int64_t wanted = wanted_by_query();
-    const int64_t most = one_at_a_time() ? 1 : most_answers;
-    if (!live_.empty() && (unfinished() >= most || claimed + wanted > cells_.available()))
+    if (!live_.empty() && (unfinished() >= most_together() || claimed + wanted > cells_.available()))
       return;
     claimed += wanted;
     live_.push_back(std::move(waiting_.front()));
@@ -72,7 +75,7 @@ void Engine::admit() {
 // Oldest first: an answer takes cells from younger ones alone, so nothing of this step's batch is taken away,
 // and the oldest always goes on.
 void Engine::plan(Step &step) {
-  int64_t room = one_at_a_time() ? 1 : most_answers;
+  int64_t room = most_together();
   for (auto &query : live_)
     if (query->walk)
       plan_walk(*query, step, room);
