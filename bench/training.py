@@ -64,13 +64,18 @@ class Setting:
     text: tuple[int, int]  # tokens of a question with its answer, from and to
 
 
-STUDY, LONG = (23, 44), (30, 108)  # the miniature study's items, 5 to 95 %; up to the original's limit
+# Tokens of the miniature study's items, 5 to 95 %; of the paper's examples (Tables 7-9: 21 to 70) in a prompt
+# template of 10; up to the original's limit.
+STUDY, PAPER, LONG = (23, 44), (31, 80), (30, 108)
 FROZEN: tuple[Part, ...] = ("lora", "projector")
 ALL: tuple[Part, ...] = ("lora", "projector", "encoder")
+# The paper has batches of 4; LTU's scripts 256, of which 24 at a time are taken here, six about a clip.
 SETTINGS = (
     Setting("the study's lengths, loss on answers, encoder frozen", FROZEN, True, 6, 24, STUDY),
     Setting("the study's lengths, loss on text, encoder frozen", FROZEN, False, 4, 4, STUDY),
     Setting("the study's lengths, loss on text, all trained", ALL, False, 4, 4, STUDY),
+    Setting("the paper's lengths, loss on text, encoder frozen", FROZEN, False, 6, 24, PAPER),
+    Setting("the paper's lengths, loss on text, all trained", ALL, False, 6, 24, PAPER),
     Setting("30 to 108 tokens, loss on text, encoder frozen", FROZEN, False, 4, 4, LONG),
     Setting("30 to 108 tokens, loss on text, all trained", ALL, False, 4, 4, LONG),
 )

@@ -40,7 +40,7 @@ def figures(document: Row) -> Iterator[Figure]:
         yield Figure(
             "ways",
             "J of every model in every way of asking, mean over seeds, 95 % intervals; a model that does not"
-            " listen has 0",
+            " listen has 0, or −u if it answers neither yes nor no to a share u",
             _ways(document["levels"]),
         )
 

@@ -6,6 +6,7 @@ from typing import Any
 from ltu.shard.prompts import ALL_CELLS
 from ltu.shard.tables import HEARD, Table, number, per_cent, way, with_interval
 
+from .ask import CONTROLS_SEED
 from .claims import SMALL, Claim, Side, claims
 from .models import RECIPES
 
@@ -123,7 +124,10 @@ def controls(document: Row) -> Table:
         )
         for row in document["controls"]
     ]
-    note = "A model that does not listen has 0 with every sound. Seed 0 alone."
+    note = (
+        "A model that does not listen has about 0 with every sound, or −u if it answers neither yes nor no to"
+        f" a share u. A sample of the questions, seed {CONTROLS_SEED} alone."
+    )
     return Table(
         "J with the clip, and with something else in its place",
         ("model", "task", "asked", "heard", "J"),

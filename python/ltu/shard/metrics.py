@@ -90,7 +90,7 @@ def specificity(c: Confusion) -> float:
 
 
 def youden(c: Confusion) -> float:
-    """Youden's J: recall + specificity - 1. 0 for a model that does not listen, whatever it says."""
+    """Youden's J: recall + specificity - 1. A model that does not listen has 0, less its share of neither."""
     return recall(c) + specificity(c) - 1
 
 
