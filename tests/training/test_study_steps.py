@@ -8,6 +8,7 @@ from threading import Event
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from ltu.training.config import read_config
 from ltu.training.study import __main__ as study_main
@@ -154,3 +155,15 @@ def test_sizes_that_say_nothing_are_refused() -> None:
         Sizes(True, 3, 32, 12, 2, 1, (1e-3,), (1e-4,), 8)
     with pytest.raises(ValueError, match="seeds"):
         Sizes(True, 1, 32, 16, 2, 1, (1e-3,), (1e-4,), 8)
+
+
+def test_a_folder_without_recordings_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    found = CliRunner().invoke(
+        study_main.app, ["--esc10", str(tmp_path / "none"), "--output", str(tmp_path / "out")]
+    )
+    assert found.exit_code == 1
+    assert (
+        found.stderr
+        == f"error: {tmp_path}/none/labels.csv: no such file; give the ESC-10 folder with labels.csv\n"
+    )
+    assert not (tmp_path / "out").exists()

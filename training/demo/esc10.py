@@ -20,11 +20,16 @@ class Recording:
     clip: Clip
 
 
-def read_folds(folder: Path, folds: Collection[int]) -> list[Recording]:
-    """Recordings of the given folds, in the table's order. Raises Error."""
+def labels_table(folder: Path) -> Path:
+    """Raises Error where there is none."""
     table = folder / "labels.csv"
     if not table.is_file():
         raise Error(f"{table}: no such file; give the ESC-10 folder with labels.csv")
-    with table.open(encoding="utf-8", newline="") as file:
+    return table
+
+
+def read_folds(folder: Path, folds: Collection[int]) -> list[Recording]:
+    """Recordings of the given folds, in the table's order. Raises Error."""
+    with labels_table(folder).open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if int(row["fold"]) in folds]
     return [Recording(row["file"], row["label"], load_audio(folder / row["file"])) for row in rows]

@@ -12,6 +12,7 @@ from ltu.cli.console import application, command
 from ltu.demo import demo_base
 
 from ..config import Config, read_config
+from ..demo.esc10 import labels_table
 from .folder import Folder
 from .report import write_report
 from .sizes import read_sizes
@@ -39,6 +40,7 @@ def main(
 ) -> None:
     """Trains base, FT-Small, FT-Large and the controls on folds 1-2, asks them about fold 4, and judges the
     paper's claims."""
+    labels_table(esc10)  # or all that follows is in vain
     torch.set_num_threads(threads)
     language_model = base or demo_base()
 
