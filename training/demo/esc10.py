@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltu.audio import Clip, load_audio
-from ltu.errors import Error
+from ltu.shard.clips import labels_table
 
 from ..config import Source
 
@@ -18,14 +18,6 @@ class Recording:
     file: str
     label: str
     clip: Clip
-
-
-def labels_table(folder: Path) -> Path:
-    """Raises Error where there is none."""
-    table = folder / "labels.csv"
-    if not table.is_file():
-        raise Error(f"{table}: no such file; give the ESC-10 folder with labels.csv")
-    return table
 
 
 def read_folds(folder: Path, folds: Collection[int]) -> list[Recording]:

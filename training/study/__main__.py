@@ -10,9 +10,9 @@ from filelock import FileLock
 
 from ltu.cli.console import application, command
 from ltu.demo import demo_base
+from ltu.shard.clips import labels_table
 
 from ..config import Config, read_config
-from ..demo.esc10 import labels_table
 from .folder import Folder
 from .report import write_report
 from .sizes import read_sizes

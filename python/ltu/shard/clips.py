@@ -23,11 +23,17 @@ class Candidate:
     recording: str
 
 
-def from_labels_csv(folder: Path, words: Iterable[Word], folds: Sequence[int] = ()) -> list[Candidate]:
-    """ESC-10's layout: labels.csv with file, fold, label, source; labels are the words' `dataset_class`."""
+def labels_table(folder: Path) -> Path:
+    """ESC-10's labels.csv. Raises Error where there is none."""
     table = folder / "labels.csv"
     if not table.is_file():
-        raise Error(f"{table}: no such file; give the folder that holds labels.csv and its recordings")
+        raise Error(f"{table}: no such file; give the ESC-10 folder with labels.csv")
+    return table
+
+
+def from_labels_csv(folder: Path, words: Iterable[Word], folds: Sequence[int] = ()) -> list[Candidate]:
+    """ESC-10's layout: labels.csv with file, fold, label, source; labels are the words' `dataset_class`."""
+    table = labels_table(folder)
     label_of = {word.dataset_class: word.label for word in words}
     found = []
     with table.open(encoding="utf-8", newline="") as file:
