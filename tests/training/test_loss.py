@@ -40,6 +40,30 @@ def test_loss_equals_the_sum_by_hand_over_text_targets(ids: list[int], terms: di
     assert float(loss) == pytest.approx(by_hand(logits, terms) / len(terms), rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("ids", "ours_alone", "literal_alone"),
+    [
+        (PREPENDED, set(), set()),
+        (INTERLEAVED, {3}, {1}),
+        (AUDIO_FIRST, {2}, {0}),
+    ],
+)
+def test_appendix_a_masks_by_input_and_differs_at_a_clips_edges_alone(
+    ids: list[int], ours_alone: set[int], literal_alone: set[int]
+) -> None:
+    """A term counts there if the input is text: the word before a clip predicts audio, its end nothing."""
+    literal = {n for n, id in enumerate(ids[:-1]) if id != A}
+    labels = text_labels(torch.tensor([ids]), torch.tensor([len(ids)]), BOS)[0, 1:]
+    ours = {n for n, target in enumerate(labels.tolist()) if target != IGNORED}
+    assert (ours - literal, literal - ours) == (ours_alone, literal_alone)
+    assert {ids[n + 1] for n in literal_alone} <= {A}  # audio: no token that a loss could name
+    logits = torch.randn(len(ids), 12, generator=torch.Generator().manual_seed(2))
+    total = float(next_token_loss(logits[:-1], labels, (labels != IGNORED).long(), 1))
+    by_input = by_hand(logits, {n: ids[n + 1] for n in literal if ids[n + 1] != A})
+    edges = by_hand(logits, {n: ids[n + 1] for n in ours_alone})
+    assert total == pytest.approx(by_input + edges, rel=1e-5)
+
+
 def test_padding_adds_no_target() -> None:
     ids = torch.tensor([[*PREPENDED, 0, 0], [*INTERLEAVED, 5, 6]])
     labels = text_labels(ids, torch.tensor([6, 8]), BOS)
