@@ -3,14 +3,20 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-peers lint format bench demo-model study study-quick
+.PHONY: demo test test-cpp test-peers lint format bench demo-model study study-quick
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine
 	$(BIN)/python -m ltu.demo
 
-test: $(VENV)/dev
+test: $(VENV)/dev test-cpp
 	$(BIN)/python -m pytest
+
+# The engine's parts by themselves.
+test-cpp: $(VENV)/dev
+	$(BIN)/cmake -G Ninja -S . -B build/tests -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DLTU_BUILD_MODULE=OFF -DLTU_BUILD_TESTS=ON -DCMAKE_BUILD_TYPE=Release > build/tests.log || { cat build/tests.log; exit 1; }
+	$(BIN)/cmake --build build/tests --parallel 2 > build/tests.log || { cat build/tests.log; exit 1; }
+	$(BIN)/ctest --test-dir build/tests --output-on-failure
 
 # Against llama.cpp, which takes minutes to build.
 test-peers: $(VENV)/bench
@@ -51,7 +57,7 @@ study-quick: $(VENV)/dev
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/engine: $(BIN)/python pyproject.toml CMakeLists.txt $(wildcard cmake/* cpp/*.cpp cpp/*.h cpp/kernels/*)
+$(VENV)/engine: $(BIN)/python pyproject.toml CMakeLists.txt $(wildcard cmake/* cpp/*/*)
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 

@@ -1,0 +1,171 @@
+#include "compute/llama.h"
+#include "compute/graph.h"
+#include "kernels/attention.h"
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace ltu {
+
+namespace {
+
+// Attention of a batch of tree positions, on our kernels or through a mask.
+class PathAttention {
+public:
+  PathAttention(Graph &graph, const Model &model, KvCells &cells, const LlamaBatch &batch)
+      : graph_(graph), llama_(model.llama()), cells_(cells), batch_(batch), seen_(batch.depths) {
+    for (int32_t &length : seen_)
+      ++length;
+    if (graph.device().own_kernels())
+      return;
+    int32_t last = 0;
+    for (size_t i = 0; i < seen_.size(); ++i)
+      last = std::max(last, *std::max_element(batch.paths[i], batch.paths[i] + seen_[i]));
+    visible_ = std::min(cells.capacity(), (last / KvCells::tile + 1) * KvCells::tile);
+    mask_ = graph.input(GGML_TYPE_F16, visible_, batch.size());
+    targets_ = graph.input(GGML_TYPE_I64, batch.size(), 1);
+  }
+
+  // q: [heads × head_size, n], k and v: [kv_size, n], rotated. Returns [heads × head_size, n].
+  ggml_tensor *operator()(int64_t block, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v) {
+    return graph_.device().own_kernels() ? own(block, q, k, v) : masked(block, q, k, v);
+  }
+
+  void set_inputs() const {
+    if (!mask_)
+      return;
+    const auto n = static_cast<size_t>(batch_.size());
+    std::vector<ggml_fp16_t> mask(static_cast<size_t>(visible_) * n, ggml_fp32_to_fp16(-INFINITY));
+    std::vector<int64_t> targets(n);
+    for (size_t i = 0; i < n; ++i) {
+      for (int32_t j = 0; j < seen_[i]; ++j)
+        mask[i * static_cast<size_t>(visible_) + static_cast<size_t>(batch_.paths[i][j])] = 0;
+      targets[i] = batch_.cell(static_cast<int64_t>(i));
+    }
+    ggml_backend_tensor_set(mask_, mask.data(), 0, mask.size() * sizeof(ggml_fp16_t));
+    ggml_backend_tensor_set(targets_, targets.data(), 0, n * sizeof(int64_t));
+  }
+
+private:
+  Graph &graph_;
+  const LlamaConfig &llama_;
+  KvCells &cells_;
+  const LlamaBatch &batch_;
+  std::vector<int32_t> seen_; // [n] length of each path
+  int64_t visible_ = 0;       // cells that the mask covers
+  ggml_tensor *mask_ = nullptr, *targets_ = nullptr;
+
+  float scale() const { return 1.0F / std::sqrt(static_cast<float>(llama_.head_size)); }
+
+  ggml_tensor *own(int64_t block, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v) {
+    std::byte *keys = cells_.keys(block), *values = cells_.values(block);
+    ggml_tensor *stored =
+        graph_.custom(GGML_TYPE_I8, 1, 1, {k, v}, [=, this](ggml_tensor *, int thread, int threads) {
+          store(k, keys, thread, threads);
+          store(v, values, thread, threads);
+        });
+    return graph_.custom(GGML_TYPE_F32, q->ne[0], q->ne[1], {q, stored},
+                         [=, this](ggml_tensor *out, int thread, int threads) {
+                           kernels::attend({.q = static_cast<const float *>(q->data),
+                                            .q_stride = static_cast<int64_t>(q->nb[1] / sizeof(float)),
+                                            .k = keys,
+                                            .v = values,
+                                            .kv_stride = llama_.kv_size(),
+                                            .half = cells_.half(),
+                                            .heads = static_cast<int>(llama_.heads),
+                                            .kv_heads = static_cast<int>(llama_.kv_heads),
+                                            .head_dim = static_cast<int>(llama_.head_size),
+                                            .scale = scale(),
+                                            .cells = batch_.paths.data(),
+                                            .lengths = seen_.data(),
+                                            .positions = static_cast<int>(batch_.size()),
+                                            .out = static_cast<float *>(out->data),
+                                            .out_stride = static_cast<int64_t>(out->nb[1] / sizeof(float))},
+                                           thread, threads);
+                         });
+  }
+
+  void store(const ggml_tensor *rows, std::byte *cells, int thread, int threads) const {
+    for (int64_t i = thread; i < batch_.size(); i += threads) {
+      const auto *row = reinterpret_cast<const float *>(static_cast<const std::byte *>(rows->data) +
+                                                        static_cast<size_t>(i) * rows->nb[1]);
+      const auto place = static_cast<size_t>(batch_.cell(i)) * static_cast<size_t>(llama_.kv_size());
+      if (cells_.half())
+        ggml_cpu_fp32_to_fp16(row, reinterpret_cast<ggml_fp16_t *>(cells) + place, llama_.kv_size());
+      else
+        std::memcpy(reinterpret_cast<float *>(cells) + place, row,
+                    static_cast<size_t>(llama_.kv_size()) * sizeof(float));
+    }
+  }
+
+  ggml_tensor *masked(int64_t block, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v) {
+    ggml_context *c = graph_.context();
+    const auto heads = [&](ggml_tensor *cache, ggml_tensor *fresh) { // [head_size, visible, kv_heads]
+      ggml_tensor *filled = ggml_set_rows(c, cache, fresh, targets_);
+      const size_t head = ggml_row_size(cache->type, llama_.head_size);
+      return ggml_view_3d(c, filled, llama_.head_size, visible_, llama_.kv_heads, cache->nb[1], head, 0);
+    };
+    ggml_tensor *query = ggml_reshape_3d(c, q, llama_.head_size, llama_.heads, q->ne[1]);
+    ggml_tensor *out =
+        ggml_flash_attn_ext(c, ggml_permute(c, query, 0, 2, 1, 3), heads(cells_.key_tensor(block), k),
+                            heads(cells_.value_tensor(block), v), mask_, scale(), 0.0F, 0.0F);
+    ggml_flash_attn_ext_set_prec(out, GGML_PREC_F32);
+    return ggml_reshape_2d(c, out, q->ne[0], q->ne[1]);
+  }
+};
+
+} // namespace
+
+std::span<const float> llama_forward(const Model &model, Device &device, KvCells &cells,
+                                     const LlamaBatch &batch) {
+  const LlamaConfig &llama = model.llama();
+  Graph graph(device);
+  ggml_context *c = graph.context();
+  const int64_t n = batch.size();
+  ggml_tensor *embeddings = graph.input(GGML_TYPE_F32, llama.width, n);
+  ggml_tensor *depths = graph.input(GGML_TYPE_I32, n, 1);
+  ggml_tensor *wanted = graph.input(GGML_TYPE_I32, static_cast<int64_t>(batch.outputs.size()), 1);
+  PathAttention attention(graph, model, cells, batch);
+
+  const auto rotate = [&](ggml_tensor *x, int64_t heads) { // RoPE of each head
+    x = ggml_reshape_3d(c, x, llama.head_size, heads, n);
+    x = ggml_rope_ext(c, x, depths, model.rope_factors, static_cast<int>(llama.rope_size),
+                      GGML_ROPE_TYPE_NORMAL, static_cast<int>(llama.rope_original_context), llama.rope_base,
+                      1.0F / llama.rope_factor, llama.yarn ? 1.0F : 0.0F, 1.0F, 32.0F, 1.0F);
+    return ggml_reshape_2d(c, x, llama.head_size * heads, n);
+  };
+
+  ggml_tensor *x = embeddings;
+  for (int64_t i = 0; i < llama.blocks; ++i) {
+    const LlamaBlock &block = model.llama_blocks[static_cast<size_t>(i)];
+    // x += attention(norm(x))
+    Input normed{Source::rms_norm(x, block.attention_norm, llama.norm_epsilon)};
+    ggml_tensor *q = rotate(graph.linear(normed, block.q), llama.heads);
+    ggml_tensor *k = rotate(graph.linear(normed, block.k), llama.kv_heads);
+    ggml_tensor *v = graph.linear(normed, block.v);
+    ggml_tensor *attended = attention(i, q, k, v);
+    if (i + 1 == llama.blocks) { // from here on only what is asked for
+      attended = ggml_get_rows(c, attended, wanted);
+      x = ggml_get_rows(c, x, wanted);
+    }
+    x = graph.linear(attended, block.out, {.residual = x});
+    // x += down(silu(gate(norm(x))) × up(norm(x)))
+    Input again{Source::rms_norm(x, block.feed_forward_norm, llama.norm_epsilon)};
+    ggml_tensor *gate = graph.linear(again, block.gate);
+    ggml_tensor *up = graph.linear(again, block.up);
+    x = graph.linear(Source::swiglu(gate, up), block.down, {.residual = x});
+  }
+  ggml_tensor *logits =
+      graph.linear(Source::rms_norm(x, model.output_norm, llama.norm_epsilon), model.output);
+  graph.output(logits);
+
+  graph.allocate();
+  ggml_backend_tensor_set(embeddings, batch.embeddings.data(), 0, ggml_nbytes(embeddings));
+  ggml_backend_tensor_set(depths, batch.depths.data(), 0, ggml_nbytes(depths));
+  ggml_backend_tensor_set(wanted, batch.outputs.data(), 0, ggml_nbytes(wanted));
+  attention.set_inputs();
+  graph.compute();
+  return device.values(logits);
+}
+
+} // namespace ltu

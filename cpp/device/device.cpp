@@ -1,0 +1,147 @@
+#include "device/device.h"
+#include "kernels/kernels.h"
+#include "support/error.h"
+#include <algorithm>
+#include <cctype>
+#include <cstdlib>
+#include <fstream>
+#include <sched.h>
+#include <set>
+#include <thread>
+
+namespace ltu {
+
+namespace {
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+// "cuda:1" asks for the second device of the back end that is called CUDA.
+ggml_backend_dev_t find_device(const std::string &spec) {
+  const size_t colon = spec.find(':');
+  const std::string kind = lower(spec.substr(0, colon));
+  size_t index = 0;
+  if (colon != std::string::npos) {
+    const std::string number = spec.substr(colon + 1);
+    if (number.empty() || number.size() > 3 || !std::all_of(number.begin(), number.end(), ::isdigit))
+      throw Error("unknown device " + spec + ": the part after the colon is a number, as in cuda:1");
+    index = std::stoul(number);
+  }
+  if (kind != "auto" && kind != "cpu" && kind != "cuda" && kind != "vulkan" && kind != "metal")
+    throw Error("unknown device " + spec + ": use auto, cpu, cuda[:N], vulkan[:N] or metal");
+  std::string present = "cpu";
+  size_t seen = 0;
+  for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
+    ggml_backend_dev_t device = ggml_backend_dev_get(i);
+    const bool gpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_GPU ||
+                     ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_IGPU;
+    const std::string family = lower(ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)));
+    if (gpu)
+      present += ", " + lower(ggml_backend_dev_name(device));
+    const bool wanted = kind == "auto"  ? gpu
+                        : kind == "cpu" ? false
+                                        : gpu && family == (kind == "metal" ? "mtl" : kind);
+    if (wanted && seen++ == index)
+      return device;
+  }
+  if (kind == "auto" || kind == "cpu")
+    return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  throw Error("device " + spec + " is not there; this build and machine have: " + present);
+}
+
+} // namespace
+
+int physical_cores() {
+#ifdef __linux__
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
+    std::set<std::string> cores; // threads of one core name the same siblings
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(cpu, &allowed)) {
+        std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
+                           "/topology/thread_siblings_list");
+        std::string siblings;
+        cores.insert(std::getline(file, siblings) ? siblings : std::to_string(cpu));
+      }
+    if (!cores.empty())
+      return static_cast<int>(cores.size());
+  }
+#endif
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+Device::Device(const std::string &spec, int threads) : threads_(threads > 0 ? threads : physical_cores()) {
+  ggml_backend_dev_t device = find_device(spec);
+  const bool on_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
+  // LTU_KERNELS=ggml computes on CPU what other devices compute: their graphs can be tested without one.
+  const char *kernels = std::getenv("LTU_KERNELS");
+  own_kernels_ = on_cpu && !(kernels && std::string(kernels) == "ggml");
+  name_ = on_cpu ? "cpu" : lower(ggml_backend_dev_name(device));
+  try {
+    kernels::processor();
+  } catch (const std::runtime_error &error) { // LTU_PROCESSOR asks for what is not there
+    throw Error(error.what());
+  }
+
+  ggml_threadpool_params pool = ggml_threadpool_params_default(threads_);
+  pool_.reset(ggml_threadpool_new(&pool));
+  cpu_.reset(ggml_backend_cpu_init());
+  ggml_backend_cpu_set_n_threads(cpu_.get(), threads_);
+  ggml_backend_cpu_set_threadpool(cpu_.get(), pool_.get());
+  ggml_backend_cpu_set_abort_callback(
+      cpu_.get(),
+      [](void *self) {
+        const auto &check = static_cast<Device *>(self)->interrupt_check_;
+        return check && check();
+      },
+      this);
+  if (!on_cpu) {
+    main_.reset(ggml_backend_dev_init(device, nullptr));
+    if (!main_)
+      throw Error("device " + name_ + " cannot be initialised");
+  }
+  make_scheduler();
+}
+
+std::span<const float> Device::values(const ggml_tensor *output) {
+  const auto n = static_cast<size_t>(ggml_nelements(output));
+  if (ggml_backend_buffer_is_host(output->buffer))
+    return {static_cast<const float *>(output->data), n};
+  values_.resize(n);
+  ggml_backend_tensor_get(output, values_.data(), 0, ggml_nbytes(output));
+  return values_;
+}
+
+void Device::release_memory() {
+  if (!main_)
+    make_scheduler();
+}
+
+void Device::make_scheduler() {
+  std::vector<ggml_backend_t> backends{cpu_.get()};
+  if (main_)
+    backends.insert(backends.begin(), main_.get());
+  scheduler_.reset(); // a scheduler keeps its buffers as long as it lives
+  scheduler_.reset(ggml_backend_sched_new(backends.data(), nullptr, static_cast<int>(backends.size()),
+                                          graph_size,
+                                          /*parallel=*/false, /*op_offload=*/true));
+}
+
+void Device::allocate(ggml_cgraph *graph) {
+  ggml_backend_sched_reset(scheduler_.get());
+  if (!ggml_backend_sched_alloc_graph(scheduler_.get(), graph))
+    throw Error("not enough memory on " + name_ + " to compute");
+}
+
+void Device::compute(ggml_cgraph *graph) {
+  const ggml_status status = ggml_backend_sched_graph_compute(scheduler_.get(), graph);
+  if (status == GGML_STATUS_ABORTED)
+    throw Interrupted();
+  if (status != GGML_STATUS_SUCCESS)
+    throw Error("the computation failed on " + name_ + ": " + ggml_status_to_string(status));
+}
+
+} // namespace ltu

@@ -1,0 +1,73 @@
+#include "tree/kv_cells.h"
+#include "support/error.h"
+#include <algorithm>
+#include <cstdlib>
+#include <functional>
+#include <unistd.h>
+
+namespace ltu {
+
+namespace {
+
+constexpr int64_t most_cells = int64_t{1} << 20;
+
+size_t machine_memory() {
+  return static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
+
+} // namespace
+
+void KvCells::Free::operator()(std::byte *memory) const {
+  std::free(memory);
+}
+
+KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model.half_cache()) {
+  const LlamaConfig &llama = model.llama();
+  const size_t row = static_cast<size_t>(llama.kv_size()) * (half_ ? 2 : 4);
+  cell_bytes_ = row * 2 * static_cast<size_t>(llama.blocks);
+  const size_t budget = bytes ? bytes : machine_memory() / 4;
+  capacity_ = std::min<int64_t>(most_cells, static_cast<int64_t>(budget / cell_bytes_));
+  if (!bytes && !device.own_kernels()) // a device has no memory that costs nothing until it is used
+    capacity_ = std::min(capacity_, 4 * llama.context);
+  const int64_t least = device.own_kernels() ? 1 : tile;
+  capacity_ = capacity_ / least * least;
+  if (capacity_ < 1)
+    throw Error("a KV cache of " + std::to_string(budget) + " bytes holds less than " +
+                std::to_string(least) + " positions of " + std::to_string(cell_bytes_) +
+                " bytes: give it more memory");
+  if (device.own_kernels()) {
+    block_bytes_ = row * static_cast<size_t>(capacity_);
+    host_.reset(static_cast<std::byte *>(std::aligned_alloc(
+        4096, (block_bytes_ * 2 * static_cast<size_t>(llama.blocks) + 4095) / 4096 * 4096)));
+    if (!host_)
+      throw Error("not enough memory for a KV cache of " + std::to_string(budget) + " bytes");
+    return;
+  }
+  context_.reset(ggml_init({.mem_size = ggml_tensor_overhead() * static_cast<size_t>(2 * llama.blocks),
+                            .mem_buffer = nullptr,
+                            .no_alloc = true}));
+  for (int64_t i = 0; i < 2 * llama.blocks; ++i)
+    tensors_.push_back(ggml_new_tensor_2d(context_.get(), half_ ? GGML_TYPE_F16 : GGML_TYPE_F32,
+                                          llama.kv_size(), capacity_));
+  buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), device.buffer_type()));
+  if (!buffer_)
+    throw Error("not enough memory on " + device.name() + " for a KV cache of " + std::to_string(budget) +
+                " bytes");
+  ggml_backend_buffer_clear(buffer_.get(), 0);
+}
+
+KvCells::~KvCells() = default;
+
+int32_t KvCells::take() {
+  if (free_.empty())
+    return static_cast<int32_t>(used_end_++);
+  const int32_t cell = free_.back();
+  free_.pop_back();
+  return cell;
+}
+
+void KvCells::sort_free() {
+  std::sort(free_.begin(), free_.end(), std::greater<>());
+}
+
+} // namespace ltu
