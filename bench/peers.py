@@ -83,7 +83,7 @@ class Ours:
         self.engine.logits(ids, [], last_only=True)
 
     def decode(self, tokens: int) -> None:
-        self.engine.add([1], [], 1, 0, self.sampling, tokens)
+        self.engine.add(_engine.Query([1], [], _engine.Sample(self.sampling), max_new_tokens=tokens))
         while not self.engine.idle():
             self.engine.step()
 

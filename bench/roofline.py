@@ -56,7 +56,7 @@ def measure(path: Path, shape: str, type: str, rounds: int) -> dict[str, Any]:
 
     def decode() -> float:
         """Of one token."""
-        engine.add([1], [], 1, 0, greedy, DECODE)
+        engine.add(_engine.Query([1], [], _engine.Sample(greedy), max_new_tokens=DECODE))
         steps = []
         while not engine.idle():
             steps.append(seconds(engine.step))

@@ -23,6 +23,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import LlamaConfig
 
+from ltu import _engine
 from machine import available_bytes, has_bfloat16
 from shapes import SHAPES
 
@@ -339,11 +340,11 @@ class Ours:
         repeats: int = REPEATS,
         batch_invariant: bool = False,
     ) -> None:
-        from ltu import _engine
         from ltu.reading import Reading
 
         self.engine = _engine.Engine(str(gguf), "cpu", 2, 0, tree, draft_width, batch_invariant)
         self.mode, self.repeats = mode, repeats
+        self.most: int = self.engine.description()["step_answers"]
         self.sampling = _engine.Sampling(TEMPERATURE, TOP_K, TOP_P, PENALTY, False)
         self.reading = None if mode == "sample" else Reading("careful").automaton()
         if self.reading:
@@ -356,28 +357,31 @@ class Ours:
         before = self._computed()
         said: dict[tuple[int, int], list[int]] = {}
         questions = enumerate(work.questions)
-        mode = "exact" if self.mode == "exact" else "sample"
-        waiting = True
+        waiting, asked = True, 0  # answers that are on their way
         while waiting or not self.engine.idle():
-            while waiting and self.engine.wants_queries():
+            while waiting and asked < self.most:
                 index, question = next(questions, (-1, None))
                 if question is None:
                     waiting = False
                     break
                 hash = question.clip.to_bytes(32, "big")
                 clips = [(hash, work.embeddings[question.clip])]
-                if work.forced:
-                    how = (1, index, self.sampling, MAX_NEW_TOKENS, False, "forced")
-                    first = index * REPEATS
-                    given = [[*ids, work.eos] for ids in work.forced[first : first + self.repeats]]
-                    self.engine.add(list(question.ids), clips, *how, continuations=given)
-                else:
-                    how = (self.repeats, index, self.sampling, MAX_NEW_TOKENS, False, mode, self.reading)
-                    self.engine.add(list(question.ids), clips, *how)
+                given = (work.forced or [])[index * REPEATS : index * REPEATS + self.repeats]
+                how = (self._mode(given), index, MAX_NEW_TOKENS)
+                self.engine.add(_engine.Query(list(question.ids), clips, *how))
+                asked += 1 if self.mode == "exact" else self.repeats
             for event in self.engine.step():
-                ids = event.token_ids
-                said[event.query, event.repeat] = ids[:-1] if work.forced else ids
+                said[event.query, event.repeat] = event.token_ids
+                asked -= 1
         return Done(self._computed() - before, [said[key] for key in sorted(said)])
+
+    def _mode(self, given: list[list[int]]) -> Any:
+        """Of a question; `given`: what its repeats answer, for models of random weights."""
+        if given:
+            return _engine.Score(given, self.sampling, end=True, by_token=True)
+        if self.mode == "exact":
+            return _engine.Exact(self.sampling, self.reading)
+        return _engine.Sample(self.sampling, self.repeats, stop_when_decided=self.reading)
 
     def _computed(self) -> int:
         d = self.engine.description()

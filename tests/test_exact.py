@@ -156,7 +156,8 @@ def test_forced_answers_are_scores_taken_step_by_step(model: ltu.Model) -> None:
         engine = _engine.Engine(model.path, "cpu", 1, draft_width=width)
         sampling = _engine.Sampling(*astuple(SAMPLING), False)
         for given in continuations * 2:
-            engine.add(sequence.ids, [], 1, 0, sampling, 1, mode=mode, continuations=[given])
+            score = _engine.Score([given], sampling, by_token=mode == "forced")
+            engine.add(_engine.Query(sequence.ids, [], score))
             finished = []
             while not engine.idle():
                 finished += engine.step()

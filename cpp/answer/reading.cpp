@@ -122,7 +122,7 @@ Reading::Configuration Reading::step(Configuration c, unsigned char byte) const 
 }
 
 Outcome Reading::outcome(const Configuration &c) const {
-  return c.best < 0 ? neither : program_.rules[static_cast<size_t>(c.best)].outcome;
+  return c.best < 0 ? program_.outcomes - 1 : program_.rules[static_cast<size_t>(c.best)].outcome;
 }
 
 // With a match found, only phrases that are partly read can win over it, or any better rule where the order

@@ -7,7 +7,10 @@
 
 namespace ltu {
 
-enum Outcome : int8_t { undecided = -1, yes = 0, no = 1, neither = 2 };
+// What an answer comes to: a number below the program's `outcomes`, of which the last one means that no rule
+// has matched; or undecided.
+using Outcome = int32_t;
+constexpr Outcome undecided = -1;
 
 // A reading's phrases as positions that each take one byte of a class (Glushkov's automaton); ltu/reading.py
 // makes it.
@@ -26,6 +29,7 @@ struct ReadingProgram {
   };
   std::vector<Rule> rules; // in order: the earlier one wins
   std::vector<Position> positions;
+  Outcome outcomes; // of which the last one means that no rule has matched: yes, no, neither
   bool by_position; // the match that begins earlier in the answer wins, the order only between equals
 };
 
@@ -35,6 +39,7 @@ class Reading {
 public:
   explicit Reading(ReadingProgram program);
 
+  Outcome outcomes() const { return program_.outcomes; }
   int32_t run(int32_t state, std::string_view bytes);
   // The outcome that nothing after this state can change, or undecided.
   Outcome decided(int32_t state) const { return states_[static_cast<size_t>(state)].decided; }

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numeric>
 #include <queue>
+#include <string>
 
 namespace ltu {
 
@@ -30,10 +32,23 @@ float kth_highest(const std::vector<float> &scores, int32_t k) {
   return highest.top();
 }
 
+[[noreturn]] void refuse_nan() {
+  throw Error("the model computed no number (NaN): the model file or the audio embeddings are broken");
+}
+
+bool has_nan(std::span<const float> values) {
+  bool found = false;
+  for (const float value : values)
+    found |= value != value;
+  return found;
+}
+
 } // namespace
 
 std::vector<Candidate> distribution(std::span<const float> logits, std::span<const int32_t> history,
                                     const Sampling &sampling) {
+  if (has_nan(logits))
+    refuse_nan();
   std::vector<float> scores(logits.begin(), logits.end());
   for (const int32_t token : history) { // from the untouched logit, so a second time changes nothing
     const float logit = logits[static_cast<size_t>(token)];
@@ -52,11 +67,12 @@ std::vector<Candidate> distribution(std::span<const float> logits, std::span<con
   for (size_t i = 0; i < scores.size(); ++i)
     if (scores[i] >= threshold)
       kept.push_back({static_cast<int32_t>(i), scores[i]});
-  if (kept.empty())
-    throw Error("the model computed no number (NaN): the model file or the audio embeddings are broken");
   std::sort(kept.begin(), kept.end(), before);
 
   const double highest = kept.front().probability;
+  if (!std::isfinite(highest))
+    throw Error("the logits overflow at temperature " + std::to_string(sampling.temperature) +
+                ": use a higher one, or greedy");
   const auto weight = [&](const Candidate &c) {
     return std::exp(static_cast<double>(c.probability) - highest);
   };
@@ -78,6 +94,8 @@ std::vector<Candidate> distribution(std::span<const float> logits, std::span<con
 }
 
 std::vector<Candidate> softmax(std::span<const float> logits) {
+  if (has_nan(logits))
+    refuse_nan();
   const double highest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits)
@@ -88,6 +106,25 @@ std::vector<Candidate> softmax(std::span<const float> logits) {
     candidates.push_back({static_cast<int32_t>(i),
                           static_cast<float>(std::exp(static_cast<double>(logits[i]) - highest) / sum)});
   return candidates;
+}
+
+RawLogprobs raw_logprobs(std::span<const float> logits, size_t best) {
+  const double highest = *std::max_element(logits.begin(), logits.end());
+  double sum = 0;
+  for (const float logit : logits)
+    sum += std::exp(static_cast<double>(logit) - highest);
+  RawLogprobs raw{.log_sum = highest + std::log(sum), .best = {}};
+  std::vector<int32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0);
+  best = std::min(best, order.size());
+  const auto above = [&](int32_t a, int32_t b) {
+    const float x = logits[static_cast<size_t>(a)], y = logits[static_cast<size_t>(b)];
+    return x != y ? x > y : a < b;
+  };
+  std::partial_sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(best), order.end(), above);
+  for (size_t i = 0; i < best; ++i)
+    raw.best.emplace_back(order[i], static_cast<double>(logits[static_cast<size_t>(order[i])]) - raw.log_sum);
+  return raw;
 }
 
 void remember(std::vector<int32_t> &history, int32_t token) {

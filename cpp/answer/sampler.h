@@ -1,15 +1,16 @@
 #pragma once
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace ltu {
 
-struct Sampling {
-  float temperature = 0.1F;
-  int32_t top_k = 500; // 0: off
-  float top_p = 0.95F;
-  float repetition_penalty = 1.1F;
+struct Sampling { // neutral as it stands; a model file has its own
+  float temperature = 1.0F;
+  int32_t top_k = 0; // 0: off
+  float top_p = 1.0F;
+  float repetition_penalty = 1.0F;
   bool greedy = false; // the highest logit after the penalty
 
   bool operator==(const Sampling &) const = default;
@@ -29,6 +30,13 @@ std::vector<Candidate> distribution(std::span<const float> logits, std::span<con
 
 // The model's own distribution over all tokens, by id.
 std::vector<Candidate> softmax(std::span<const float> logits);
+
+// What the untouched logits say: log-probability = logit − log_sum.
+struct RawLogprobs {
+  double log_sum;
+  std::vector<std::pair<int32_t, double>> best; // token and log-probability, the best first, equal ones by id
+};
+RawLogprobs raw_logprobs(std::span<const float> logits, size_t best);
 
 void remember(std::vector<int32_t> &history, int32_t token); // adds it unless it is there
 

@@ -43,7 +43,7 @@ void Walk::expand(TokenTree &tree, Node *node, int32_t state, int64_t drawn, dou
     if (reading_) {
       Outcome outcome = undecided;
       if (!eos) {
-        after = reading_->run(state, token_bytes_[static_cast<size_t>(candidate.token)]);
+        after = reading_->run(state, (*token_bytes_)[static_cast<size_t>(candidate.token)]);
         outcome = reading_->decided(after);
       }
       if (outcome == undecided && end)
@@ -90,8 +90,10 @@ void Walk::abandon(TokenTree &tree) {
   undecided_.clear();
 }
 
-std::array<double, 4> Walk::masses() const {
-  return {decided_[yes], decided_[no], decided_[neither], undecided_mass()};
+std::vector<double> Walk::masses() const {
+  std::vector<double> masses = decided_;
+  masses.push_back(undecided_mass());
+  return masses;
 }
 
 } // namespace ltu

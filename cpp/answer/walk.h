@@ -2,7 +2,6 @@
 #include "answer/reading.h"
 #include "answer/sampler.h"
 #include "tree/token_tree.h"
-#include <array>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -11,7 +10,7 @@
 namespace ltu {
 
 // The exact probability of each outcome, or of each whole answer: walks the tree of all tokens that the
-// sampler could draw, most probable parts first (DESIGN.md, "Exact answers"). What is expanded depends on the
+// sampler could draw, most probable parts first (docs/token-tree.md). What is expanded depends on the
 // query alone: every undecided continuation of mass τ or more, in the order in which they came up; then τ is
 // halved, until less than epsilon is undecided.
 class Walk {
@@ -33,7 +32,8 @@ public:
 
   // Without a reading only the end of an answer decides, and whole answers are kept.
   Walk(Reading *reading, const std::vector<std::string> &token_bytes, int32_t eos, Limits limits)
-      : reading_(reading), token_bytes_(token_bytes), eos_(eos), limits_(limits) {}
+      : reading_(reading), token_bytes_(&token_bytes), eos_(eos), limits_(limits),
+        decided_(reading ? static_cast<size_t>(reading->outcomes()) : 0) {}
 
   // The next items to compute, at most `room`; their mass is no longer undecided once `expand` was told of
   // them.
@@ -45,18 +45,18 @@ public:
   bool finished(); // call when nothing that was taken is on its way
   void abandon(TokenTree &tree);
 
-  std::array<double, 4> masses() const; // yes, no, neither, undecided
+  std::vector<double> masses() const; // of each outcome of the reading, then undecided
   int64_t nodes() const { return nodes_; }
   std::vector<WholeAnswer> &answers() { return answers_; }
 
 private:
   Reading *reading_;
-  const std::vector<std::string> &token_bytes_;
+  const std::vector<std::string> *token_bytes_;
   int32_t eos_;
   Limits limits_;
   double threshold_ = 0.5;
   std::vector<Item> undecided_;
-  std::array<double, 3> decided_{};
+  std::vector<double> decided_; // mass of each outcome
   std::vector<WholeAnswer> answers_;
   int64_t nodes_ = 0;
 

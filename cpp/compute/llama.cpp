@@ -21,7 +21,7 @@ public:
     int32_t last = 0;
     for (size_t i = 0; i < seen_.size(); ++i)
       last = std::max(last, *std::max_element(batch.paths[i], batch.paths[i] + seen_[i]));
-    visible_ = std::min(cells.capacity(), (last / KvCells::tile + 1) * KvCells::tile);
+    visible_ = std::min(cells.cells().capacity(), (last / KvCells::tile + 1) * KvCells::tile);
     mask_ = graph.input(GGML_TYPE_F16, visible_, batch.size());
     targets_ = graph.input(GGML_TYPE_I64, batch.size(), 1);
   }
@@ -114,10 +114,24 @@ private:
   }
 };
 
+// The input embedding of each position, [n, width].
+std::vector<float> embedded(const Model &model, const ClipStore &clips, const LlamaBatch &batch) {
+  const auto width = static_cast<size_t>(model.llama().width);
+  std::vector<float> rows(batch.labels.size() * width);
+  for (size_t i = 0; i < batch.labels.size(); ++i) {
+    float *out = rows.data() + i * width;
+    if (batch.labels[i] >= 0)
+      model.token_embedding(static_cast<int32_t>(batch.labels[i]), out);
+    else
+      std::copy_n(clips.embedding(batch.labels[i]), width, out);
+  }
+  return rows;
+}
+
 } // namespace
 
-std::span<const float> llama_forward(const Model &model, Device &device, KvCells &cells,
-                                     const LlamaBatch &batch) {
+std::span<const float> llama_forward(const Model &model, const ClipStore &clips, Device &device,
+                                     KvCells &cells, const LlamaBatch &batch) {
   const LlamaConfig &llama = model.llama();
   Graph graph(device);
   ggml_context *c = graph.context();
@@ -160,7 +174,8 @@ std::span<const float> llama_forward(const Model &model, Device &device, KvCells
   graph.output(logits);
 
   graph.allocate();
-  ggml_backend_tensor_set(embeddings, batch.embeddings.data(), 0, ggml_nbytes(embeddings));
+  const std::vector<float> rows = embedded(model, clips, batch);
+  ggml_backend_tensor_set(embeddings, rows.data(), 0, ggml_nbytes(embeddings));
   ggml_backend_tensor_set(depths, batch.depths.data(), 0, ggml_nbytes(depths));
   ggml_backend_tensor_set(wanted, batch.outputs.data(), 0, ggml_nbytes(wanted));
   attention.set_inputs();

@@ -1,6 +1,7 @@
 #pragma once
 #include "device/device.h"
 #include "file/model.h"
+#include "tree/clip_store.h"
 #include "tree/kv_cells.h"
 #include <cstdint>
 #include <span>
@@ -10,7 +11,7 @@ namespace ltu {
 
 // Positions of the token tree to compute together. A position sees its path, itself included.
 struct LlamaBatch {
-  std::vector<float> embeddings;      // [n, width]
+  std::vector<Label> labels;          // [n] what stands there: a token, or a place of a clip
   std::vector<int32_t> depths;        // [n] number of positions before it
   std::vector<const int32_t *> paths; // [n] cells from the root to the position itself: depth + 1 of them
   std::vector<int32_t> outputs;       // rows whose logits are wanted, ascending
@@ -23,7 +24,7 @@ struct LlamaBatch {
 
 // Computes keys and values of every position into its cell; returns the wanted logits, [outputs, vocabulary],
 // which stay until the next graph.
-std::span<const float> llama_forward(const Model &model, Device &device, KvCells &cells,
-                                     const LlamaBatch &batch);
+std::span<const float> llama_forward(const Model &model, const ClipStore &clips, Device &device,
+                                     KvCells &cells, const LlamaBatch &batch);
 
 } // namespace ltu

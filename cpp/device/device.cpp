@@ -93,11 +93,8 @@ Device::Device(const std::string &spec, int threads) : threads_(threads > 0 ? th
   ggml_backend_cpu_set_threadpool(cpu_.get(), pool_.get());
   ggml_backend_cpu_set_abort_callback(
       cpu_.get(),
-      [](void *self) {
-        const auto &check = static_cast<Device *>(self)->interrupt_check_;
-        return check && check();
-      },
-      this);
+      [](void *flag) { return static_cast<std::atomic<bool> *>(flag)->load(std::memory_order_relaxed); },
+      &interrupted_);
   if (!on_cpu) {
     main_.reset(ggml_backend_dev_init(device, nullptr));
     if (!main_)
@@ -138,8 +135,10 @@ void Device::allocate(ggml_cgraph *graph) {
 
 void Device::compute(ggml_cgraph *graph) {
   const ggml_status status = ggml_backend_sched_graph_compute(scheduler_.get(), graph);
-  if (status == GGML_STATUS_ABORTED)
+  if (status == GGML_STATUS_ABORTED) {
+    interrupted_ = false;
     throw Interrupted();
+  }
   if (status != GGML_STATUS_SUCCESS)
     throw Error("the computation failed on " + name_ + ": " + ggml_status_to_string(status));
 }

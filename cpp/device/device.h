@@ -2,8 +2,8 @@
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -36,15 +36,15 @@ public:
   }
   // Gives the graph memory; then inputs can be set.
   void allocate(ggml_cgraph *graph);
-  // Throws Interrupted when the check below said so.
+  // Throws Interrupted when `interrupt` was called.
   void compute(ggml_cgraph *graph);
   // An output of the graph, where it lies if that is the host's memory; until the next graph.
   std::span<const float> values(const ggml_tensor *output);
   // On CPU gives back the memory of the largest graph so far; the next one takes what it needs. Other devices
   // keep theirs.
   void release_memory();
-  // Asked now and then from the computing thread; true stops the computation.
-  void set_interrupt_check(std::function<bool()> check) { interrupt_check_ = std::move(check); }
+  // From any thread: stops what the CPU computes now, or else computes next.
+  void interrupt() { interrupted_ = true; }
 
 private:
   using Backend = std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)>;
@@ -57,7 +57,7 @@ private:
                                                                                      ggml_backend_sched_free};
   std::vector<std::byte> graph_memory_;
   std::vector<float> values_; // of an output that lies elsewhere
-  std::function<bool()> interrupt_check_;
+  std::atomic<bool> interrupted_{false};
 
   void make_scheduler();
 };

@@ -14,7 +14,7 @@ struct ModelFileError : Error {
 struct PromptError : Error {
   using Error::Error;
 };
-struct Interrupted : Error { // Ctrl-C inside a long computation
+struct Interrupted : Error { // somebody stopped a long computation
   Interrupted() : Error("interrupted") {}
 };
 

@@ -1,25 +1,28 @@
 #include "tree/clip_store.h"
+#include "support/error.h"
 
 namespace ltu {
 
-Label ClipStore::hold(const Clip &clip) {
-  const auto [place, fresh] = by_hash_.try_emplace(clip.hash);
-  Stored &stored = place->second;
-  if (fresh) {
-    stored.number = next_++;
-    stored.embeddings = clip.embeddings;
-    by_number_[stored.number] = &stored;
-  }
-  ++stored.users;
-  return -1 - stored.number * embeddings_;
+void ClipStore::check(const Clip &clip) const {
+  if (std::ssize(clip.embeddings) != embeddings_ * width_)
+    throw PromptError("a clip's embeddings have the wrong size for this model");
 }
 
-void ClipStore::release(const std::string &hash) {
-  const auto place = by_hash_.find(hash);
-  if (--place->second.users == 0) {
-    by_number_.erase(place->second.number);
-    by_hash_.erase(place);
+ClipStore::Hold ClipStore::hold(const Clip &clip) {
+  const auto [place, fresh] = by_hash_.try_emplace(clip.hash);
+  if (fresh) {
+    place->second.number = next_++;
+    place->second.embeddings = clip.embeddings;
+    by_number_[place->second.number] = &place->second;
   }
+  return {*this, place};
+}
+
+void ClipStore::release(ByHash::iterator place) {
+  if (--place->second.users > 0)
+    return;
+  by_number_.erase(place->second.number);
+  by_hash_.erase(place);
 }
 
 const float *ClipStore::embedding(Label label) const {

@@ -26,17 +26,18 @@ KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model
   const size_t row = static_cast<size_t>(llama.kv_size()) * (half_ ? 2 : 4);
   cell_bytes_ = row * 2 * static_cast<size_t>(llama.blocks);
   const size_t budget = bytes ? bytes : machine_memory() / 4;
-  capacity_ = std::min<int64_t>(most_cells, static_cast<int64_t>(budget / cell_bytes_));
+  int64_t capacity = std::min<int64_t>(most_cells, static_cast<int64_t>(budget / cell_bytes_));
   if (!bytes && !device.own_kernels()) // a device has no memory that costs nothing until it is used
-    capacity_ = std::min(capacity_, 4 * llama.context);
+    capacity = std::min(capacity, 4 * llama.context);
   const int64_t least = device.own_kernels() ? 1 : tile;
-  capacity_ = capacity_ / least * least;
-  if (capacity_ < 1)
+  capacity = capacity / least * least;
+  if (capacity < 1)
     throw Error("a KV cache of " + std::to_string(budget) + " bytes holds less than " +
                 std::to_string(least) + " positions of " + std::to_string(cell_bytes_) +
                 " bytes: give it more memory");
+  cells_.emplace(capacity);
   if (device.own_kernels()) {
-    block_bytes_ = row * static_cast<size_t>(capacity_);
+    block_bytes_ = row * static_cast<size_t>(capacity);
     host_.reset(static_cast<std::byte *>(std::aligned_alloc(
         4096, (block_bytes_ * 2 * static_cast<size_t>(llama.blocks) + 4095) / 4096 * 4096)));
     if (!host_)
@@ -47,8 +48,8 @@ KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model
                             .mem_buffer = nullptr,
                             .no_alloc = true}));
   for (int64_t i = 0; i < 2 * llama.blocks; ++i)
-    tensors_.push_back(ggml_new_tensor_2d(context_.get(), half_ ? GGML_TYPE_F16 : GGML_TYPE_F32,
-                                          llama.kv_size(), capacity_));
+    tensors_.push_back(
+        ggml_new_tensor_2d(context_.get(), half_ ? GGML_TYPE_F16 : GGML_TYPE_F32, llama.kv_size(), capacity));
   buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), device.buffer_type()));
   if (!buffer_)
     throw Error("not enough memory on " + device.name() + " for a KV cache of " + std::to_string(budget) +
@@ -57,17 +58,5 @@ KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model
 }
 
 KvCells::~KvCells() = default;
-
-int32_t KvCells::take() {
-  if (free_.empty())
-    return static_cast<int32_t>(used_end_++);
-  const int32_t cell = free_.back();
-  free_.pop_back();
-  return cell;
-}
-
-void KvCells::sort_free() {
-  std::sort(free_.begin(), free_.end(), std::greater<>());
-}
 
 } // namespace ltu

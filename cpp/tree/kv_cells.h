@@ -1,14 +1,16 @@
 #pragma once
 #include "device/device.h"
 #include "file/model.h"
+#include "tree/cells.h"
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace ltu {
 
-// The KV cache: numbered cells, each with the keys and values of one position in every block. A cell belongs
-// to a node of the token tree. Memory that was never used is never touched.
+// The KV cache: the memory of numbered cells, each with the keys and values of one position in every block. A
+// cell belongs to a node of the token tree. Memory that was never used is never touched.
 class KvCells {
 public:
   static constexpr int64_t tile = 256; // on devices: ggml's flash attention likes whole tiles of cells
@@ -17,12 +19,8 @@ public:
   KvCells(const Model &model, Device &device, size_t bytes);
   ~KvCells();
 
-  int32_t take(); // the caller has checked available()
-  void give_back(int32_t cell) { free_.push_back(cell); }
-  void sort_free(); // the lowest one is taken next
-  int64_t available() const { return capacity_ - used_end_ + static_cast<int64_t>(free_.size()); }
-  int64_t capacity() const { return capacity_; }
-  int64_t used_end() const { return used_end_; } // no cell from here on was ever taken
+  Cells &cells() { return *cells_; }
+  const Cells &cells() const { return *cells_; }
   size_t cell_bytes() const { return cell_bytes_; }
   bool half() const { return half_; }
 
@@ -39,8 +37,7 @@ private:
   };
   bool half_;
   size_t cell_bytes_, block_bytes_ = 0;
-  int64_t capacity_, used_end_ = 0;
-  std::vector<int32_t> free_;
+  std::optional<Cells> cells_;
   std::unique_ptr<std::byte, Free> host_; // own kernels: [block][keys, values][cell][kv_size]
   std::unique_ptr<ggml_context, decltype(&ggml_free)> context_{nullptr, ggml_free};
   std::unique_ptr<ggml_backend_buffer, decltype(&ggml_backend_buffer_free)> buffer_{nullptr,

@@ -1,5 +1,5 @@
 #pragma once
-#include "tree/kv_cells.h"
+#include "tree/cells.h"
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -23,7 +23,7 @@ struct Node {
 // it and its cell are gone as soon as nobody uses it or anything below it.
 class TokenTree {
 public:
-  explicit TokenTree(KvCells &cells) : cells_(cells) {}
+  explicit TokenTree(Cells &cells) : cells_(cells) {}
 
   Node *root() { return &root_; }
   // The child with this label; a new one takes a cell (the caller has checked that one is there).
@@ -36,7 +36,7 @@ public:
   static std::vector<int32_t> path(const Node *node); // cells, root first
 
 private:
-  KvCells &cells_;
+  Cells &cells_;
   Node root_;
 };
 

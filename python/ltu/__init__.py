@@ -10,9 +10,21 @@ from ltu.audio import SAMPLE_RATE, Clip, load_audio
 from ltu.errors import AudioError, Error, ModelFileError, PromptError
 from ltu.model import Model, load
 from ltu.prompt import AUDIO, PromptSequence
-from ltu.query import Answer, Distribution, Query
+from ltu.query import (
+    Answer,
+    Distribution,
+    Exact,
+    Likely,
+    Outcomes,
+    Query,
+    Sample,
+    Score,
+    Token,
+    TokenLogprobs,
+)
 from ltu.reading import Reading
 from ltu.sampling import Sampling
+from ltu.submit import Ticket
 
 try:
     __version__ = version("ltu-engine")
@@ -27,13 +39,21 @@ __all__ = [
     "Clip",
     "Distribution",
     "Error",
+    "Exact",
+    "Likely",
     "Model",
     "ModelFileError",
+    "Outcomes",
     "PromptError",
     "PromptSequence",
     "Query",
     "Reading",
+    "Sample",
     "Sampling",
+    "Score",
+    "Ticket",
+    "Token",
+    "TokenLogprobs",
     "load",
     "load_audio",
 ]

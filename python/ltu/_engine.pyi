@@ -19,9 +19,10 @@ class Sampling:
 class Reading:
     """One reading of answers as an automaton over their bytes, made as it is used; state 0 is the start.
 
-    rules: (outcome, at, first positions); outcome 0 yes, 1 no, 2 neither; at 0 any, 1 start, 2 end.
+    rules: (outcome, at, first positions); at 0 any, 1 start, 2 end.
     positions: (rule, whether a phrase can end there, the bytes it takes, positions that can follow).
     by_position: the match that begins earlier wins, the order of the rules only between equals.
+    outcomes: how many there are; the last one is that of an answer that no rule matches.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class Reading:
         rules: Sequence[tuple[int, int, Sequence[int]]],
         positions: Sequence[tuple[int, bool, bytes, Sequence[int]]],
         by_position: bool,
+        outcomes: int = 3,
     ) -> None: ...
     def run(self, state: int, text: bytes) -> int: ...
     def decided(self, state: int) -> int:
@@ -36,22 +38,88 @@ class Reading:
     def at_end(self, state: int) -> int:
         """The outcome of an answer that ends here."""
 
+class Sample:
+    """Independent answers. With a reading, one stops as soon as its outcome is decided."""
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        repeats: int = 1,
+        first_repeat: int = 0,
+        stop_when_decided: Reading | None = None,
+        stream: bool = False,
+        logprobs: int | None = None,
+    ) -> None: ...
+
+class Exact:
+    """The probability of each outcome of the reading (None: of whole answers), up to epsilon undecided or
+    node_budget positions."""
+
+    def __init__(
+        self,
+        sampling: Sampling,
+        reading: Reading | None = None,
+        epsilon: float = 1e-3,
+        node_budget: int = 4096,
+    ) -> None: ...
+
+class Score:
+    """The log-likelihood of each continuation, one answer for each.
+
+    sampling None: under the model's own distribution. end: of the end behind it, too. by_token: token by
+    token as if they had been drawn, for benchmarks.
+    """
+
+    def __init__(
+        self,
+        continuations: Sequence[Sequence[int]],
+        sampling: Sampling | None = None,
+        end: bool = False,
+        by_token: bool = False,
+    ) -> None: ...
+
+class Query:
+    """ids: token ids, -1 where a whole clip stands; clips: (content hash, (32, width) embeddings) of each.
+
+    Queries of different callers take turns.
+    """
+
+    def __init__(
+        self,
+        ids: Sequence[int],
+        clips: Sequence[tuple[bytes, Float32]],
+        mode: Sample | Exact | Score,
+        seed: int = 0,
+        max_new_tokens: int = 400,
+        caller: int = 0,
+    ) -> None: ...
+
+class Logprobs:
+    """Of one token (nats): under the distribution it was drawn from, and under the model's own."""
+
+    drawn: float
+    raw: float
+    best_drawn: list[tuple[int, float]]
+    best_raw: list[tuple[int, float]]
+
 class Event:
-    """What one step made: `kind` is "token" or "finished"."""
+    """What one step made: `kind` is "token", "finished" or "failed"."""
 
     kind: str
     query: int
     repeat: int
     token: int  # "token"
     token_ids: list[int]  # "finished"
-    logprob: float  # "finished"
-    stop: str  # "finished": "eos", "length", "decided", "given", "exact" or "cancelled"
-    masses: list[float]  # of an exact answer: P(yes), P(no), P(neither), undecided
+    logprob: float  # "token", "finished"
+    logprobs: list[Logprobs]  # of the token or of token_ids, where they were asked for
+    stop: str  # "finished": "eos", "length", "decided", "given", "exact" or "cancelled"; "failed": why
+    masses: list[float]  # of an exact answer: the probability of each outcome, then undecided
     nodes: int  # of an exact answer: positions computed
+    found: int  # "finished": positions of the prompt that were in the tree already
     answers: list[tuple[list[int], float]]  # of an exact answer without a reading: token ids, probability
 
 class Engine:
-    """One model on one device. Not thread-safe; long calls release the GIL."""
+    """One model on one device. For one thread (`interrupt` alone is for any); long calls release the GIL."""
 
     def __init__(
         self,
@@ -62,49 +130,33 @@ class Engine:
         tree: bool = True,
         draft_width: int = 0,
         batch_invariant: bool = False,
+        step_answers: int = 0,
+        step_prompt_positions: int = 0,
     ) -> None:
         """Opens, checks and loads a model file.
 
-        threads 0: physical cores. kv_memory: bytes of KV cache, 0: a quarter of the memory.
+        threads 0: physical cores. kv_memory: bytes of KV cache, 0: a quarter of the memory. step_answers,
+        step_prompt_positions: so many advance in one step, 0: what suits the device; no bit depends on them.
         Raises ModelFileError (names the key or tensor), Error for an unknown device.
         """
     def encode(self, features: Float32) -> Float32:
         """(clips, frames, mels) normalised log-mel → (clips, 32, width) audio embeddings."""
     def encode_pooled(self, features: Float32) -> Float32:
         """(clips, frames, mels) → (clips, 32, encoder width): before the division by 50 (for tests)."""
-    def add(
-        self,
-        ids: Sequence[int],
-        clips: Sequence[tuple[bytes, Float32]],
-        repeats: int,
-        seed: int,
-        sampling: Sampling | None,
-        max_new_tokens: int,
-        stream: bool = False,
-        mode: str = "sample",
-        reading: Reading | None = None,
-        epsilon: float = 1e-3,
-        node_budget: int = 4096,
-        continuations: Sequence[Sequence[int]] = (),
-    ) -> int:
-        """Takes a query and returns its id.
-
-        ids: token ids, -1 where a whole clip stands, in the clips' order.
-        clips: (content hash, (32, width) embeddings) for each -1.
-        stream: "token" events too.
-        mode "sample": with a reading, an answer stops as soon as its outcome is decided. "exact": the
-        probability of each outcome of the reading, up to epsilon undecided or node_budget positions. "score":
-        the log-likelihood of each continuation, one "finished" event each; sampling None: under the model's
-        own distribution. "forced": the same, token by token as if they had been drawn, for benchmarks.
-        Raises PromptError when it is longer than the context.
-        """
+    def add(self, query: Query) -> int:
+        """Takes a query and returns its id. Raises PromptError when it can't be answered."""
     def set_token_bytes(self, tokens: Sequence[bytes]) -> None:
         """The text of each token; queries with a reading need it."""
-    def wants_queries(self) -> bool:
-        """Whether another query would start at once rather than wait."""
     def step(self) -> list[Event]:
-        """Advances every live answer by one token and returns what happened; [] when idle."""
-    def cancel(self, query: int) -> None: ...
+        """Advances every live answer by one token and returns what happened; [] when idle or interrupted.
+
+        A step that fails gives a "failed" event for every query that was live; the next one works.
+        """
+    def cancel(self, query: int, repeat: int | None = None) -> list[Event]:
+        """Ends what is unfinished of a query, or one repeat: "finished" events that stop with "cancelled"."""
+    def interrupt(self) -> None:
+        """From any thread. A step on the CPU ends early and loses only time; encode and logits raise
+        Interrupted."""
     def idle(self) -> bool: ...
     def logits(
         self, ids: Sequence[int], clips: Sequence[tuple[bytes, Float32]], last_only: bool = False

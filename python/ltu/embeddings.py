@@ -28,6 +28,11 @@ class Embeddings:
         self._encode, self._folder = encode, folder
         self._known: OrderedDict[str, Float32] = OrderedDict()
 
+    def prepare(self, clip: Clip) -> None:
+        """Computes what `of` needs of a clip and no engine does, from any thread. Raises AudioError."""
+        if self._folder is None and clip.hash not in self._known:
+            clip.features()
+
     def of(self, clip: Clip) -> Float32:
         """float32[32, width]. Raises AudioError, Error when the folder cannot be written."""
         embeddings = self._known.pop(clip.hash, None)

@@ -15,3 +15,7 @@ class AudioError(Error):
 
 class PromptError(Error):
     """A prompt and its clips do not fit together."""
+
+
+class Interrupted(Error):  # noqa: N818
+    """A computation that somebody stopped."""

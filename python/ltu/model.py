@@ -1,9 +1,12 @@
 """The Python API: a loaded model, and the one way to ask it."""
 
-from collections import defaultdict, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from html import escape
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast, overload
@@ -14,12 +17,16 @@ import numpy.typing as npt
 from ltu.audio import Clip, load_audio
 from ltu.embeddings import Embeddings, folder_for
 from ltu.errors import Error, ModelFileError
+from ltu.owner import Owner
 from ltu.prompt import Format, Prompter, PromptSequence
-from ltu.query import Answer, Distribution, Likely, Query
+from ltu.query import Answer, Distribution, Exact, Likely, Query, Sample, Score
 from ltu.reading import Reading
-from ltu.sampling import Sampling
+from ltu.sampling import Sampling, SamplingFields
+from ltu.submit import Add, Stream, Ticket
 
 if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
     from ltu import _engine
 
 Audio = Clip | str | PathLike[str] | BinaryIO | npt.NDArray[Any]
@@ -46,12 +53,12 @@ def load(
     draft_width: int | None = None,
     batch_invariant: bool = False,
     embeddings: str | PathLike[str] | None = None,
-) -> "Model":
+) -> Model:
     """Opens a model file; without a path the demo model, which is built once into the user's cache.
 
     device: "auto", "cpu", "cuda[:N]", "vulkan[:N]" or "metal". threads: of the CPU, None: physical cores.
     kv_memory: bytes that the KV cache may take, None: a quarter of the machine's memory. draft_width:
-    positions up to which guessed tokens fill a step, None: measured, 1: no guesses. tree: False to compute
+    positions up to which drafted tokens fill a step, None: measured, 1: no drafts. tree: False to compute
     each answer's prompt by itself. These three change how long answers take, never the answers, on a CPU.
     batch_invariant: on other devices an answer's last bits follow from what is computed beside it; True
     computes each answer alone, in steps of equal shapes, and takes longer.
@@ -59,7 +66,7 @@ def load(
     from the rounded ones.
     Raises ModelFileError, or Error for an unknown device.
     """
-    from ltu import _engine  # here, because audio, training and conversion need no engine
+    from ltu import _engine  # here, because audio and prompts need no engine
 
     if path is None:
         from ltu.demo import demo_model_path
@@ -75,9 +82,12 @@ def load(
 
 
 class Model:
-    """One model on one device. Use it from one thread; several threads need a model each."""
+    """One model on one device. Any number of threads may ask it; all that they ask is computed together.
 
-    def __init__(self, engine: "_engine.Engine", path: str, folder: Path | None = None) -> None:
+    `with ltu.load(...) as model:` or `close()` gives its memory back; so does dropping it.
+    """
+
+    def __init__(self, engine: _engine.Engine, path: str, folder: Path | None = None) -> None:
         self.path = path
         info = engine.metadata()
         for key, kind in KEYS.items():
@@ -102,22 +112,86 @@ class Model:
         engine.forget_key(TOKENIZER_KEY)  # the prompter has all of it
         self._engine = engine
         self._embeddings = Embeddings(lambda clip: engine.encode(clip.features()[None])[0], folder)
-        self._inboxes: dict[int, deque[_engine.Event]] = {}
+        self._room: int = engine.description()["step_answers"]
         self._knows_token_bytes = False
+        self._owner = Owner(engine)
+        weakref.finalize(self, self._owner.close).atexit = False  # the owner sees to that itself
+
+    def close(self) -> None:
+        """Ends what is asked and gives the engine's thread back. Raises nothing when it is closed already."""
+        self._owner.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        about = self._owner.description
+        return (
+            f"Model({self.info.get('general.name', 'unnamed')!r}, {self.path!r}, on {about['device']}, "
+            f"{about['weight_bytes'] / 1e6:.0f} MB of weights)"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<code>{escape(repr(self))}</code>"
 
     def encode(self, clip: Clip) -> Float32:
         """float32[32, width]: the clip in the language model's embedding space. Raises AudioError."""
-        return self._embedded([clip])[0][1]
+        self._embeddings.prepare(clip)
+        return self._owner.call(lambda _: self._embeddings.of(clip))
+
+    def query(
+        self,
+        prompt: str,
+        audio: Audio | Sequence[Audio] | None = None,
+        repeats: int = 1,
+        seed: int = 0,
+        sampling: Sampling | None = None,
+        max_new_tokens: int | None = None,
+        format: Format = "interleaved",
+        mode: Sample | Exact | Score | Literal["sample", "exact", "score"] = "sample",
+        tag: Any = None,
+        **settings: Any,
+    ) -> Query:
+        """A prompt with one clip per [AUDIO] as a query, for `submit` and `answers`.
+
+        settings: fields of Sampling (temperature=0) and of the mode's record (epsilon=0.01).
+        Raises PromptError, AudioError, and Error for settings that can't be.
+        """
+        fields: Any = {
+            name: settings.pop(name) for name in SamplingFields.__annotations__ if name in settings
+        }
+        sequence = self.prompter.sequence(prompt, _clips(audio), format)
+        how = self._sampling(sampling, fields)
+        return Query(sequence, repeats, seed, how, max_new_tokens, mode, tag, **settings)
+
+    def submit(self, query: Query, *, stream: bool = True, caller: Hashable = None) -> Ticket:
+        """Asks a query and returns at once; the ticket gives tokens as they come and answers as they finish.
+
+        stream: False saves a little where nobody reads tokens. caller: queries of different callers take
+        turns; None: the calling thread. Raises AudioError for a clip without sound.
+        """
+        ticket = Ticket(query, self._owner, self.prompter)
+        self._owner.submit(
+            ticket, self._add(query, stream, threading.get_ident() if caller is None else caller)
+        )
+        return ticket
 
     def answers(self, queries: Iterable[Query]) -> Iterator[Answer]:
         """Asks each query and yields answers as they finish, in any order.
 
-        Queries are read only when the engine has room for one, so the iterable may be endless; they are
-        computed together. When the caller stops early, what is unfinished is cancelled. Raises PromptError
-        for a query longer than the context, AudioError for a clip without sound.
+        Queries are read in a thread of their own and only when the engine has room for one, so the iterable
+        may be endless, and one that blocks delays nothing that is asked. When the caller stops early, what is
+        unfinished is cancelled. Raises PromptError for a query longer than the context, AudioError for a clip
+        without sound.
         """
-        with closing(self._run(queries, stream=False)) as events:
-            yield from (answer for _, answer in events if answer is not None)
+        caller = object()
+        stream = Stream(
+            queries, self._owner, self.prompter, lambda query: self._add(query, False, caller), self._room
+        )
+        return stream.answers()
 
     @overload
     def generate(
@@ -130,6 +204,7 @@ class Model:
         max_new_tokens: int | None = ...,
         format: Format = ...,
         stream: Literal[False] = ...,
+        **fields: Unpack[SamplingFields],
     ) -> list[Answer]: ...
     @overload
     def generate(
@@ -143,6 +218,7 @@ class Model:
         format: Format = ...,
         *,
         stream: Literal[True],
+        **fields: Unpack[SamplingFields],
     ) -> Iterator[str]: ...
     def generate(
         self,
@@ -154,20 +230,21 @@ class Model:
         max_new_tokens: int | None = None,
         format: Format = "interleaved",
         stream: bool = False,
+        **fields: Unpack[SamplingFields],
     ) -> list[Answer] | Iterator[str]:
         """Answers to a prompt with one clip per [AUDIO], in order of repeat.
 
-        sampling, max_new_tokens: None takes the file's. format "prepended": clips before the text, which then
-        holds no [AUDIO]. stream: an iterator over pieces of the text of one answer. Raises PromptError when
-        [AUDIO]s and clips differ in number or the prompt is longer than the context, AudioError.
+        sampling, max_new_tokens: None takes the file's; single fields (temperature=0) take their place in
+        it. format "prepended": clips before the text, which then holds no [AUDIO]. stream: an iterator over
+        pieces of the text of one answer. Raises PromptError when [AUDIO]s and clips differ in number or the
+        prompt is longer than the context, AudioError.
         """
-        sequence = self.prompter.sequence(prompt, _clips(audio), format)
-        query = Query(sequence, repeats, seed, sampling, max_new_tokens)
+        query = self.query(prompt, audio, repeats, seed, sampling, max_new_tokens, format, **fields)
         if stream:
             if repeats != 1:
                 raise Error(f"stream gives the text of one answer, not of {repeats}; use repeats=1")
             return self._pieces(query)
-        return sorted(self.answers([query]), key=lambda answer: answer.repeat)
+        return self._ask(query)
 
     def generate_ids(
         self,
@@ -176,11 +253,11 @@ class Model:
         seed: int = 0,
         sampling: Sampling | None = None,
         max_new_tokens: int | None = None,
+        **fields: Unpack[SamplingFields],
     ) -> list[list[int]]:
         """Ids that follow a sequence of token ids and clips, one list for each repeat, EOS left out."""
-        query = Query(PromptSequence.of(sequence), repeats, seed, sampling, max_new_tokens)
-        answers = sorted(self.answers([query]), key=lambda answer: answer.repeat)
-        return [list(answer.token_ids) for answer in answers]
+        query = Query(sequence, repeats, seed, self._sampling(sampling, fields), max_new_tokens)
+        return [list(answer.token_ids) for answer in self._ask(query)]
 
     def answer_distribution(
         self,
@@ -193,21 +270,15 @@ class Model:
         format: Format = "interleaved",
         epsilon: float = 1e-3,
         node_budget: int = 4096,
+        **fields: Unpack[SamplingFields],
     ) -> Distribution:
         """The exact probabilities that a sampled answer says yes, no or neither: no sampling noise.
 
         `term` is what the prompt asks about ("bird"): a reading takes claims about it into account.
         """
-        query = Query(
-            self.prompter.sequence(prompt, _clips(audio), format),
-            sampling=sampling,
-            max_new_tokens=max_new_tokens,
-            mode="exact",
-            reading=Reading(reading, term),
-            epsilon=epsilon,
-            node_budget=node_budget,
-        )
-        (answer,) = self.answers([query])
+        exact = Exact(Reading(reading, term), epsilon, node_budget)
+        query = self.query(prompt, audio, 1, 0, sampling, max_new_tokens, format, exact, **fields)
+        (answer,) = self._ask(query)
         return cast(Distribution, answer.distribution)
 
     def likely_answers(
@@ -219,17 +290,12 @@ class Model:
         format: Format = "interleaved",
         epsilon: float = 1e-2,
         node_budget: int = 4096,
+        **fields: Unpack[SamplingFields],
     ) -> Likely:
         """Whole answers with exact probabilities, until all others have less than `epsilon` together."""
-        query = Query(
-            self.prompter.sequence(prompt, _clips(audio), format),
-            sampling=sampling,
-            max_new_tokens=max_new_tokens,
-            mode="exact",
-            epsilon=epsilon,
-            node_budget=node_budget,
-        )
-        (answer,) = self.answers([query])
+        exact = Exact(None, epsilon, node_budget)
+        query = self.query(prompt, audio, 1, 0, sampling, max_new_tokens, format, exact, **fields)
+        (answer,) = self._ask(query)
         return cast(Likely, answer.likely)
 
     def score(
@@ -239,114 +305,85 @@ class Model:
         audio: Audio | Sequence[Audio] | None = None,
         sampling: Sampling | None = None,
         format: Format = "interleaved",
+        end: bool = False,
+        **fields: Unpack[SamplingFields],
     ) -> list[float]:
         """Log-likelihood (nats) of each continuation after the prompt; all of them share one tree.
 
-        sampling: None takes the model's own distribution, else the sampler's (-inf: never drawn).
+        sampling: None takes the model's own distribution, else the sampler's (-inf: never drawn). end: that
+        the answer ends behind the continuation, too.
         """
-        sequence = self.prompter.sequence(prompt, _clips(audio), format)
         ids = tuple(tuple(self.prompter.continuation(text)) for text in continuations)
-        query = Query(sequence, sampling=sampling, mode="score", continuations=ids)
-        return [answer.logprob for answer in sorted(self.answers([query]), key=lambda answer: answer.repeat)]
+        query = self.query(prompt, audio, 1, 0, sampling, None, format, Score(ids, end), **fields)
+        return [answer.logprob for answer in self._ask(query)]
 
     def logits(self, sequence: Sequence[int | Clip]) -> Float32:
         """float32[positions, vocabulary] of a sequence of token ids and clips; a clip is 32 positions."""
         whole = PromptSequence.of(sequence)
-        return self._engine.logits(whole.ids, self._embedded(whole.clips))
+        self._prepare(whole.clips)
+        return self._owner.call(lambda engine: engine.logits(whole.ids, self._embedded(whole.clips)))
 
     def description(self) -> dict[str, Any]:
         """Device, processor features, kernels, threads, bytes of weights and KV cache, times so far (s)."""
-        return self._engine.description()
+        return self._owner.call(lambda engine: engine.description())
+
+    def _ask(self, query: Query) -> list[Answer]:
+        return self.submit(query, stream=False).result()
 
     def _pieces(self, query: Query) -> Iterator[str]:
-        stream = self.prompter.stream()
-        with closing(self._run([query], stream=True)) as events:
-            for event, answer in events:
-                piece = stream.push(event.token) if answer is None else stream.finish()
-                if piece:
-                    yield piece
-
-    def _run(
-        self, queries: Iterable[Query], stream: bool
-    ) -> Generator[tuple["_engine.Event", Answer | None], None, None]:
-        """The loop under everything: (event, its answer when it is a finished one)."""
-        source: Iterator[Query] | None = iter(queries)
-        live: dict[int, Query] = {}  # by the engine's id
-        left: dict[int, int] = {}  # answers still to come
-        inbox: deque[_engine.Event] = deque()
+        ticket = self.submit(query)
         try:
-            while source or live:
-                while source and self._engine.wants_queries():
-                    query = next(source, None)
-                    if query is None:
-                        source = None
-                    else:
-                        id = self._add(query, stream)
-                        live[id], left[id], self._inboxes[id] = query, _answers_of(query), inbox
-                if not inbox:
-                    self._step()
-                if live and not inbox and self._engine.idle():
-                    raise Error("a failure in another use of this model ended these queries; ask them again")
-                while inbox:
-                    event = inbox.popleft()
-                    if event.kind == "token":
-                        yield event, None
-                        continue
-                    query = live[event.query]
-                    left[event.query] -= 1
-                    if not left[event.query]:
-                        del live[event.query], self._inboxes[event.query]
-                    yield event, self._answer(event, query)
+            yield from (token.text for token in ticket.tokens() if token.text)
         finally:
-            for id in live:
-                self._engine.cancel(id)
-                del self._inboxes[id]
+            self._owner.cancel([ticket], wait=True)
 
-    def _step(self) -> None:
-        """One step of the engine; each run of `answers` that is under way gets its own events."""
-        for event in self._engine.step():
-            inbox = self._inboxes.get(event.query)
-            if inbox is not None:  # a cancelled query has none
-                inbox.append(event)
+    def _sampling(self, sampling: Sampling | None, fields: SamplingFields) -> Sampling | None:
+        return replace(sampling or self.sampling, **fields) if fields else sampling
 
-    def _add(self, query: Query, stream: bool) -> int:
+    def _add(self, query: Query, stream: bool, caller: Hashable) -> Add:
+        """How the engine is given a query; what needs no engine is done now, by the caller's thread."""
+        from ltu import _engine
+
+        self._prepare(query.sequence.clips)
+        neutral = query.sampling is None and isinstance(query.mode, Score)
+        sampling = None if neutral else (query.sampling or self.sampling).engine()
+        mode = _engine_mode(query, sampling, stream)
         tokens = self.max_new_tokens if query.max_new_tokens is None else query.max_new_tokens
-        sampling = self.sampling if query.sampling is None and query.mode != "score" else query.sampling
-        reading = query.reading or query.stop_when_decided
-        if reading and not self._knows_token_bytes:
-            self._engine.set_token_bytes(self.prompter.token_bytes(self.info["llama.vocab_size"]))
-            self._knows_token_bytes = True
-        return self._engine.add(
-            query.sequence.ids,
-            self._embedded(query.sequence.clips),
-            query.repeats,
-            query.seed,
-            sampling.engine() if sampling else None,
-            tokens,
-            stream,
-            query.mode,
-            reading.automaton() if reading else None,
-            query.epsilon,
-            query.node_budget,
-            query.continuations,
-        )
+        reads = getattr(query.mode, "reading", None) or getattr(query.mode, "stop_when_decided", None)
 
-    def _answer(self, event: "_engine.Event", query: Query) -> Answer:
-        text, ids, stop = self.prompter.decode(event.token_ids), tuple(event.token_ids), cast(Any, event.stop)
-        answer = Answer(text, ids, event.logprob, stop, event.repeat, query.tag)
-        if event.stop != "exact":
-            return answer
-        yes, no, neither, undecided = event.masses
-        if query.reading:
-            return replace(answer, distribution=Distribution(yes, no, neither, undecided, event.nodes))
-        probability: dict[str, float] = defaultdict(float)
-        for tokens, part in event.answers:
-            probability[self.prompter.decode(tokens)] += part
-        ordered = sorted(probability.items(), key=lambda item: (-item[1], item[0]))
-        return replace(answer, likely=Likely(tuple(ordered), undecided, event.nodes))
+        def add(engine: _engine.Engine) -> int:
+            if reads and not self._knows_token_bytes:
+                engine.set_token_bytes(self.prompter.token_bytes(self.info["llama.vocab_size"]))
+                self._knows_token_bytes = True
+            clips = self._embedded(query.sequence.clips)
+            return engine.add(
+                _engine.Query(query.sequence.ids, clips, mode, query.seed, tokens, hash(caller) % (1 << 64))
+            )
+
+        return add
+
+    def _prepare(self, clips: Iterable[Clip]) -> None:
+        for clip in clips:
+            self._embeddings.prepare(clip)
 
     def _embedded(self, clips: Iterable[Clip]) -> list[Embedded]:
         return [(bytes.fromhex(clip.hash), self._embeddings.of(clip)) for clip in clips]
+
+
+def _engine_mode(
+    query: Query, sampling: _engine.Sampling | None, stream: bool
+) -> _engine.Sample | _engine.Exact | _engine.Score:
+    from ltu import _engine
+
+    mode = query.mode
+    if isinstance(mode, Score):
+        return _engine.Score(mode.continuations, sampling, mode.end)
+    assert sampling is not None
+    if isinstance(mode, Exact):
+        reading = mode.reading.automaton() if mode.reading else None
+        return _engine.Exact(sampling, reading, mode.epsilon, mode.node_budget)
+    stop = mode.stop_when_decided.automaton() if mode.stop_when_decided else None
+    return _engine.Sample(sampling, query.repeats, mode.first_repeat, stop, stream, mode.logprobs)
 
 
 def _clips(audio: Audio | Sequence[Audio] | None) -> list[Clip]:
@@ -355,7 +392,3 @@ def _clips(audio: Audio | Sequence[Audio] | None) -> list[Clip]:
     if isinstance(audio, Sequence) and not isinstance(audio, str):
         return [clip for item in audio for clip in _clips(item)]
     return [audio if isinstance(audio, Clip) else load_audio(audio)]
-
-
-def _answers_of(query: Query) -> int:
-    return {"sample": query.repeats, "exact": 1, "score": len(query.continuations)}[query.mode]

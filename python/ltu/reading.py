@@ -29,6 +29,11 @@ class Reading:
     name: str
     term: str = ""
 
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """What an answer can come to; the last one: no rule matched."""
+        return OUTCOMES
+
     def automaton(self) -> "_engine.Reading":
         return automaton(self.name, self.term)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,15 @@ from ltu.errors import Error
 
 if TYPE_CHECKING:
     from ltu import _engine
+
+
+class SamplingFields(TypedDict, total=False):
+    """Fields of Sampling as keywords; those left out are the model file's."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    repetition_penalty: float
 
 
 @dataclass(frozen=True)
@@ -31,7 +40,11 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name, fits, range_ in (
-            ("temperature", 0 <= self.temperature < float("inf"), "0 (greedy) or more"),
+            (
+                "temperature",
+                self.temperature == 0 or 1e-30 <= self.temperature < float("inf"),
+                "0 (greedy) or more",
+            ),
             ("top_k", self.top_k >= 0, "0 (off) or more"),
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1 (off)"),
             ("repetition_penalty", 0 < self.repetition_penalty < float("inf"), "above 0; 1 is off"),

@@ -14,7 +14,7 @@ import soundfile
 
 from ltu.audio import SAMPLE_RATE, Clip
 from ltu.prompt import AUDIO, PromptSequence
-from ltu.query import Answer, Distribution, Likely, Query
+from ltu.query import Answer, Distribution, Exact, Likely, Query, Sample, Score
 from ltu.sampling import Sampling
 from ltu.shard.decide import decide
 from ltu.shard.spec import Spec
@@ -78,12 +78,12 @@ class FakeModel:
     def _batch(self, waiting: list[Query]) -> Iterator[Answer]:
         for query in reversed(waiting):
             content = (query.sequence.ids, tuple(clip.hash for clip in query.sequence.clips))
-            if query.mode == "sample":
+            if isinstance(query.mode, Sample):
                 self.asked.append(content)
-            if query.mode == "exact":
+            if isinstance(query.mode, Exact):
                 yield self._exact(query, content)
                 continue
-            if query.mode == "score":
+            if isinstance(query.mode, Score):
                 yield from self._scores(query, content)
                 continue
             for repeat in range(query.repeats):
@@ -100,7 +100,7 @@ class FakeModel:
         return {name: decided.count(name) / 400 for name in ("yes", "no", "neither")}  # type: ignore[arg-type]
 
     def _exact(self, query: Query, content: tuple[Any, ...]) -> Answer:
-        if query.reading is None:
+        if query.mode.reading is None:
             drawn = Counter(self._answer(query, chance(query.seed, content, 4 + n)) for n in range(100))
             likely = Likely(tuple((text, count / 100) for text, count in drawn.items()), 0.0, 7)
             return Answer("", (), 0.0, "exact", 0, query.tag, likely=likely)
@@ -109,7 +109,7 @@ class FakeModel:
 
     def _scores(self, query: Query, content: tuple[Any, ...]) -> Iterator[Answer]:
         share = self._share(query, content)
-        for index, ids in enumerate(query.continuations):
+        for index, ids in enumerate(query.mode.continuations):
             text = bytes(ids).decode()
             logprob = float(np.log(share[text.lower()] * (0.9 if text[0].isupper() else 0.1) + 1e-9))
             yield Answer(text, ids, logprob, "given", index, query.tag)
