@@ -11,7 +11,7 @@ from ltu.errors import AudioError, Error, ModelFileError, PromptError
 from ltu.model import Model, load
 from ltu.prompt import AUDIO, PromptSequence
 from ltu.query import Answer, Distribution, Query
-from ltu.reading import Reading
+from ltu.readings import Reading
 from ltu.sampling import Sampling
 
 try:

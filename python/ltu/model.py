@@ -16,7 +16,7 @@ from ltu.embeddings import Embeddings, folder_for
 from ltu.errors import Error, ModelFileError
 from ltu.prompt import Format, Prompter, PromptSequence
 from ltu.query import Answer, Distribution, Likely, Query
-from ltu.reading import Reading
+from ltu.readings import Reading
 from ltu.sampling import Sampling
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from ltu.errors import Error
 from ltu.prompt import PromptSequence
-from ltu.reading import Reading
+from ltu.readings import Reading
 from ltu.sampling import Sampling
 
 

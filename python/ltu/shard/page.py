@@ -11,8 +11,8 @@ import soundfile
 
 from ltu.audio import SAMPLE_RATE, load_audio
 from ltu.errors import AudioError
+from ltu.shard import HEADLINE
 from ltu.shard.breakdown import conditions, questions
-from ltu.shard.decide import HEADLINE
 from ltu.shard.figures import figures
 from ltu.shard.render import title
 from ltu.shard.scored import Run, Scored
