@@ -340,7 +340,7 @@ class Ours:
         repeats: int = REPEATS,
         batch_invariant: bool = False,
     ) -> None:
-        from ltu.reading import Reading
+        from ltu.readings import Reading
 
         self.engine = _engine.Engine(str(gguf), "cpu", 2, 0, tree, draft_width, batch_invariant)
         self.mode, self.repeats = mode, repeats

@@ -16,7 +16,7 @@ import pytest
 
 import ltu
 from ltu.audio import Clip
-from ltu.reading import Reading
+from ltu.readings import Reading
 from tiny import tiny_gguf
 
 Rows = dict[tuple[Any, int], object]

@@ -10,8 +10,8 @@ import pytest
 
 import ltu
 from ltu import _engine
-from ltu.reading import OUTCOMES, Reading
-from ltu.shard.decide import decide
+from ltu.readings import Reading, decide
+from ltu.readings.rules import DECISIONS
 from tiny import tiny_gguf
 
 PROMPT = "is it a bird?"
@@ -66,12 +66,12 @@ def exact(model: ltu.Model, **settings: object) -> ltu.Distribution:
 
 
 def test_exact_answers_equal_full_enumeration(model: ltu.Model) -> None:
-    expected = dict.fromkeys(OUTCOMES, 0.0)
+    expected = dict.fromkeys(DECISIONS, 0.0)
     for probability, text in enumerate_answers(model, list(model.prompter.sequence(PROMPT).ids)):
         expected[decide(text, "bird")] += probability
     found = exact(model, epsilon=1e-9, node_budget=100_000)
     assert found.undecided < 1e-9
-    assert [found.yes, found.no, found.neither] == pytest.approx([expected[o] for o in OUTCOMES], abs=2e-6)
+    assert [found.yes, found.no, found.neither] == pytest.approx([expected[o] for o in DECISIONS], abs=2e-6)
     assert found.yes > 0.001
     assert found.no > 0.001
 
@@ -99,13 +99,13 @@ def test_whole_answers_equal_full_enumeration(model: ltu.Model) -> None:
 
 def test_sampled_answers_tend_to_the_exact_ones(model: ltu.Model) -> None:
     draws = 20_000
-    counts = dict.fromkeys(OUTCOMES, 0)
+    counts = dict.fromkeys(DECISIONS, 0)
     for answer in model.answers([query(model, repeats=draws)]):
         counts[decide(text_of(model, answer.token_ids), "bird")] += 1
     found = exact(model, epsilon=1e-6, node_budget=100_000)
-    for outcome in OUTCOMES:
-        p = getattr(found, outcome)
-        assert abs(counts[outcome] / draws - p) < 4 * math.sqrt(p * (1 - p) / draws) + 1e-6, outcome
+    for decision in DECISIONS:
+        p = getattr(found, decision)
+        assert abs(counts[decision] / draws - p) < 4 * math.sqrt(p * (1 - p) / draws) + 1e-6, decision
 
 
 def test_an_exact_answer_does_not_depend_on_its_neighbours(model: ltu.Model) -> None:

@@ -157,6 +157,21 @@ def test_a_score_can_include_the_end_of_the_answer(model: ltu.Model) -> None:
         assert answer.logprob == pytest.approx(logprobs[range(len(whole)), whole].sum(), abs=1e-4)
 
 
+def test_the_exact_probability_of_each_of_several_options(model: ltu.Model) -> None:
+    """Against the sum over whole answers, each read by Python's `re`."""
+    options = ltu.Options(("yes", "no", "bird", "it is"))
+    settings = {"sampling": ltu.Sampling(temperature=1.0, top_k=12), "max_new_tokens": 2}
+    [answer] = model.submit(model.query(PROMPT, CLIPS[0], mode=ltu.Exact(options, 1e-6), **settings)).result()
+    assert answer.decisions is not None
+    probabilities = dict(answer.decisions.probabilities)
+    assert list(probabilities) == ["yes", "no", "bird", "it is", "none"]
+    likely = model.likely_answers(PROMPT, CLIPS[0], epsilon=1e-6, **settings)
+    for decision, probability in probabilities.items():
+        same = sum(part for text, part in likely.answers if options.decide(text) == decision)
+        assert probability == pytest.approx(same, abs=1e-5)
+    assert sum(probabilities.values()) == pytest.approx(1, abs=1e-5)
+
+
 def test_what_a_prompt_finds_in_the_tree_is_told(path: Path) -> None:
     with ltu.load(path, device="cpu", threads=1) as model:
         [first] = model.generate(PROMPT, CLIPS[0], max_new_tokens=1)

@@ -11,7 +11,7 @@ from scipy.stats import chi2_contingency
 
 import ltu
 from ltu.audio import Clip
-from ltu.reading import Reading
+from ltu.readings import Reading
 from tiny import tiny_gguf
 
 SAMPLING = ltu.Sampling(temperature=0.7, top_k=20, top_p=0.95, repetition_penalty=1.1)

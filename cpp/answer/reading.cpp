@@ -40,7 +40,7 @@ int32_t Reading::number(Configuration configuration) {
     state.decided = settled(place->first);
     Configuration ended = place->first;
     complete(ended, true);
-    state.at_end = outcome(ended);
+    state.at_end = decision(ended);
   }
   return place->second;
 }
@@ -121,18 +121,18 @@ Reading::Configuration Reading::step(Configuration c, unsigned char byte) const 
   return after;
 }
 
-Outcome Reading::outcome(const Configuration &c) const {
-  return c.best < 0 ? program_.outcomes - 1 : program_.rules[static_cast<size_t>(c.best)].outcome;
+Decision Reading::decision(const Configuration &c) const {
+  return c.best < 0 ? program_.decisions - 1 : program_.rules[static_cast<size_t>(c.best)].decision;
 }
 
 // With a match found, only phrases that are partly read can win over it, or any better rule where the order
 // decides.
-Outcome Reading::settled(const Configuration &c) const {
+Decision Reading::settled(const Configuration &c) const {
   if (c.best < 0)
     return undecided;
-  const Outcome found = outcome(c);
+  const Decision found = decision(c);
   const auto differs = [&](int32_t rule) {
-    return program_.rules[static_cast<size_t>(rule)].outcome != found;
+    return program_.rules[static_cast<size_t>(rule)].decision != found;
   };
   for (const Group &group : c.groups)
     for (const int32_t position : group)

@@ -7,17 +7,17 @@
 
 namespace ltu {
 
-// What an answer comes to: a number below the program's `outcomes`, of which the last one means that no rule
+// What an answer comes to: a number below the program's `decisions`, of which the last one means that no rule
 // has matched; or undecided.
-using Outcome = int32_t;
-constexpr Outcome undecided = -1;
+using Decision = int32_t;
+constexpr Decision undecided = -1;
 
 // A reading's phrases as positions that each take one byte of a class (Glushkov's automaton); ltu/reading.py
 // makes it.
 struct ReadingProgram {
   enum class At : int8_t { any, start, end };
   struct Rule {
-    Outcome outcome;
+    Decision decision;
     At at;
     std::vector<int32_t> first; // positions that a phrase of this rule can begin with
   };
@@ -29,8 +29,8 @@ struct ReadingProgram {
   };
   std::vector<Rule> rules; // in order: the earlier one wins
   std::vector<Position> positions;
-  Outcome outcomes; // of which the last one means that no rule has matched: yes, no, neither
-  bool by_position; // the match that begins earlier in the answer wins, the order only between equals
+  Decision decisions; // of which the last one means that no rule has matched: yes, no, neither
+  bool by_position;   // the match that begins earlier in the answer wins, the order only between equals
 };
 
 // A reading as one deterministic automaton over an answer's bytes. Its states are made when they are first
@@ -39,12 +39,12 @@ class Reading {
 public:
   explicit Reading(ReadingProgram program);
 
-  Outcome outcomes() const { return program_.outcomes; }
+  Decision decisions() const { return program_.decisions; }
   int32_t run(int32_t state, std::string_view bytes);
-  // The outcome that nothing after this state can change, or undecided.
-  Outcome decided(int32_t state) const { return states_[static_cast<size_t>(state)].decided; }
-  // The outcome of an answer that ends here.
-  Outcome at_end(int32_t state) const { return states_[static_cast<size_t>(state)].at_end; }
+  // The decision that nothing after this state can change, or undecided.
+  Decision decided(int32_t state) const { return states_[static_cast<size_t>(state)].decided; }
+  // The decision of an answer that ends here.
+  Decision at_end(int32_t state) const { return states_[static_cast<size_t>(state)].at_end; }
 
 private:
   // Partly read phrases by where they began, earliest first; a position stands only where it began earliest.
@@ -58,7 +58,7 @@ private:
   };
   struct State {
     const Configuration *configuration;
-    Outcome decided, at_end;
+    Decision decided, at_end;
     std::array<int32_t, 256> next; // −1: not made yet
   };
 
@@ -69,8 +69,8 @@ private:
   int32_t number(Configuration configuration);
   void complete(Configuration &configuration, bool at_end) const;
   Configuration step(Configuration configuration, unsigned char byte) const;
-  Outcome outcome(const Configuration &configuration) const;
-  Outcome settled(const Configuration &configuration) const;
+  Decision decision(const Configuration &configuration) const;
+  Decision settled(const Configuration &configuration) const;
   int32_t rule_of(int32_t position) const;
 };
 

@@ -41,15 +41,15 @@ void Walk::expand(TokenTree &tree, Node *node, int32_t state, int64_t drawn, dou
     const bool eos = candidate.token == eos_, end = eos || drawn + 1 == limits_.new_tokens;
     int32_t after = state;
     if (reading_) {
-      Outcome outcome = undecided;
+      Decision decision = undecided;
       if (!eos) {
         after = reading_->run(state, (*token_bytes_)[static_cast<size_t>(candidate.token)]);
-        outcome = reading_->decided(after);
+        decision = reading_->decided(after);
       }
-      if (outcome == undecided && end)
-        outcome = reading_->at_end(after);
-      if (outcome != undecided) {
-        decided_[static_cast<size_t>(outcome)] += part;
+      if (decision == undecided && end)
+        decision = reading_->at_end(after);
+      if (decision != undecided) {
+        decided_[static_cast<size_t>(decision)] += part;
         continue;
       }
     } else if (end) {

@@ -9,7 +9,7 @@
 
 namespace ltu {
 
-// The exact probability of each outcome, or of each whole answer: walks the tree of all tokens that the
+// The exact probability of each decision, or of each whole answer: walks the tree of all tokens that the
 // sampler could draw, most probable parts first (docs/token-tree.md). What is expanded depends on the
 // query alone: every undecided continuation of mass τ or more, in the order in which they came up; then τ is
 // halved, until less than epsilon is undecided.
@@ -33,7 +33,7 @@ public:
   // Without a reading only the end of an answer decides, and whole answers are kept.
   Walk(Reading *reading, const std::vector<std::string> &token_bytes, int32_t eos, Limits limits)
       : reading_(reading), token_bytes_(&token_bytes), eos_(eos), limits_(limits),
-        decided_(reading ? static_cast<size_t>(reading->outcomes()) : 0) {}
+        decided_(reading ? static_cast<size_t>(reading->decisions()) : 0) {}
 
   // The next items to compute, at most `room`; their mass is no longer undecided once `expand` was told of
   // them.
@@ -45,7 +45,7 @@ public:
   bool finished(); // call when nothing that was taken is on its way
   void abandon(TokenTree &tree);
 
-  std::vector<double> masses() const; // of each outcome of the reading, then undecided
+  std::vector<double> masses() const; // of each decision of the reading, then undecided
   int64_t nodes() const { return nodes_; }
   std::vector<WholeAnswer> &answers() { return answers_; }
 
@@ -56,7 +56,7 @@ private:
   Limits limits_;
   double threshold_ = 0.5;
   std::vector<Item> undecided_;
-  std::vector<double> decided_; // mass of each outcome
+  std::vector<double> decided_; // mass of each decision
   std::vector<WholeAnswer> answers_;
   int64_t nodes_ = 0;
 

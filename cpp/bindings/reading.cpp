@@ -7,12 +7,12 @@
 namespace ltu {
 namespace {
 
-// rules: (outcome, at, first). positions: (rule, last, bytes as a string, follow).
+// rules: (decision, at, first). positions: (rule, last, bytes as a string, follow).
 std::shared_ptr<Reading>
 reading_of(const std::vector<std::tuple<int, int, std::vector<int32_t>>> &rules,
            const std::vector<std::tuple<int32_t, bool, py::bytes, std::vector<int32_t>>> &positions,
-           bool by_position, Outcome outcomes) {
-  ReadingProgram program{.rules = {}, .positions = {}, .outcomes = outcomes, .by_position = by_position};
+           bool by_position, Decision decisions) {
+  ReadingProgram program{.rules = {}, .positions = {}, .decisions = decisions, .by_position = by_position};
   const auto check = [](bool sound) {
     if (!sound)
       throw Error("a reading's rules and positions don't fit together");
@@ -21,9 +21,9 @@ reading_of(const std::vector<std::tuple<int, int, std::vector<int32_t>>> &rules,
     return std::all_of(numbers.begin(), numbers.end(),
                        [&](int32_t n) { return n >= 0 && n < static_cast<int32_t>(positions.size()); });
   };
-  for (const auto &[outcome, at, first] : rules) {
-    check(outcome >= 0 && outcome < outcomes && at >= 0 && at <= 2 && inside(first));
-    program.rules.push_back({static_cast<Outcome>(outcome), static_cast<ReadingProgram::At>(at), first});
+  for (const auto &[decision, at, first] : rules) {
+    check(decision >= 0 && decision < decisions && at >= 0 && at <= 2 && inside(first));
+    program.rules.push_back({static_cast<Decision>(decision), static_cast<ReadingProgram::At>(at), first});
   }
   for (const auto &[rule, last, bytes, follow] : positions) {
     check(rule >= 0 && rule < static_cast<int32_t>(rules.size()) && inside(follow));
@@ -39,7 +39,7 @@ reading_of(const std::vector<std::tuple<int, int, std::vector<int32_t>>> &rules,
 
 void bind_reading(py::module_ &m) {
   py::class_<Reading, std::shared_ptr<Reading>>(m, "Reading")
-      .def(py::init(&reading_of), "rules"_a, "positions"_a, "by_position"_a, "outcomes"_a = 3)
+      .def(py::init(&reading_of), "rules"_a, "positions"_a, "by_position"_a, "decisions"_a = 3)
       .def(
           "run",
           [](Reading &r, int32_t state, const py::bytes &text) { return r.run(state, std::string(text)); },

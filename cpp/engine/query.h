@@ -15,12 +15,12 @@ namespace ltu {
 struct Sample {
   Sampling sampling;
   int64_t repeats = 1, first_repeat = 0;                // repeats first_repeat, first_repeat + 1, …
-  std::shared_ptr<Reading> stop_when_decided = nullptr; // an answer ends as soon as its outcome is decided
+  std::shared_ptr<Reading> stop_when_decided = nullptr; // an answer ends as soon as its decision is decided
   bool stream = false;                                  // events for every token, too
   std::optional<int32_t> logprobs = std::nullopt;       // log-probabilities, with so many of the best ones
 };
 
-// The probability of each outcome of a reading, or of each whole answer.
+// The probability of each decision of a reading, or of each whole answer.
 struct Exact {
   Sampling sampling;
   std::shared_ptr<Reading> reading = nullptr; // null: whole answers are wanted
@@ -60,7 +60,7 @@ struct Event {
   std::vector<Logprobs> logprobs = {}; // where they were asked for: of the token, or of `tokens`
   // finished: "eos", "length", "decided", "given", "exact" or "cancelled"; failed: why
   std::string stop = {};
-  std::vector<double> masses = {}; // exact: of each outcome of the reading, then undecided
+  std::vector<double> masses = {}; // exact: of each decision of the reading, then undecided
   int64_t nodes = 0;               // exact: positions computed
   int64_t found = 0;               // finished: positions of the prompt that were in the tree already
   std::vector<std::pair<std::vector<int32_t>, double>> answers =

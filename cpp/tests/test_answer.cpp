@@ -64,9 +64,10 @@ void streams_depend_on_key_repeat_and_step_alone() {
   CHECK(std::abs(sum / 100'000 - 0.5) < 4 / std::sqrt(12.0 * 100'000));
 }
 
-// "a" is outcome 0, "b" outcome 1, "c" outcome 2, anything else outcome 3; the earlier in the answer wins.
+// "a" is decision 0, "b" decision 1, "c" decision 2, anything else decision 3; the earlier in the answer
+// wins.
 std::shared_ptr<Reading> letters() {
-  ReadingProgram program{.rules = {}, .positions = {}, .outcomes = 4, .by_position = true};
+  ReadingProgram program{.rules = {}, .positions = {}, .decisions = 4, .by_position = true};
   for (const char letter : {'a', 'b', 'c'}) {
     const auto rule = static_cast<int32_t>(program.rules.size());
     program.rules.push_back({rule, ReadingProgram::At::any, {rule}});

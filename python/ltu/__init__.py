@@ -12,17 +12,17 @@ from ltu.model import Model, load
 from ltu.prompt import AUDIO, PromptSequence
 from ltu.query import (
     Answer,
+    Decisions,
     Distribution,
     Exact,
     Likely,
-    Outcomes,
     Query,
     Sample,
     Score,
     Token,
     TokenLogprobs,
 )
-from ltu.reading import Reading
+from ltu.readings import Options, Reading
 from ltu.sampling import Sampling
 from ltu.submit import Ticket
 
@@ -37,13 +37,14 @@ __all__ = [
     "Answer",
     "AudioError",
     "Clip",
+    "Decisions",
     "Distribution",
     "Error",
     "Exact",
     "Likely",
     "Model",
     "ModelFileError",
-    "Outcomes",
+    "Options",
     "PromptError",
     "PromptSequence",
     "Query",

@@ -19,10 +19,10 @@ class Sampling:
 class Reading:
     """One reading of answers as an automaton over their bytes, made as it is used; state 0 is the start.
 
-    rules: (outcome, at, first positions); at 0 any, 1 start, 2 end.
+    rules: (decision, at, first positions); at 0 any, 1 start, 2 end.
     positions: (rule, whether a phrase can end there, the bytes it takes, positions that can follow).
     by_position: the match that begins earlier wins, the order of the rules only between equals.
-    outcomes: how many there are; the last one is that of an answer that no rule matches.
+    decisions: how many there are; the last one is that of an answer that no rule matches.
     """
 
     def __init__(
@@ -30,16 +30,16 @@ class Reading:
         rules: Sequence[tuple[int, int, Sequence[int]]],
         positions: Sequence[tuple[int, bool, bytes, Sequence[int]]],
         by_position: bool,
-        outcomes: int = 3,
+        decisions: int = 3,
     ) -> None: ...
     def run(self, state: int, text: bytes) -> int: ...
     def decided(self, state: int) -> int:
-        """The outcome that nothing after this state can change, or -1."""
+        """The decision that nothing after this state can change, or -1."""
     def at_end(self, state: int) -> int:
-        """The outcome of an answer that ends here."""
+        """The decision of an answer that ends here."""
 
 class Sample:
-    """Independent answers. With a reading, one stops as soon as its outcome is decided."""
+    """Independent answers. With a reading, one stops as soon as its decision is decided."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Sample:
     ) -> None: ...
 
 class Exact:
-    """The probability of each outcome of the reading (None: of whole answers), up to epsilon undecided or
+    """The probability of each decision of the reading (None: of whole answers), up to epsilon undecided or
     node_budget positions."""
 
     def __init__(
@@ -113,7 +113,7 @@ class Event:
     logprob: float  # "token", "finished"
     logprobs: list[Logprobs]  # of the token or of token_ids, where they were asked for
     stop: str  # "finished": "eos", "length", "decided", "given", "exact" or "cancelled"; "failed": why
-    masses: list[float]  # of an exact answer: the probability of each outcome, then undecided
+    masses: list[float]  # of an exact answer: the probability of each decision, then undecided
     nodes: int  # of an exact answer: positions computed
     found: int  # "finished": positions of the prompt that were in the tree already
     answers: list[tuple[list[int], float]]  # of an exact answer without a reading: token ids, probability

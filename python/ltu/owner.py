@@ -85,7 +85,7 @@ class Owner:
 
         def run() -> None:
             if self._closed:
-                return sink.fail(Error(CLOSED))
+                return self._dismiss(sink)
             try:
                 id = _again(add, self._engine)
             except Exception as error:
@@ -153,16 +153,18 @@ class Owner:
             self._take_commands()
             if not self._closed and not self._engine.idle():
                 self._step()
-        if not self._tell:
-            return
         for sink in list(self._sinks.values()):
-            sink.fail(Error(CLOSED))
+            self._dismiss(sink)
         self._sinks.clear()
         try:
             while True:  # whoever waits for one of them waits no longer
                 self._commands.get_nowait()()
         except Empty:
             pass
+
+    def _dismiss(self, sink: Sink) -> None:
+        if self._tell:
+            sink.fail(Error(CLOSED))
 
     def _step(self) -> None:
         try:

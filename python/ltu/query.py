@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ltu.audio import Clip
 from ltu.errors import Error
 from ltu.prompt import PromptSequence
-from ltu.reading import Reading
+from ltu.readings import Options, Reading
 from ltu.sampling import Sampling
 
 
@@ -15,7 +15,7 @@ from ltu.sampling import Sampling
 class Sample:
     """Independent answers, drawn token by token."""
 
-    stop_when_decided: Reading | None = None
+    stop_when_decided: Reading | Options | None = None
     """An answer may stop once nothing that follows can change what it decides under this reading."""
     first_repeat: int = 0
     """The repeats are first_repeat, first_repeat + 1, …: answer k alone has the bits of answer k of many."""
@@ -31,7 +31,7 @@ class Sample:
 class Exact:
     """The probability of each decision of a reading, or of whole answers: one answer, no sampling noise."""
 
-    reading: Reading | None = None
+    reading: Reading | Options | None = None
     """What decides; None: whole answers are wanted."""
     epsilon: float = 1e-3
     """At most so much probability stays undecided…"""
@@ -135,11 +135,11 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class Outcomes:
-    """The exact probability of each outcome of a reading that has others than yes, no and neither."""
+class Decisions:
+    """The exact probability of each decision of a reading that has others than yes, no and neither."""
 
     probabilities: tuple[tuple[str, float], ...]
-    """(outcome, probability), in the reading's order; the last one: no rule of the reading matched."""
+    """(decision, probability), in the reading's order; the last one: no rule of the reading matched."""
     undecided: float
     """What the walk left open: each probability is too small by at most this."""
     nodes: int
@@ -199,7 +199,7 @@ class Answer:
     """Of an exact query whose reading says yes, no or neither."""
     likely: Likely | None = None
     """Of an exact query without a reading."""
-    outcomes: Outcomes | None = None
+    decisions: Decisions | None = None
     """Of an exact query with any other reading."""
     logprobs: tuple[TokenLogprobs, ...] = ()
     """One for each of `token_ids`, where the query asked for them."""
@@ -207,7 +207,7 @@ class Answer:
     """Positions of the prompt that were in the token tree already; depends on what was asked before."""
 
     def __repr__(self) -> str:
-        value = self.distribution or self.likely or self.outcomes or self.text
+        value = self.distribution or self.likely or self.decisions or self.text
         return f"Answer({value!r}, repeat={self.repeat}, stop={self.stop!r}, logprob={self.logprob:.3f})"
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ltu.owner import Owner
 from ltu.prompt import Prompter, TextStream
-from ltu.query import Answer, Distribution, Exact, Likely, Outcomes, Query, Token, TokenLogprobs
-from ltu.reading import OUTCOMES
+from ltu.query import Answer, Decisions, Distribution, Exact, Likely, Query, Token, TokenLogprobs
 
 if TYPE_CHECKING:
     from ltu import _engine
 
 Add = Callable[["_engine.Engine"], int]
+
+YES_NO = ("yes", "no", "neither")  # decisions whose probabilities are a Distribution
 
 
 class Ticket:
@@ -326,12 +327,12 @@ def answer_of(event: "_engine.Event", query: Query, prompter: Prompter) -> Answe
     *masses, undecided = event.masses
     if query.mode.reading is None:
         return replace(answer, likely=_likely(event.answers, undecided, event.nodes, prompter))
-    outcomes = query.mode.reading.outcomes
-    if outcomes == OUTCOMES:
+    decisions = query.mode.reading.decisions
+    if decisions == YES_NO:
         yes, no, neither = masses
         return replace(answer, distribution=Distribution(yes, no, neither, undecided, event.nodes))
-    named = tuple(zip(outcomes, masses, strict=True))
-    return replace(answer, outcomes=Outcomes(named, undecided, event.nodes))
+    named = tuple(zip(decisions, masses, strict=True))
+    return replace(answer, decisions=Decisions(named, undecided, event.nodes))
 
 
 def _likely(

@@ -15,8 +15,8 @@ import soundfile
 from ltu.audio import SAMPLE_RATE, Clip
 from ltu.prompt import AUDIO, PromptSequence
 from ltu.query import Answer, Distribution, Exact, Likely, Query, Sample, Score
+from ltu.readings import decide
 from ltu.sampling import Sampling
-from ltu.shard.decide import decide
 from ltu.shard.spec import Spec
 from ltu.shard.words import Word, true_terms
 

@@ -14,13 +14,16 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from ltu.shard.export import samples
 from ltu.shard.page import page
-from ltu.shard.render import title, to_csv, to_markdown, to_terminal
+from ltu.shard.render import figures_csv, title
 from ltu.shard.report import report
 from ltu.shard.runs import Settings, prepare
 from ltu.shard.scored import Run, load_run
 from ltu.shard.store import Store
 from ltu.shard.sweep import sweep
 from ltu.shard.tables import tables
+from ltu.show.markdown import to_markdown
+from ltu.show.table import number
+from ltu.show.terminal import to_terminal
 
 Ask = Callable[..., Run]
 
@@ -242,7 +245,7 @@ def test_exact_probabilities_and_log_odds_stand_beside_the_repeats(
 def test_json_csv_and_markdown_hold_the_same_figures(good: Run) -> None:
     document = report(good)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    read = list(csv.DictReader(io.StringIO(to_csv(document))))
+    read = list(csv.DictReader(io.StringIO(figures_csv(document))))
     assert len(read) == sum(len(r["figures"]) for r in document["conditions"])
     value = row(document, "synonym")["figures"]["j"]["value"]
     mine = [r for r in read if (r["task"], r["position"], r["part"]) == ("synonym", "interleaved", "all")]
@@ -256,6 +259,22 @@ def test_the_page_needs_nothing_else(good: Run) -> None:
     assert "data:audio/ogg;base64," in text
     assert not re.search(r'(src|href)="https?:', text)
     assert "<script" not in text
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids)) > 100
+    assert "P(yes)" not in text
+
+
+def test_the_exact_probability_stands_beside_the_examples(
+    benchmark: Benchmark, ask: Ask, tmp_path: Path
+) -> None:
+    run = ask(benchmark.model(tmp_path / "m"), exact=True, tasks=("synonym",), words=("Bark", "Rain", "Fire"))
+    text = page(run, report(run))
+    examples = text[text.index("<h2>Examples") :]
+    assert '<th scope="col">P(yes)</th>' in examples
+    shown = {number(s.exact.yes, 3) for s in run.scored if s.exact}
+    found = re.findall(r"<td>([−.0-9]+)</td></tr>", examples)
+    assert found
+    assert set(found) <= shown
 
 
 def test_samples_have_the_layout_of_lm_evaluation_harness(good: Run) -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from ltu.shard.metrics import Decisions, confusion, youden
 from ltu.shard.prompts import ALL_CELLS, Cell, prompt
-from ltu.shard.render import to_markdown
+from ltu.show.markdown import to_markdown
 from ltu.training.study.claims import SMALL, claims, verdict
 from ltu.training.study.contrasts import Answers, Estimate, difference, estimate, level
 from ltu.training.study.models import RECIPES

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ltu.prompt import AUDIO
+from ltu.show.html import document_of
 
 from . import rules
 from .openaqa import KINDS, Kind
@@ -18,19 +19,6 @@ TITLES: Mapping[Kind, str] = {
     "acoustic": "Acoustic-feature classification",
     "open": "Open-ended questions",
 }
-STYLE = """
-:root { color-scheme: light; font: 15px/1.5 system-ui, sans-serif; color: #222; }
-body { max-width: 76rem; margin: 2rem auto; padding: 0 1.5rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
-.note { background: #fff4d6; border-left: 4px solid #d9a520; padding: .4rem .8rem; margin: .4rem 0; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #ddd; vertical-align: top; }
-th { border-bottom: 2px solid #888; font-weight: 600; }
-.caption { color: #555; font-size: .85rem; }
-.pair { display: flex; flex-wrap: wrap; align-items: flex-start; gap: 2.5rem; }
-.bar { background: #4a7ab5; height: .8rem; } td.bars { width: 14rem; } mark { background: #e3edf9; }
-.scroll { overflow-x: auto; } details summary { cursor: pointer; }
-"""
 
 
 def page(document: Mapping[str, Any], quality: Quality, written: Written) -> str:
@@ -60,11 +48,7 @@ def page(document: Mapping[str, Any], quality: Quality, written: Written) -> str
     parts.append(
         _listed("Yes/no questions about SHARD's terms", written.leaks, columns, written.leaks_listed)
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(heading)}</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
+    return document_of(heading, parts)
 
 
 def figures(tasks: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -106,7 +90,7 @@ def _histogram(name: str, counts: Mapping[str, int]) -> str:
         f'<td class="bars"><div class="bar" style="width:{100 * count / largest:.1f}%"></div></td></tr>'
         for label, count in counts.items()
     )
-    head = f"<tr><th>{name}</th><th>prompts</th><th></th></tr>"
+    head = f'<tr><th scope="col">{name}</th><th scope="col">prompts</th><th></th></tr>'
     return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
 
 
@@ -128,7 +112,7 @@ def _listed(title: str, count: int, columns: tuple[str, ...], listed: Sequence[M
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "".join(f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 

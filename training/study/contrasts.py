@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ltu.shard import HEADLINE
 from ltu.shard.breakdown import in_tier
-from ltu.shard.decide import HEADLINE
 from ltu.shard.intervals import LEVEL, t_quantile
 from ltu.shard.metrics import FIGURES, Confusion, Decisions, Floats, confusion, recall
 from ltu.shard.prompts import Cell

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from ltu.errors import Error
-from ltu.shard.figures import COLOURS, STYLE, axes_of, svg_of
+from ltu.shard.figures import COLOURS
 from ltu.shard.prompts import ALL_CELLS
 from ltu.shard.tables import way
 from ltu.shard.words import TASKS
+from ltu.show.svg import GREY, axes_of, drawing, svg_of
 
 from .models import RECIPES
 from .tables import NAMES
@@ -25,12 +25,7 @@ class Figure:
 
 def figures(document: Row) -> Iterator[Figure]:
     """Raises Error without matplotlib."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise Error("the figures need matplotlib: pip install 'ltu-engine[shard]'") from None
-    matplotlib.use("Agg")
-    with matplotlib.rc_context(cast(Any, STYLE)):
+    with drawing():
         yield Figure(
             "verdicts",
             "Each claim's difference, turned so that the claimed sign is right of 0, with its 95 % interval"
@@ -57,7 +52,7 @@ def _verdicts(rows: Sequence[Row]) -> str:
             axes.plot([sign * found["low"], sign * found["high"]], [place, place], color=colour, linewidth=2)
         if found["value"] is not None:
             axes.plot(sign * found["value"], place, "D", color=colour, markersize=4)
-    axes.axvline(0, color="#444444", linewidth=0.8)
+    axes.axvline(0, color=GREY, linewidth=0.8)
     labels = [f"{r['id']}  {r['task']}, {NAMES.get(r['figure'], r['figure'])}: {r['verdict']}" for r in rows]
     axes.set_yticks(range(len(rows)), reversed(labels), fontsize=7)
     axes.set_ylim(-0.8, len(rows) - 0.3)
@@ -77,7 +72,7 @@ def _ways(rows: Sequence[Row]) -> str:
                 label = RECIPES[model].title if place == 0 else None
                 one.plot(j["value"], at, marks[model], color=colour, markersize=4, label=label)
                 one.plot([j["low"], j["high"]], [at, at], color=colour, linewidth=1)
-        one.axvline(0, color="#444444", linewidth=0.8)
+        one.axvline(0, color=GREY, linewidth=0.8)
         one.set(title=f"{task}s", xlabel="J")
         one.set_yticks(range(len(ALL_CELLS)), [way(cell._asdict()) for cell in reversed(ALL_CELLS)])
     axes[-1].legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

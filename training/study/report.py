@@ -4,16 +4,15 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from html import escape
 from pathlib import Path
 from typing import Any
 
-from ltu.shard.page import document_of, figures_of, table_of
 from ltu.shard.prompts import ALL_CELLS, PAPER_CELLS, RELATIONS, prompt
-from ltu.shard.render import to_markdown
 from ltu.shard.scored import Run, load_run
 from ltu.shard.store import Store
 from ltu.shard.words import TASKS
+from ltu.show.html import document_of, figures_of, heading_of, table_of
+from ltu.show.markdown import to_markdown
 
 from .ask import CONTROLS_SEED
 from .claims import claims, judge
@@ -36,16 +35,20 @@ def write_report(folder: Folder, trainings: Sequence[Training], sizes: Sizes, to
     """Writes results.json, .md and .html and the figures. Returns them. Raises Error without matplotlib."""
     document = _finite(_document(folder, trainings, sizes))
     to.mkdir(parents=True, exist_ok=True)
-    shown, drawn, notes = list(tables(document)), list(figures(document)), document["notes"]
-    head = [f"<h1>{HEADING}</h1>", *(f'<p class="note">{escape(note)}</p>' for note in notes)]
-    figure_part = figures_of((figure.caption, figure.svg) for figure in drawn)
-    page = document_of(HEADING, [*head, table_of(shown[0]), figure_part, *map(table_of, shown[1:])])
-    files = {"results.md": to_markdown(HEADING, notes, shown), "results.html": page}
-    files |= {f"{figure.name}.svg": figure.svg for figure in drawn}
     write_json(to / "results.json", document)
+    return [to / "results.json", *write_pages(document, to)]
+
+
+def write_pages(document: Document, to: Path) -> list[Path]:
+    """What people read of results.json: .md, .html and the figures."""
+    shown, drawn, notes = list(tables(document)), list(figures(document)), document["notes"]
+    figure_part = figures_of((figure.caption, figure.svg) for figure in drawn)
+    parts = [heading_of(HEADING, notes), table_of(shown[0]), figure_part, *map(table_of, shown[1:])]
+    files = {"results.md": to_markdown(HEADING, notes, shown), "results.html": document_of(HEADING, parts)}
+    files |= {f"{figure.name}.svg": figure.svg for figure in drawn}
     for name, text in files.items():
         replace(to / name, text)
-    return [to / name for name in ("results.json", *files)]
+    return [to / name for name in files]
 
 
 def _document(folder: Folder, trainings: Sequence[Training], sizes: Sizes) -> Document:

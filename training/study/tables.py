@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ltu.shard.prompts import ALL_CELLS
-from ltu.shard.tables import HEARD, Table, number, per_cent, way, with_interval
+from ltu.shard.tables import HEARD, way, with_interval
+from ltu.show.table import Table, number, per_cent
 
 from .ask import CONTROLS_SEED
 from .claims import SMALL, Claim, Side, claims
@@ -51,7 +52,7 @@ def verdicts(document: Row) -> Table:
             f"{row['task']}: {NAMES.get(row['figure'], row['figure'])} {SIGNS[row['sign']]}",
             with_interval(row["exact"]),
             number(row["exact"]["seen"]),
-            f"**{row['verdict']}**",
+            row["verdict"],
             row["repeats"]["verdict"],
         )
         for row in document["verdicts"]
@@ -63,7 +64,7 @@ def verdicts(document: Row) -> Table:
         f" Not shown: the interval excludes a difference of {SMALL:g} in the claimed direction."
     )
     columns = ("", "claim", "claimed", "difference", "could be seen", "verdict", "four answers")
-    return Table("Verdicts", columns, rows, note)
+    return Table("Verdicts", columns, rows, note, strong=(columns.index("verdict"),))
 
 
 def beside_paper(document: Row) -> Table:

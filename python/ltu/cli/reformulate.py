@@ -10,8 +10,8 @@ import typer
 from ltu.cli.console import NOTES, Json, application, command, print_json, show, spread, wrong_usage
 from ltu.cli.progress import progress_bar
 from ltu.errors import Error
-from ltu.shard.render import to_terminal
-from ltu.shard.tables import Table
+from ltu.show.table import Table
+from ltu.show.terminal import to_terminal
 from ltu.training.reformulate import batch, rules
 from ltu.training.reformulate.api import Endpoint, ask
 from ltu.training.reformulate.cost import Prices, Tokens, batch_share, estimate, known_prices

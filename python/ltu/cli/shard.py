@@ -155,9 +155,9 @@ def run(
 ) -> None:
     """Asks a model every question and stores the answers."""
     from ltu.model import load as load_model
+    from ltu.shard import HEADLINE
     from ltu.shard.asking import Answers
     from ltu.shard.cluster import Cluster
-    from ltu.shard.decide import HEADLINE
     from ltu.shard.runs import Settings, check_kernels, prepare
     from ltu.shard.sweep import sweep
 

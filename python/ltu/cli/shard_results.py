@@ -31,16 +31,18 @@ def report(
     ] = False,
 ) -> None:
     """Reads and scores a run; needs no model."""
-    from ltu.shard.render import title, to_csv, to_markdown, to_terminal
+    from ltu.shard.render import figures_csv, title
     from ltu.shard.report import report as make_report
     from ltu.shard.scored import load_run
     from ltu.shard.table2 import beside_table, paper_tables
     from ltu.shard.tables import tables
+    from ltu.show.markdown import to_markdown
+    from ltu.show.terminal import to_terminal
 
     if table2:
         shown = list(paper_tables())
         if json:
-            print_json([vars(table) for table in shown])
+            print_json([table.to_json() for table in shown])
         else:
             print((to_markdown if markdown else to_terminal)("The paper's Table 2, inverted", (), shown))
         return
@@ -55,7 +57,7 @@ def report(
     if json:
         print_json(document)
     elif csv:
-        print(to_csv(document), end="")
+        print(figures_csv(document), end="")
     elif html and not markdown:
         print(html)
     else:

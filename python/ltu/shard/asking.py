@@ -11,10 +11,10 @@ from ltu.audio import Clip, load_audio
 from ltu.errors import AudioError
 from ltu.prompt import Format, PromptSequence
 from ltu.query import Answer, Distribution, Likely, Query
-from ltu.reading import Reading
+from ltu.readings import Reading
 from ltu.sampling import Sampling
+from ltu.shard import HEADLINE
 from ltu.shard.controls import noise, silence
-from ltu.shard.decide import HEADLINE
 from ltu.shard.labels import names_label
 from ltu.shard.store import Answered, Asked
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ltu.shard import metrics
+from ltu.readings import READINGS
+from ltu.shard import HEADLINE, metrics
 from ltu.shard.controls import CONTROLS
-from ltu.shard.decide import HEADLINE, READINGS, Reading
 from ltu.shard.intervals import Estimate, interval, words_of
 from ltu.shard.metrics import Decisions, Floats
 from ltu.shard.ontology import DISTANCES
@@ -61,7 +61,7 @@ def estimates(d: Decisions, scores: Floats | None = None) -> dict[str, Estimate]
 
 
 def part(
-    condition: Condition, kind: str, name: str, reading: Reading, d: Decisions, scores: Floats | None = None
+    condition: Condition, kind: str, name: str, reading: str, d: Decisions, scores: Floats | None = None
 ) -> dict[str, Any]:
     """One row of the report."""
     return {

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ltu.shard import metrics
+from ltu.shard import HEADLINE, metrics
 from ltu.shard.breakdown import Condition, questions, show
-from ltu.shard.decide import HEADLINE
 from ltu.shard.intervals import Estimate, interval, jackknife, pseudo_values
 from ltu.shard.metrics import Decisions, confusion
 from ltu.shard.scored import Run, Scored

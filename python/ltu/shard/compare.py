@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ltu.shard import HEADLINE
 from ltu.shard.breakdown import TIER, Condition, conditions, in_tier, show
 from ltu.shard.causes import j
-from ltu.shard.decide import HEADLINE
 from ltu.shard.intervals import holm, interval, pseudo_values, swap_test, words_needed
 from ltu.shard.metrics import Decisions, confusion, recall
 from ltu.shard.prompts import PAPER_CELLS, RELATIONS

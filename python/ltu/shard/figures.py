@@ -1,25 +1,18 @@
-"""The page's figures, as SVG text. matplotlib comes with the extra `shard`."""
+"""The page's figures, as SVG text."""
 
-import io
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any
 
-from ltu.errors import Error
 from ltu.shard.tables import way
+from ltu.show.svg import GREY, PALETTE, axes_of, drawing, svg_of
 
-COLOURS = {"synonym": "#1f6f8b", "hypernym": "#c1592b", "identity": "#6b7f3a"}
+COLOURS = dict(zip(("synonym", "hypernym", "identity"), PALETTE, strict=False))
 CAUSES = {"not heard": "#b8c4ce", "not known": "#e0b25b", "not joined": "#a33b3b"}
-STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.fonttype": "none"}
 
 
 def figures(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(caption, SVG) of each figure that the report has data for. Raises Error without matplotlib."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise Error("the page's figures need matplotlib: pip install 'ltu-engine[shard]'") from None
-    matplotlib.use("Agg")
-    with matplotlib.rc_context(cast(Any, STYLE)):
+    with drawing():
         whole = [r for r in document["conditions"] if r["part"] == "all" and r["reading"] == "careful"]
         if whole:
             yield (
@@ -57,8 +50,8 @@ def _j(document: dict[str, Any], whole: list[dict[str, Any]]) -> str:
             value = controls.get((row["task"], row["position"], row["wording"], name))
             if value is not None:
                 label = {"other": "another clip"}.get(name, name) if place == 0 else None
-                axes.plot(value, place - 0.25, mark, color="#888888", markersize=4, label=label)
-    axes.axvline(0, color="#444444", linewidth=0.8)
+                axes.plot(value, place - 0.25, mark, color=GREY, markersize=4, label=label)
+    axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(whole)), [f"{r['task']}\n{way(r)}" for r in reversed(whole)])
     axes.set_xlim(-0.35, 1.05)
     axes.set_xlabel("J")
@@ -77,11 +70,11 @@ def _interval(axes: Any, j: dict[str, float | None], place: float, colour: str) 
 
 def _plane(whole: list[dict[str, Any]]) -> str:
     figure, axes = axes_of(4.6, 4.2)
-    axes.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=0.8)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     for row in whole:
         hit, kept = row["figures"]["recall"], row["figures"]["specificity"]
         alarm = 1 - kept["value"]
-        open_mark = {"markerfacecolor": "white"} if row["position"] == "prepended" else {}
+        open_mark = {"markerfacecolor": "none"} if row["position"] == "prepended" else {}
         colour = COLOURS[row["task"]]
         axes.plot(alarm, hit["value"], "D", color=colour, label=f"{row['task']}: {way(row)}", **open_mark)
         if hit["low"] is not None and kept["low"] is not None:
@@ -105,7 +98,7 @@ def _heat(groups: list[dict[str, Any]]) -> str:
     figure, axes = axes_of(1.4 * len(names) + 2.4, 0.45 * len(ways) + 1)
     axes.imshow(values, cmap="RdYlBu", vmin=-1, vmax=1, aspect="auto")
     for (y, x), value in np.ndenumerate(values):
-        ink = "white" if abs(value) > 0.6 else "black"
+        ink = "#fefefe" if abs(value) > 0.6 else "#111111"
         axes.text(x, y, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", color=ink)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(ways)), [f"{task}, {asked}" for task, asked in ways])
@@ -118,7 +111,7 @@ def _scatter(words: list[dict[str, Any]]) -> str:
     for one, (task, asked) in zip(axes, ways, strict=True):
         rows = [row for row in words if (row["task"], way(row)) == (task, asked)]
         rows = [row for row in rows if row["recall"] is not None and row["specificity"] is not None]
-        one.plot([0, 1], [0, 1], color="#aaaaaa", linewidth=0.8)
+        one.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
         named: list[tuple[float, float]] = []
         for row in rows:
             x, y = 1 - row["specificity"], row["recall"]
@@ -144,18 +137,3 @@ def _causes(errors: list[dict[str, Any]]) -> str:
     axes.set_xlabel("wrong answers, % of all")
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return svg_of(figure)
-
-
-def axes_of(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=columns == 1, sharey=columns > 1)
-    return figure, axes if columns == 1 else axes.ravel()
-
-
-def svg_of(figure: Any) -> str:
-    out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
-    text = out.getvalue()
-    return text[text.index("<svg") :]

@@ -11,13 +11,15 @@ import soundfile
 
 from ltu.audio import SAMPLE_RATE, load_audio
 from ltu.errors import AudioError
+from ltu.shard import HEADLINE
 from ltu.shard.breakdown import conditions, questions
-from ltu.shard.decide import HEADLINE
 from ltu.shard.figures import figures
 from ltu.shard.render import title
 from ltu.shard.scored import Run, Scored
 from ltu.shard.table2 import beside_table
-from ltu.shard.tables import Table, tables, way
+from ltu.shard.tables import tables, way
+from ltu.show.html import document_of, figures_of, heading_of, scrolled, table_of
+from ltu.show.table import number
 
 EXAMPLES = 2  # of each kind and condition
 KINDS: dict[str, Callable[[Scored], bool]] = {
@@ -27,25 +29,12 @@ KINDS: dict[str, Callable[[Scored], bool]] = {
     "a false alarm": lambda s: not s.asked.expected and s.count("yes", HEADLINE) > 0,
     "neither": lambda s: s.count("neither", HEADLINE) > 0,
 }
-STYLE = """
-:root { color-scheme: light; font: 15px/1.5 system-ui, sans-serif; color: #222; }
-body { max-width: 76rem; margin: 2rem auto; padding: 0 1.5rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
-.note { background: #fff4d6; border-left: 4px solid #d9a520; padding: .4rem .8rem; margin: .4rem 0; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: left; border-bottom: 1px solid #ddd; vertical-align: top; }
-th { border-bottom: 2px solid #888; font-weight: 600; }
-.caption, .about { color: #555; font-size: .85rem; }
-.figures { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
-figure { margin: 0; } figcaption { width: 0; min-width: 100%; } svg { max-width: 100%; height: auto; }
-.scroll { overflow-x: auto; } details summary { cursor: pointer; } audio { height: 2rem; width: 14rem; }
-"""
 
 
 def page(run: Run, document: dict[str, Any]) -> str:
     """The whole page. Raises Error without matplotlib."""
     heading = title(document)
-    parts = [f"<h1>{escape(heading)}</h1>", *(f'<p class="note">{escape(n)}</p>' for n in document["notes"])]
+    parts = [heading_of(heading, document["notes"])]
     parts.append(f'<p class="about">{escape(_about(document["run"]))}</p>')
     shown = [*tables(document), beside_table(document)]
     parts.append(table_of(shown[0]) if shown else "<p>No question about a term is answered yet.</p>")
@@ -53,15 +42,6 @@ def page(run: Run, document: dict[str, Any]) -> str:
     parts += [table_of(table, folded=len(table.rows) > 24) for table in shown[1:]]
     parts.append(_examples(run))
     return document_of(heading, parts)
-
-
-def document_of(heading: str, parts: Iterable[str]) -> str:
-    """A whole HTML file of parts in HTML."""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(heading)}</title><style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
 
 
 def _about(run: dict[str, Any]) -> str:
@@ -73,42 +53,25 @@ def _about(run: dict[str, Any]) -> str:
     )
 
 
-def figures_of(drawn: Iterable[tuple[str, str]]) -> str:
-    """(caption, SVG) of each."""
-    shown = "".join(
-        f'<figure>{svg}<figcaption class="caption">{escape(caption)}</figcaption></figure>'
-        for caption, svg in drawn
-    )
-    return f'<h2>Figures</h2><div class="figures">{shown}</div>'
-
-
-def table_of(table: Table, folded: bool = False) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
-    note = f'<p class="caption">{escape(table.note)}</p>' if table.note else ""
-    text = (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{note}'
-    )
-    if folded:
-        text = f"<details><summary>{len(table.rows)} rows</summary>{text}</details>"
-    return f"<h2>{escape(table.title)}</h2>{text}"
-
-
 def _examples(run: Run) -> str:
-    rows = []
+    """Answers with their clips, beside the exact P(yes) if the run has it."""
+    columns: tuple[str, ...] = ("asked", "", "clip", "prompt", "distinct answers", "P(yes)")
+    rows: list[list[str]] = []
     players: dict[int, str] = {}
     for condition, kind, s in _chosen(run):
         clip = s.asked.clip
         if clip not in players:
             players[clip] = _player(Path(run.clips[clip]["file"]))
         answers = "<br>".join(escape(text) for text in dict.fromkeys(s.texts))
-        cells = (escape(kind), f"{escape(s.label)}<br>{players[clip]}", escape(s.asked.prompt), answers)
-        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in (escape(condition), *cells))}</tr>")
+        sound = f"{escape(s.label)}<br>{players[clip]}"
+        chance = number(s.exact.yes, 3) if s.exact else ""
+        rows.append([escape(condition), escape(kind), sound, escape(s.asked.prompt), answers, chance])
     if not rows:
         return ""
-    head = "".join(f"<th>{name}</th>" for name in ("asked", "", "clip", "prompt", "distinct answers"))
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    return f'<h2>Examples</h2><div class="scroll">{table}</div>'
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    table = scrolled(columns, rows)
+    return f"<h2>Examples</h2>{table}"
 
 
 def _chosen(run: Run) -> Iterator[tuple[str, str, Scored]]:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from ltu.readings import READINGS
+from ltu.shard import HEADLINE
 from ltu.shard.breakdown import Condition, conditions, identity_rows, questions, rows, word_rows
 from ltu.shard.causes import all_causes
 from ltu.shard.compare import between, within
-from ltu.shard.decide import HEADLINE, READINGS
 from ltu.shard.intervals import ROUGH_BELOW
 from ltu.shard.metrics import yes_share
 from ltu.shard.scored import Run

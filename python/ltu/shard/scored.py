@@ -11,7 +11,8 @@ import numpy as np
 
 from ltu.errors import Error
 from ltu.query import Distribution
-from ltu.shard.decide import HEADLINE, READINGS, Decision, Reading, decide
+from ltu.readings import READINGS, Decision, decide
+from ltu.shard import HEADLINE
 from ltu.shard.labels import labels_named, names_part, relatives, right_labels
 from ltu.shard.metrics import Decisions, Floats, Ints
 from ltu.shard.store import Asked, Store
@@ -25,14 +26,14 @@ class Scored:
     asked: Asked
     label: str
     texts: tuple[str, ...]
-    decisions: dict[Reading, tuple[Decision, ...]]
+    decisions: dict[str, tuple[Decision, ...]]
     exact: Distribution | None = None
     log_odds: float | None = None
 
-    def count(self, decision: Decision, reading: Reading) -> int:
+    def count(self, decision: Decision, reading: str) -> int:
         return self.decisions[reading].count(decision)
 
-    def right(self, reading: Reading) -> float:
+    def right(self, reading: str) -> float:
         """Share of the repeats that answer a question about a term rightly."""
         return self.count("yes" if self.asked.expected else "no", reading) / len(self.texts)
 
@@ -91,7 +92,7 @@ class Run:
     def select(self, keep: Callable[[Scored], bool]) -> list[Scored]:
         return [scored for scored in self.scored if keep(scored)]
 
-    def decisions(self, scored: Sequence[Scored], reading: Reading) -> Decisions:
+    def decisions(self, scored: Sequence[Scored], reading: str) -> Decisions:
         """Arrays of questions about a term. Raises Error for answers that another reading stopped."""
         if self.stopped_by not in (None, reading):
             raise Error(
@@ -126,7 +127,7 @@ class Run:
         return replace(self.decisions(scored, HEADLINE), yes=yes, no=1 - yes, neither=0 * yes)
 
 
-def counts(scored: Sequence[Scored], reading: Reading) -> tuple[Ints, Ints, Ints]:
+def counts(scored: Sequence[Scored], reading: str) -> tuple[Ints, Ints, Ints]:
     """How many repeats of each question say yes, no, neither."""
     yes, no, neither = (
         np.array([s.count(decision, reading) for s in scored], np.int64)

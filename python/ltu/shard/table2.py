@@ -5,8 +5,9 @@ from typing import Any
 
 from ltu.shard import metrics
 from ltu.shard.paper import DISAGREEMENTS, TABLE2, UNSUPPORTED, reconstructed
-from ltu.shard.tables import Table, number, per_cent, way
+from ltu.shard.tables import way
 from ltu.shard.words import TASKS
+from ltu.show.table import Table, number, per_cent
 
 CELLS = ("accuracy", "precision", "recall", "f1")
 

@@ -1,8 +1,10 @@
 """The report's document → tables of text, which the terminal, Markdown and the page show alike."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
+
+from ltu.show.table import Table, number, per_cent
+from ltu.show.table import with_interval as interval_text
 
 LISTED = 20  # answers on which the readings disagree
 READ = {
@@ -11,35 +13,11 @@ READ = {
     "exact": "exact probabilities",
     "log-odds": "log-odds above 0",
 }
-HEARD = {"": "the clip", "other": "another word's clip", "word": "the word"}
-
-
-@dataclass(frozen=True)
-class Table:
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-    note: str = ""
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """ ".52": a figure without its leading zero, an en dash for none."""
-    if value is None:
-        return "–"
-    text = f"{value if round(value, digits) else 0.0:.{digits}f}".replace("-", "−")
-    return text.replace("0.", ".", 1) if text.lstrip("−").startswith("0.") else text
+HEARD = {"": "the clip", "other": "another word's clip", "word": "the word"}  # else by its own name
 
 
 def with_interval(figure: dict[str, float | None]) -> str:
-    """ ".52 [.41, .63]"."""
-    value = number(figure["value"])
-    if figure["low"] is None or figure["low"] == figure["high"]:
-        return value
-    return f"{value} [{number(figure['low'])}, {number(figure['high'])}]"
-
-
-def per_cent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
+    return interval_text(figure["value"], figure["low"], figure["high"])
 
 
 def way(row: dict[str, Any]) -> str:
@@ -66,13 +44,11 @@ def tables(document: dict[str, Any]) -> Iterator[Table]:
 
 def headline(document: dict[str, Any]) -> Table:
     """J beside the rows that a deaf model would have."""
-    names = {"all": "the clip", "baseline": "", "control": ""}
     rows = [
         (
             row["task"],
             way(row),
-            names[row["part"]]
-            or {"other": "another word's clip", "word": "the word"}.get(row["name"], row["name"]),
+            HEARD.get(row["name"], row["name"]),
             with_interval(row["figures"]["j"]),
             per_cent(row["figures"]["recall"]["value"]),
             per_cent(row["figures"]["specificity"]["value"]),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ltu.audio import SAMPLE_RATE, load_audio
-from ltu.shard.decide import decide
+from ltu.readings import decide
 from ltu.shard.labels import names_label
 
 

@@ -4,8 +4,9 @@ import random
 
 import pytest
 
-from ltu.reading import OUTCOMES, automaton
-from ltu.shard.decide import READINGS, Reading, decide
+from ltu.readings import READINGS, decide
+from ltu.readings.automaton import automaton
+from ltu.readings.rules import DECISIONS
 
 TERM = "Domestic dog"
 WORDS = [
@@ -69,7 +70,7 @@ def random_answer(rng: random.Random) -> str:
 
 
 @pytest.mark.parametrize("reading", READINGS)
-def test_the_automaton_reads_as_re_does_and_never_changes_what_it_has_decided(reading: Reading) -> None:
+def test_the_automaton_reads_as_re_does_and_never_changes_what_it_has_decided(reading: str) -> None:
     rng = random.Random(20261124)
     machine = automaton(reading, TERM)
     early = 0
@@ -82,7 +83,7 @@ def test_the_automaton_reads_as_re_does_and_never_changes_what_it_has_decided(re
                 assert machine.decided(state) == settled, answer
             settled = machine.decided(state)
         outcome = machine.at_end(state)
-        assert OUTCOMES[outcome] == decide(answer, TERM, reading), answer
+        assert DECISIONS[outcome] == decide(answer, TERM, reading), answer
         assert settled in (-1, outcome), answer
         early += settled >= 0
     assert early > 1000

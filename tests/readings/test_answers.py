@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ltu.shard.decide import READINGS, decide
+from ltu.readings import READINGS, decide
 
 YES, NO, NEITHER = "yes", "no", "neither"
 

@@ -1,0 +1,1 @@
+"""What is shown: tables of text, as terminal columns, Markdown, CSV and HTML pages that need nothing else."""
