@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ltu.files import write_json, write_text
 from ltu.shard.page import document_of, figures_of, table_of
 from ltu.shard.prompts import ALL_CELLS, PAPER_CELLS, RELATIONS, prompt
 from ltu.shard.render import to_markdown
@@ -19,7 +20,7 @@ from .ask import CONTROLS_SEED
 from .claims import claims, judge
 from .contrasts import CONFUSION_FIGURES, answers, level
 from .figures import figures
-from .folder import Folder, replace, write_json
+from .folder import Folder
 from .models import Training
 from .sizes import Sizes
 from .tables import tables
@@ -44,7 +45,7 @@ def write_report(folder: Folder, trainings: Sequence[Training], sizes: Sizes, to
     files |= {f"{figure.name}.svg": figure.svg for figure in drawn}
     write_json(to / "results.json", document)
     for name, text in files.items():
-        replace(to / name, text)
+        write_text(to / name, text)
     return [to / name for name in ("results.json", *files)]
 
 
