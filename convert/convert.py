@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 
+from ltu import __version__
 from ltu.convert import gguf_file
 from ltu.convert.gguf_file import Progress, Value
 from ltu.convert.llama import heads, read_base
-from ltu.convert.ltu_part import LtuPart, read_checkpoint, read_release, sha256
+from ltu.convert.ltu_part import LtuPart, read_checkpoint, read_release
 from ltu.convert.model import Model, Written, write_model
 from ltu.convert.names import LLAMA_BLOCK
 from ltu.convert.tensor import Tensor, merged, permuted
 from ltu.errors import Error, ModelFileError
+from ltu.files import sha256
 
 PathName = str | PathLike[str]
 ENCODINGS = {
@@ -129,7 +130,7 @@ def _general(
         "general.basename": str(base.get("general.basename", base_name)),
         "general.finetune": finetune,
         "general.size_label": size_label(count),
-        "general.quantized_by": f"ltu-convert {_version()}".strip(),
+        "general.quantized_by": f"ltu-convert {__version__}",
         "general.base_model.count": 1,
         "general.base_model.0.name": base_name,
     }
@@ -175,10 +176,3 @@ def _base_differs(base: Path, part: LtuPart) -> list[str]:
     if not wanted or not base.is_file() or sha256(base) == wanted:
         return []
     return [f"{base} is another file than the base that was trained on (SHA-256 {wanted})"]
-
-
-def _version() -> str:
-    try:
-        return version("ltu-engine")
-    except PackageNotFoundError:  # run from the source tree
-        return ""

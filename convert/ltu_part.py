@@ -3,27 +3,22 @@
 Two sources: a release of the original LTU (`ltu_ori_paper.bin`) and the folder that `ltu-train` writes.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ltu import defaults
 from ltu.convert.checkpoint import read_weights
 from ltu.convert.gguf_file import Value
 from ltu.convert.names import ENCODER, UNUSED_AUDIO, audio_names, bare, take
 from ltu.convert.tensor import Tensor, reshaped
 from ltu.errors import ModelFileError
+from ltu.files import sha256
 from ltu.prompt import AUDIO
 
-# LTU's own settings: its finetune.py (LoRA, template) and inference_gradio.py (sampling)
-ALPHA = 16
-HEAD_SIZE = 64
-TEMPLATE = "### Instruction:\n{prompt}\n\n### Response:\n"
-SAMPLING = {"temperature": 0.1, "top_k": 500, "top_p": 0.95, "repetition_penalty": 1.1}
-MAX_NEW_TOKENS = 400
 LORA = re.compile(r"(model\.layers\.\d+\.\w+\.\w+)\.lora_([AB])\.weight")
 
 
@@ -42,12 +37,18 @@ def read_release(path: Path) -> LtuPart:
     """The original's file of trained weights. Raises ModelFileError that names what lacks or is left over."""
     source = {bare(name): tensor for name, tensor in read_weights(path).items()}
     width = source[ENCODER + "modality_a"].columns if ENCODER + "modality_a" in source else 768
-    encoder = {"width": width, "heads": width // HEAD_SIZE, "frames": 1024, "mels": 128, "patch": 16}
+    encoder = {
+        "width": width,
+        "heads": width // defaults.HEAD_WIDTH,
+        "frames": defaults.FRAMES,
+        "mels": defaults.MELS,
+        "patch": defaults.PATCH,
+    }
     encoder |= {group: _count(source, f"{ENCODER}{group}.") for group in ("blocks_a", "blocks_u")}
     if (path.parent / "adapter_config.json").is_file():
-        alpha = _read_json(path.parent / "adapter_config.json").get("lora_alpha", ALPHA)
+        alpha = _read_json(path.parent / "adapter_config.json").get("lora_alpha", defaults.LORA_ALPHA)
     else:
-        alpha = ALPHA
+        alpha = defaults.LORA_ALPHA
     description = {
         "encoder": encoder,
         "lora": {"alpha": alpha},
@@ -80,30 +81,30 @@ def audio_keys(encoder: Mapping[str, int], feed_forward: int, llama_width: int) 
         "clip.audio.feed_forward_length": feed_forward,
         "clip.audio.block_count": encoder["blocks_a"] + encoder["blocks_u"],
         "clip.audio.attention.head_count": encoder["heads"],
-        "clip.audio.attention.layer_norm_epsilon": 1e-5,
+        "clip.audio.attention.layer_norm_epsilon": defaults.LAYER_NORM_EPSILON,
         "clip.audio.num_mel_bins": mels,
         "clip.audio.projection_dim": llama_width,
-        "ltu.audio.sample_rate": 16000,
+        "ltu.audio.sample_rate": defaults.SAMPLE_RATE,
         "ltu.audio.frame_count": frames,
-        "ltu.audio.feature_mean": -5.081,
-        "ltu.audio.feature_std": 4.4849,
+        "ltu.audio.feature_mean": defaults.FEATURE_MEAN,
+        "ltu.audio.feature_std": defaults.FEATURE_STD,
         "ltu.audio.patch_size": patch,
         "ltu.audio.joint_block_count": encoder["blocks_u"],
-        "ltu.audio.time_pool": 2,
-        "ltu.audio.embedding_count": frames // patch // 2,
-        "ltu.projector.divisor": 50.0,
-        "ltu.projector.layer_norm_epsilon": 1e-5,
+        "ltu.audio.time_pool": defaults.TIME_POOL,
+        "ltu.audio.embedding_count": frames // patch // defaults.TIME_POOL,
+        "ltu.projector.divisor": defaults.PROJECTOR_DIVISOR,
+        "ltu.projector.layer_norm_epsilon": defaults.LAYER_NORM_EPSILON,
     }
 
 
 def prompt_keys(description: Mapping[str, Any]) -> dict[str, Value]:
     """Template and sampling; LTU's own where the description has none."""
-    sampling = SAMPLING | description.get("sampling", {})
+    sampling = asdict(defaults.SAMPLING) | description.get("sampling", {})
     return {
-        "ltu.prompt.template": description.get("prompt_template", TEMPLATE),
+        "ltu.prompt.template": description.get("prompt_template", defaults.TEMPLATE),
         "ltu.prompt.bos": bool(description.get("bos", True)),
         "ltu.prompt.audio_token": AUDIO,
-        "ltu.sampling.max_new_tokens": description.get("max_new_tokens", MAX_NEW_TOKENS),
+        "ltu.sampling.max_new_tokens": description.get("max_new_tokens", defaults.MAX_NEW_TOKENS),
         "general.sampling.temp": float(sampling["temperature"]),
         "general.sampling.top_k": sampling["top_k"],
         "general.sampling.top_p": float(sampling["top_p"]),
@@ -163,14 +164,6 @@ def provenance(description: Mapping[str, Any]) -> dict[str, Value]:
         keys[f"general.dataset.{i}.license"] = dataset.get("license")
         keys[f"general.dataset.{i}.repo_url"] = dataset.get("url")
     return {key: value for key, value in keys.items() if value}
-
-
-def sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _flat(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:

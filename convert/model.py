@@ -1,6 +1,5 @@
 """A model under GGUF names, and the way from there to a file."""
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from ltu.convert import check, gguf_file, outtype
 from ltu.convert.gguf_file import Progress, Value
 from ltu.convert.tensor import Tensor, converted
 from ltu.errors import Error, ModelFileError
+from ltu.files import replacing
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,10 @@ def write_model(
     progress: Progress | None = None,
     audio_type: str | None = None,
 ) -> Written:
-    """Writes the file under a temporary name, lets the engine compute what `inspect --self-test` compares,
-    and gives it its name. type None: tensors keep theirs. Raises Error, ModelFileError."""
+    """Writes the file whole or not at all; the engine computes what `inspect --self-test` compares.
+
+    type None: tensors keep theirs. Raises Error, ModelFileError.
+    """
     is_ltu = model.keys["general.architecture"] == "ltu"
     if is_ltu:
         check_shapes(model)
@@ -53,20 +55,14 @@ def write_model(
             keys["ltu.convert.fallbacks"] = list(notes)
     if is_ltu:
         keys |= check.placeholder(keys, model.where)
-    partial = output.with_name(f".{output.name}.{os.getpid()}.partial")
-    try:
-        _check_space(output, sum(tensor.bytes for tensor in tensors.values()))
-        gguf_file.write(partial, keys, tensors, progress)
-        if is_ltu and (reason := check.obstacle(partial)):
+    with replacing(output) as draft:
+        _check_space(draft.parent, sum(tensor.bytes for tensor in tensors.values()))
+        gguf_file.write(draft, keys, tensors, progress)
+        if is_ltu and (reason := check.obstacle(draft)):
             notes.append(reason)
         elif is_ltu:
-            gguf_file.rewrite_keys(partial, keys | check.compute(partial, keys, tensors), tensors)
-        size = partial.stat().st_size
-        os.replace(partial, output)
-    except OSError as error:
-        raise Error(f"{output}: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+            gguf_file.rewrite_keys(draft, keys | check.compute(draft, keys, tensors), tensors)
+        size = draft.stat().st_size
     return Written(output, size, tuple(notes))
 
 
@@ -101,7 +97,7 @@ def sizes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:
     return result
 
 
-def _check_space(output: Path, needed: int) -> None:
-    free = shutil.disk_usage(output.parent).free
+def _check_space(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
     if free < needed:
-        raise Error(f"{output.parent}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free")
+        raise Error(f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free")

@@ -189,18 +189,18 @@ def test_a_mark_blank_lines_and_windows_line_ends_are_read_over(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b'{"a": 1}\n{"a": \n', "rows.jsonl:2: is no JSON: Expecting value"),
-        (b'{"a": 1}\n\n[1]\n', "rows.jsonl:3: is no JSON object"),
-        ('{"a": "ä"}\n'.encode("latin-1"), "rows.jsonl:1: is no UTF-8 text; save"),
+        (b'{"a": 1}\n{"a": \n', "rows.jsonl:2: is not a row of ours: Expecting value"),
+        (b'{"a": 1}\n\n[1]\n', "rows.jsonl:3: is not a row of ours: it is no JSON object"),
+        ('{"a": "ä"}\n'.encode("latin-1"), "rows.jsonl:1: is not a row of ours: it is not UTF-8; save"),
         ('{"a": 1}\n'.encode("utf-16"), "rows.jsonl: is UTF-16 text; save it as UTF-8"),
         (b"\x1f\x8b\x08\x00", "rows.jsonl: is compressed with gzip; unpack it"),
-        (b"[" * 100_000, "rows.jsonl:1: is no JSON"),
+        (b"[" * 100_000, "rows.jsonl:1: is not a row of ours"),
     ],
 )
 def test_what_are_no_rows_is_named_with_its_line(tmp_path: Path, content: bytes, problem: str) -> None:
     (tmp_path / "rows.jsonl").write_bytes(content)
     with pytest.raises(Error, match=problem):
-        list(files.read_json_lines(tmp_path / "rows.jsonl"))
+        list(files.read_json_lines(tmp_path / "rows.jsonl", "a row of ours"))
 
 
 def test_a_missing_file_of_rows_is_named(tmp_path: Path) -> None:

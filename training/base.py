@@ -1,6 +1,5 @@
 """The language model that LTU is built on: a Hugging Face directory or a llama GGUF file."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from ltu.convert.llama import HUGGING_FACE, read_base
+from ltu.files import sha256
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:
         str(keys[HUGGING_FACE]),
         int(keys["tokenizer.ggml.bos_token_id"]),
         int(keys["tokenizer.ggml.eos_token_id"]),
-        _sha256(weights),
+        sha256(*weights),
     )
 
 
@@ -50,12 +50,3 @@ def cast(model: LlamaForCausalLM, matrices: torch.dtype) -> None:
         for parameter in module.parameters(recurse=False):
             matrix = isinstance(module, torch.nn.Linear) and parameter is not embedding
             parameter.data = parameter.data.to(matrices if matrix else torch.float32)
-
-
-def _sha256(paths: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()

@@ -9,15 +9,14 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from ltu.defaults import MAX_NEW_TOKENS, SAMPLING
 from ltu.errors import ModelFileError
+from ltu.files import replacing, write_json
 from ltu.prompt import AUDIO
 
 from .base import Base
 from .config import Config
 from .model import LTU, load_trained, trained_tensors
-
-SAMPLING = {"temperature": 0.1, "top_k": 500, "top_p": 0.95, "repetition_penalty": 1.1}  # of LTU
-MAX_NEW_TOKENS = 400
 
 
 def save_checkpoint(
@@ -26,7 +25,8 @@ def save_checkpoint(
     """`clips` and `terms`: hashes of all clips trained on and terms asked about, earlier runs' included."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.half().contiguous() for name, tensor in trained_tensors(model).items()}
-    save_file(tensors, folder / "ltu.safetensors")
+    with replacing(folder / "ltu.safetensors") as draft:
+        save_file(tensors, draft)
     description = {
         "format": 1,
         "name": config.name,
@@ -42,13 +42,13 @@ def save_checkpoint(
         "prompt_template": config.base.template,
         "bos": config.base.bos,
         "audio_token": AUDIO,
-        "sampling": SAMPLING,
+        "sampling": asdict(SAMPLING),
         "max_new_tokens": MAX_NEW_TOKENS,
         "datasets": [asdict(source) for source in config.data.datasets],
         "train_clips": sorted(set(clips)),
         "train_terms": sorted(set(terms)),
     }
-    (folder / "ltu.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / "ltu.json", description)
 
 
 def load_checkpoint(folder: Path, model: LTU) -> dict[str, Any]:

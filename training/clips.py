@@ -17,8 +17,10 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import track
 
-from ltu.audio import FRAMES, MELS, SHIFT, WINDOW, Clip, load_audio
+from ltu.audio import SHIFT, WINDOW, Clip, load_audio
+from ltu.defaults import FRAMES, MELS
 from ltu.errors import AudioError
+from ltu.files import json_line
 
 ROW = FRAMES * MELS * 2  # bytes
 Float16 = npt.NDArray[np.float16]
@@ -68,7 +70,7 @@ def read_clips(names: Iterable[str], audio: Path, cache: Path) -> Clips:
                 if line is None or line["stamp"] != stamp:
                     line = {"name": name, "stamp": stamp, **_read(audio / name, rows, features)}
                     features.flush()
-                    index.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    index.write(json_line(line))
                     index.flush()
                     rows += "row" in line
                 if "row" in line:

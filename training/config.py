@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from transformers import SchedulerType
 
+from ltu.defaults import TEMPLATE
 from ltu.errors import Error
 
 from .encoder import EncoderConfig
@@ -19,7 +20,6 @@ else:
     import tomli as tomllib
 
 Part = Literal["lora", "projector", "encoder"]
-TEMPLATE = "### Instruction:\n{prompt}\n\n### Response:\n"  # of LTU
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ltu.convert.ltu_part import sha256
 from ltu.errors import Error
+from ltu.files import sha256
 from ltu.shard.spec import read_spec
 
 from .clips import Clips, read_clips

@@ -11,8 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-EPSILON = 1e-5  # of every LayerNorm in the encoder
-TIME_POOL = 2
+from ltu.defaults import FRAMES, LAYER_NORM_EPSILON, MELS, PATCH, TIME_POOL
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,9 @@ class EncoderConfig:
     heads: int = 12
     blocks_a: int = 11
     blocks_u: int = 1
-    patch: int = 16
-    frames: int = 1024
-    mels: int = 128
+    patch: int = PATCH
+    frames: int = FRAMES
+    mels: int = MELS
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -74,7 +73,7 @@ class Block(nn.Module):
         super().__init__()
         self.norms = [f"norm1{norm_suffix}", f"norm2{norm_suffix}"]
         for name in self.norms:
-            self.add_module(name, nn.LayerNorm(config.width, eps=EPSILON))
+            self.add_module(name, nn.LayerNorm(config.width, eps=LAYER_NORM_EPSILON))
         self.attn = Attention(config.width, config.heads)
         self.mlp = Mlp(config.width, config.mlp)
 
@@ -105,7 +104,7 @@ class AudioEncoder(nn.Module):
         self.modality_a = nn.Parameter(torch.zeros(1, 1, config.width))
         self.blocks_a = nn.ModuleList(Block(config, "") for _ in range(config.blocks_a))
         self.blocks_u = nn.ModuleList(Block(config, "_a") for _ in range(config.blocks_u))
-        self.norm_a = nn.LayerNorm(config.width, eps=EPSILON)
+        self.norm_a = nn.LayerNorm(config.width, eps=LAYER_NORM_EPSILON)
         nn.init.normal_(self.modality_a, std=0.02)
         self.apply(_initialise)
 

@@ -1,6 +1,5 @@
 """Items of questions and answers → examples → batches."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,13 +12,15 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from ltu.audio import Clip
+from ltu.defaults import EMBEDDINGS
 from ltu.errors import Error
+from ltu.files import read_json_lines
 from ltu.prompt import AUDIO, CLIP, Format, Prompter
 
 from .loss import AUDIO_POSITION, IGNORED, text_labels
 from .packing import Example, Group, lay_out, visible
 
-EMBEDDINGS = 32  # positions that one clip takes
+ITEM = "an item with audio_id, instruction and output"
 _ANY_CLIP = Clip(np.zeros(0, np.float32), "any")  # only places are counted here
 
 
@@ -41,24 +42,16 @@ class Row:
 
 def read_items(path: Path) -> Iterator[Row]:
     """One line at a time. Raises Error naming the line."""
-    try:
-        file = path.open(encoding="utf-8")
-    except OSError as error:
-        raise Error(f"{path}: cannot be read: {error.strerror}; give a file of JSON lines") from None
-    with file:
-        for number, line in enumerate(file, 1):
-            try:
-                item = json.loads(line)
-                audio = item["audio_id"]
-                audio = tuple(filter(None, [audio] if isinstance(audio, str) else audio))
-                question, answer, term = item["instruction"], item["output"], item.get("term", "")
-                if not all(isinstance(value, str) for value in (question, answer, term, *audio)):
-                    raise TypeError("a value is not text")
-                yield Row(audio, question, answer, term, bool(item.get("open", False)))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise Error(
-                    f"{path}:{number}: is no item with audio_id, instruction and output ({error!r})"
-                ) from None
+    for number, item in read_json_lines(path, ITEM):
+        try:
+            audio = item["audio_id"]
+            audio = tuple(filter(None, [audio] if isinstance(audio, str) else audio))
+            question, answer, term = item["instruction"], item["output"], item.get("term", "")
+            if not all(isinstance(value, str) for value in (question, answer, term, *audio)):
+                raise TypeError("a value is not text")
+        except (KeyError, TypeError) as error:
+            raise Error(f"{path}:{number}: is not {ITEM}: {error!r}") from None
+        yield Row(audio, question, answer, term, bool(item.get("open", False)))
 
 
 def expand(ids: Iterable[int]) -> list[int]:

@@ -6,6 +6,8 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
+from ltu.files import write_text
+
 from .base import load_base
 from .card import card
 from .checkpoint import load_checkpoint
@@ -28,7 +30,7 @@ def finish(config: Config, trained: Trained) -> None:
     _write_adapter(folder / "adapter", config, trained.model)
     if config.train.merged:
         write_merged(folder / "merged", config)
-    (folder / "MODEL_CARD.md").write_text(card(config, trained), encoding="utf-8")
+    write_text(folder / "MODEL_CARD.md", card(config, trained))
 
 
 def _write_adapter(folder: Path, config: Config, model: LTU) -> None:

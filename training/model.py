@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 from transformers.modeling_outputs import CausalLMOutput
 
+from ltu import defaults
 from ltu.errors import ModelFileError
 
-from .encoder import EPSILON, AudioEncoder, EncoderConfig
+from .encoder import AudioEncoder, EncoderConfig
 from .loss import AUDIO_POSITION, IGNORED, next_token_loss
 
-DIVISOR = 50.0  # of the encoder's output, before the projector's norm
 PARTS = {
     "encoder": "audio_encoder.",
     "projector": "audio_proj.",
@@ -24,9 +24,9 @@ PARTS = {
 
 @dataclass(frozen=True)
 class LoraSizes:
-    r: int = 8
-    alpha: int = 16
-    targets: tuple[str, ...] = ("q_proj", "v_proj")
+    r: int = defaults.LORA_RANK
+    alpha: int = defaults.LORA_ALPHA
+    targets: tuple[str, ...] = defaults.LORA_TARGETS
     dropout: float = 0.0
 
 
@@ -39,7 +39,7 @@ class LTU(nn.Module):
         super().__init__()
         self.audio_encoder = AudioEncoder(encoder)
         self.audio_proj = nn.Sequential(
-            nn.LayerNorm(encoder.width, eps=EPSILON, elementwise_affine=False),
+            nn.LayerNorm(encoder.width, eps=defaults.LAYER_NORM_EPSILON, elementwise_affine=False),
             nn.Linear(encoder.width, base.config.hidden_size),
         )
         self.llama = get_peft_model(
@@ -67,7 +67,7 @@ class LTU(nn.Module):
 
     def project(self, encoded: Tensor) -> Tensor:
         """Encoder output [clips, 32, width] → embeddings [clips, 32, hidden size]."""
-        return self.audio_proj(encoded / DIVISOR)  # type: ignore[no-any-return]
+        return self.audio_proj(encoded / defaults.PROJECTOR_DIVISOR)  # type: ignore[no-any-return]
 
     def splice(self, ids: Tensor, encoded: Tensor) -> Tensor:
         """Ids [batch, positions] with AUDIO_POSITION where audio stands → inputs [batch, positions, hidden].

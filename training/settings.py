@@ -9,8 +9,8 @@ import torch
 from transformers import TrainingArguments
 from transformers.integrations import integration_utils
 
-from ltu.convert.ltu_part import sha256
 from ltu.errors import Error
+from ltu.files import sha256
 
 from .config import Config
 

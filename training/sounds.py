@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ltu.audio import FEATURE_MEAN, FEATURE_STD, Clip
+from ltu.audio import Clip
+from ltu.defaults import FEATURE_MEAN, FEATURE_STD
+from ltu.files import replacing
 
 from .clips import Clips, Float16, StoredClip, frames_of
 from .encoder import AudioEncoder
@@ -51,16 +53,15 @@ def encoded(
     path = cache / f"encoded-{_digest(encoder, clips, views, seed, autocast)}.f16"
     shape = (len(names), views, encoder.config.embeddings, encoder.config.width)
     if names and not path.is_file():
-        draft = path.with_suffix(".part")
-        values = np.memmap(draft, np.float16, "w+", shape=shape)
-        for start in range(0, len(names), BATCH):
-            part = [clips.stored[name] for name in names[start : start + BATCH]]
-            inputs = np.concatenate([_views(clips.features[c.row], c, views, seed) for c in part])
-            values[start : start + BATCH] = (
-                _encode(encoder, inputs, autocast).view(len(part), *shape[1:]).cpu().numpy()
-            )
-        values.flush()
-        draft.replace(path)
+        with replacing(path) as draft:
+            values = np.memmap(draft, np.float16, "w+", shape=shape)
+            for start in range(0, len(names), BATCH):
+                part = [clips.stored[name] for name in names[start : start + BATCH]]
+                inputs = np.concatenate([_views(clips.features[c.row], c, views, seed) for c in part])
+                values[start : start + BATCH] = (
+                    _encode(encoder, inputs, autocast).view(len(part), *shape[1:]).cpu().numpy()
+                )
+            values.flush()
     rows = {name: row for row, name in enumerate(names)}
     empty = np.zeros(shape, np.float16)
     return Sounds(rows, np.memmap(path, np.float16, "r", shape=shape) if names else empty)

@@ -15,6 +15,7 @@ from datasets import Dataset
 from tokenizers import Tokenizer
 
 from ltu.errors import Error, PromptError
+from ltu.files import replacing, write_json
 from ltu.prompt import Prompter
 
 from .examples import Row, cut, example, read_items
@@ -101,10 +102,9 @@ def tokenised(
     key = hashlib.sha256(json.dumps([digest, tokeniser.digest, sorted(broken)]).encode()).hexdigest()[:16]
     path = cache / f"examples-{key}.arrow"
     if not path.is_file():
-        draft = path.with_suffix(".part")
-        counts = _write(draft, items, usable, tokeniser)
-        path.with_suffix(".json").write_text(json.dumps(asdict(counts)), encoding="utf-8")
-        draft.replace(path)
+        with replacing(path) as draft:
+            counts = _write(draft, items, usable, tokeniser)
+            write_json(path.with_suffix(".json"), asdict(counts))
     counts = Counts(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
     return Examples(path), counts
 

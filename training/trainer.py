@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ltu.errors import Error, ModelFileError
+from ltu.files import write_json
 
 from .batches import Batches, Drawings
 from .data import Items
@@ -81,10 +82,7 @@ class LtuTrainer(Trainer):
         """Marks the checkpoint as whole, once every process has written its part."""
         self.accelerator.wait_for_everyone()
         if self.args.should_save:
-            path = self._output / f"checkpoint-{step}" / RUN
-            draft = path.with_suffix(".part")
-            draft.write_text(json.dumps(self._run, indent=1) + "\n", encoding="utf-8")
-            draft.replace(path)
+            write_json(self._output / f"checkpoint-{step}" / RUN, self._run)
 
     def get_train_dataloader(self) -> DataLoader[Group]:
         return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self._collator)  # type: ignore[arg-type]

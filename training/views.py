@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ltu.audio import FEATURE_MEAN, FEATURE_STD, FLOOR, FRAMES, MELS
+from ltu.audio import FLOOR
+from ltu.defaults import FEATURE_MEAN, FEATURE_STD, FRAMES, MELS
 
 Float32 = npt.NDArray[np.float32]
 

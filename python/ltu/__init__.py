@@ -6,7 +6,8 @@ model = ltu.load("model.gguf")
 
 from importlib.metadata import PackageNotFoundError, version
 
-from ltu.audio import SAMPLE_RATE, Clip, load_audio
+from ltu.audio import Clip, load_audio
+from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError, Error, ModelFileError, PromptError
 from ltu.model import Model, load
 from ltu.prompt import AUDIO, PromptSequence

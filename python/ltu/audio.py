@@ -17,12 +17,9 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from ltu.defaults import FEATURE_MEAN, FEATURE_STD, FRAMES, MELS, SAMPLE_RATE
 from ltu.errors import AudioError
 
-SAMPLE_RATE = 16_000
-FRAMES = 1024
-MELS = 128
-FEATURE_MEAN, FEATURE_STD = -5.081, 4.4849  # of AudioSet; every LTU checkpoint is trained with these
 WINDOW, SHIFT, FFT = 400, 160, 512  # samples
 BLOCK = 128  # frames that are computed at a time: they stay in the processor's cache
 CLIP_SAMPLES = WINDOW + (FRAMES - 1) * SHIFT  # what 1024 frames can see: 10.255 s

@@ -19,6 +19,7 @@ from rich.table import Table
 from ltu import __version__
 from ltu.audio import load_audio
 from ltu.errors import Error
+from ltu.files import sha256
 from ltu.model import Model, load
 from ltu.prompt import Format
 from ltu.query import Distribution, Query, Sample
@@ -132,13 +133,10 @@ def _to_standard_error(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _check(file: Path, sha256: str) -> None:
-    digest = hashlib.sha256()
-    with file.open("rb") as data:
-        while block := data.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != sha256:
-        raise Error(f"{file}: SHA-256 is {digest.hexdigest()}, expected {sha256}; fetch the file again")
+def _check(file: Path, expected: str) -> None:
+    found = sha256(file)
+    if found != expected:
+        raise Error(f"{file}: SHA-256 is {found}, expected {expected}; fetch the file again")
 
 
 @dataclass

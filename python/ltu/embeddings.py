@@ -1,8 +1,6 @@
 """Embeddings of clips: computed once, kept in memory and, if wanted, in a folder for later sweeps."""
 
 import hashlib
-import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy.typing as npt
 
 from ltu.audio import FRONT_END, Clip
 from ltu.errors import Error
+from ltu.files import replacing, unwritable
 
 Float32 = npt.NDArray[np.float32]
 
@@ -74,8 +73,7 @@ def _write(path: Path, embeddings: npt.NDArray[np.float16]) -> None:
     """Whole or not at all, whoever else writes it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            np.save(file, embeddings)
-        os.replace(file.name, path)
     except OSError as error:
-        raise Error(f"{path}: cannot be written: {error.strerror}; give another folder") from None
+        raise unwritable(path, error) from None
+    with replacing(path) as draft, draft.open("wb") as file:
+        np.save(file, embeddings)

@@ -92,10 +92,12 @@ def json_line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_json_lines(path: str | PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+def read_json_lines(
+    path: str | PathLike[str], what: str = "a JSON object"
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """(number of the line, row) of each line that is not blank; a line ends at a newline alone.
 
-    Raises Error that names file and line.
+    Raises Error that names file and line, and `what` a line should have been.
     """
     try:
         with open(path, "rb") as file:
@@ -103,7 +105,7 @@ def read_json_lines(path: str | PathLike[str]) -> Iterator[tuple[int, dict[str, 
                 if number == 1:
                     line = _after_mark(path, line)
                 if line.strip():
-                    yield number, _row(path, number, line)
+                    yield number, _row(line, f"{path}:{number}: is not {what}")
     except OSError as error:
         raise Error(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -149,13 +151,13 @@ def _after_mark(path: str | PathLike[str], line: bytes) -> bytes:
     return line.removeprefix(b"\xef\xbb\xbf")
 
 
-def _row(path: str | PathLike[str], number: int, line: bytes) -> dict[str, Any]:
+def _row(line: bytes, problem: str) -> dict[str, Any]:
     try:
         row = json.loads(line.decode("utf-8"))
     except UnicodeDecodeError:
-        raise Error(f"{path}:{number}: is no UTF-8 text; save the file as UTF-8") from None
+        raise Error(f"{problem}: it is not UTF-8; save the file as UTF-8") from None
     except (ValueError, RecursionError) as error:
-        raise Error(f"{path}:{number}: is no JSON: {error}") from None
+        raise Error(f"{problem}: {error}") from None
     if not isinstance(row, dict):
-        raise Error(f"{path}:{number}: is no JSON object, {{…}}")
+        raise Error(f"{problem}: it is no JSON object, {{…}}")
     return row

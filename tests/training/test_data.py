@@ -11,11 +11,12 @@ from training_run import ITEMS, write_run
 
 from ltu import audio
 from ltu.audio import load_audio
+from ltu.defaults import TEMPLATE
 from ltu.errors import Error
 from ltu.training import clips as clips_module
 from ltu.training.base import load_base
 from ltu.training.clips import ROW, read_clips
-from ltu.training.config import TEMPLATE, read_config
+from ltu.training.config import read_config
 from ltu.training.data import summary
 from ltu.training.examples import cut
 from ltu.training.loss import AUDIO_POSITION

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ltu.audio import load_audio
+from ltu.defaults import TEMPLATE
 from ltu.prompt import Prompter
 from ltu.training.base import load_base
-from ltu.training.config import TEMPLATE
 from ltu.training.demo.esc10 import Recording, read_folds
 from ltu.training.demo.evaluate import FORMATS, Asked, Judge, balanced
 from ltu.training.encoder import EncoderConfig

@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from ltu.files import write_text
+
 from ..config import Config
 from ..questions import FORMATS, terms
 from .classify import ENCODER_RECIPES, TEACHER_RECIPE, Recipe
@@ -42,7 +44,7 @@ def write_card(
         by_term=_by_term(asked),
         identity=_identity(named),
     )
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def _describe(recipe: Recipe) -> str:

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ..encoder import EPSILON
-from ..model import DIVISOR, LTU
+from ltu.defaults import LAYER_NORM_EPSILON, PROJECTOR_DIVISOR
+
+from ..model import LTU
 
 RIDGE = 1e-2  # per row, relative to the normalised inputs' unit variance
 
@@ -20,7 +21,8 @@ def fit_projector(model: LTU, encoded: list[Tensor], words: list[str], tokenizer
     """Encoder outputs [views, 32, width] and words for each clip → the projector's weight and bias."""
     table = model.llama.get_input_embeddings().weight
     targets = torch.stack([table[tokenizer.encode(f" {word}").ids].mean(0) for word in words])
-    inputs = F.layer_norm(torch.stack(encoded) / DIVISOR, encoded[0].shape[-1:], eps=EPSILON)
+    scaled = torch.stack(encoded) / PROJECTOR_DIVISOR
+    inputs = F.layer_norm(scaled, scaled.shape[-1:], eps=LAYER_NORM_EPSILON)
     x = torch.cat([inputs, torch.ones_like(inputs[..., :1])], -1).flatten(0, 2).double()
     y = targets.repeat_interleave(len(x) // len(targets), 0).double()
     penalty = RIDGE * len(x) * torch.eye(x.shape[1], dtype=torch.float64)

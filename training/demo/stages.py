@@ -1,6 +1,5 @@
 """The stages of the demo model; each reads what the one before left in a folder."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from tokenizers import Tokenizer
 from torch import nn
 
 from ltu.audio import log_mel
+from ltu.files import write_json_lines
 from ltu.prompt import Prompter
 
 from ..base import load_base
@@ -88,7 +88,7 @@ def learn_language(recordings: Sequence[Recording], config: Config) -> None:
     for number, round in enumerate(ROUNDS):
         rng = np.random.default_rng(SEED + number)
         items = [item for _ in range(round.pools) for item in _pool(recordings, round, rng)]
-        _write(items, config.data.items)
+        write_json_lines(config.data.items, (item.row() for item in items))
         train(replace(config, train=replace(config.train, learning_rate=round.learning_rate)))
         config = replace(config, train=replace(config.train, checkpoint=config.train.output))
 
@@ -104,12 +104,6 @@ def _pool(recordings: Sequence[Recording], round: Round, rng: np.random.Generato
         for file in rng.choice(files, CLIPS, replace=False).tolist()
     }
     return training_items(clips, PAIRS, rng, round.first_words)
-
-
-def _write(items: Sequence[Item], path: Path) -> Path:
-    lines = [json.dumps(item.row(), ensure_ascii=False) for item in items]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
 
 
 def evaluate(recordings: Sequence[Recording], config: Config) -> None:

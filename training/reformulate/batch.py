@@ -1,22 +1,22 @@
 """The provider's batch files: requests written, results read. They cost less and take up to a day."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from ltu.errors import Error
+from ltu.files import json_line, read_json_lines, replacing_text
 
 from .checks import Verdict
 from .completion import Reply, judge, read_completion, request
-from .files import replacing
 from .progress import PAGE, Progress
 from .question import Question
 
 MOST_REQUESTS = 30_000  # of one file; the provider takes 200 MB, and two refused answers make one 6 kB
 URL = "/v1/chat/completions"
+RESULT = "a line of a batch's results"
 
 
 def write_requests(progress: Progress, folder: Path, model: str, seed: int) -> list[tuple[Path, int]]:
@@ -31,11 +31,11 @@ def write_requests(progress: Progress, folder: Path, model: str, seed: int) -> l
         number = progress.batches() + 1
         name = f"{progress.path.stem}-{number:03}"
         items = []
-        with replacing(folder / f"{name}.jsonl") as file:
+        with replacing_text(folder / f"{name}.jsonl") as file:
             for question in chain([first], islice(pending, MOST_REQUESTS - 1)):
                 id = f"{name}:{question.number}:{len(question.refused) + 1}"
                 row = {"custom_id": id, "method": "POST", "url": URL, "body": request(question, model, seed)}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                file.write(json_line(row))
                 items.append(question.number)
         progress.put_in_batch(number, name, items)
         written.append((folder / f"{name}.jsonl", len(items)))
@@ -62,36 +62,34 @@ def read_results(progress: Progress, file: Path) -> Read:
     """Reads an output or error file of the provider; reading one twice changes nothing. Raises Error."""
     read = Read()
     answered: dict[int, tuple[Question, Reply, Verdict]] = {}
-    with file.open(encoding="utf-8") as lines:
-        for batch, number, attempt, body in _results(file, lines):
-            if not progress.wrote(batch):
-                raise Error(f"{file}: answers {batch}, a batch file that {progress.path} knows nothing of")
-            question = None if number in answered else progress.question(number)
-            if question is None or len(question.refused) != attempt - 1:
-                read.known += 1
-            elif body is None:
-                read.errors += progress.take_from_batch(batch, number)
-            else:
-                reply = read_completion(body)
-                verdict = judge(question, reply)
-                read.accepted += bool(verdict.prompt)
-                read.refused += not verdict.prompt
-                answered[number] = (question, reply, verdict)
-            if len(answered) == PAGE:
-                progress.record(answered.values())
-                answered.clear()
+    for batch, number, attempt, body in _results(file):
+        if not progress.wrote(batch):
+            raise Error(f"{file}: answers {batch}, a batch file that {progress.path} knows nothing of")
+        question = None if number in answered else progress.question(number)
+        if question is None or len(question.refused) != attempt - 1:
+            read.known += 1
+        elif body is None:
+            read.errors += progress.take_from_batch(batch, number)
+        else:
+            reply = read_completion(body)
+            verdict = judge(question, reply)
+            read.accepted += bool(verdict.prompt)
+            read.refused += not verdict.prompt
+            answered[number] = (question, reply, verdict)
+        if len(answered) == PAGE:
+            progress.record(answered.values())
+            answered.clear()
     progress.record(answered.values())
     return read
 
 
-def _results(file: Path, lines: Iterable[str]) -> Iterator[tuple[str, int, int, Any]]:
+def _results(file: Path) -> Iterator[tuple[str, int, int, Any]]:
     """(batch, item, attempt, the completion's body or None)."""
-    for place, line in enumerate(lines, 1):
+    for place, row in read_json_lines(file, RESULT):
         try:
-            row = json.loads(line)
             batch, item, attempt = row["custom_id"].rsplit(":", 2)
             response = row.get("response") or {}
             body = response.get("body") if response.get("status_code") == 200 else None
             yield batch, int(item), int(attempt), body
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise Error(f"{file}:{place}: is no line of a batch's results") from None
+            raise Error(f"{file}:{place}: is not {RESULT}") from None

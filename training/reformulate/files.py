@@ -1,11 +1,12 @@
 """The files that one --output makes, each whole or not there."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
+
+from ltu.files import replacing_text
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,9 @@ class Files:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[TextIO]:
-    """A file that takes the path's place when all of it is written; one that stays empty leaves no file."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("w", encoding="utf-8") as file:
-            yield file
-            empty = file.tell() == 0
-        if empty:
-            path.unlink(missing_ok=True)
-        else:
-            os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+def rows_file(path: Path) -> Iterator[TextIO]:
+    """A file that takes the path's place when all of it is written; without a row there is none."""
+    with replacing_text(path) as file:
+        yield file
+    if not path.stat().st_size:
+        path.unlink()

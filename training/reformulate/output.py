@@ -1,6 +1,5 @@
 """Accepted prompts → rows in the source's order; beside them what failed, what leaks, where it is from."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -9,8 +8,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ltu.errors import Error
+from ltu.files import json_line, sha256, write_json
 
-from .files import Files, replacing
+from .files import Files, rows_file
 from .leaks import leaked
 from .openaqa import Item, read_openaqa
 from .progress import Done, Progress
@@ -35,9 +35,9 @@ def write(
     """One more pass over the source. Raises Error if it is not what it was at the beginning."""
     written = Written()
     with (
-        replacing(files.output) as rows,
-        replacing(files.failed) as failures,
-        replacing(files.leaks) as leaks,
+        rows_file(files.output) as rows,
+        rows_file(files.failed) as failures,
+        rows_file(files.leaks) as leaks,
     ):
         for item, done in _joined(source, progress):
             if done.prompt is None:
@@ -56,10 +56,9 @@ def write(
                 written.leaks += 1
                 written.leaked_terms.update(terms)
     counts = {"rows": written.rows, "failed": written.failed, "leaks": written.leaks}
-    hashes = {"output": files.output.name, "sha256": _sha256(files.output)}
-    document = json.dumps({**provenance, **counts, **hashes}, ensure_ascii=False, indent=2)
-    with replacing(files.provenance) as file:
-        file.write(f"{document}\n")
+    hash = sha256(files.output) if files.output.exists() else ""
+    about = {"output": files.output.name, "sha256": hash}
+    write_json(files.provenance, {**provenance, **counts, **about}, indent=2)
     return written
 
 
@@ -77,25 +76,14 @@ def _joined(source: Path, progress: Progress) -> Iterator[tuple[Item, Done]]:
 
 
 def _write_row(file: TextIO, item: Item, prompt: str) -> None:
-    line = json.dumps({**item.row, "instruction": prompt}, ensure_ascii=False)
+    line = json_line({**item.row, "instruction": prompt})
     read_back = json.loads(line)
     if {**read_back, "instruction": item.instruction} != item.row or read_back["instruction"] != prompt:
         raise Error(f"{file.name}: item {item.number} would not keep its audio id and answer")
-    file.write(f"{line}\n")
+    file.write(line)
 
 
 def _list(file: TextIO, row: dict[str, Any], listed: list[dict[str, Any]]) -> None:
-    file.write(f"{json.dumps(row, ensure_ascii=False)}\n")
+    file.write(json_line(row))
     if len(listed) < LISTED:
         listed.append(row)
-
-
-def _sha256(path: Path) -> str:
-    """Of nothing if every item failed."""
-    if not path.exists():
-        return ""
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

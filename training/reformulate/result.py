@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from ltu import __version__
 
 from . import rules
 from .cost import Prices, batch_share
@@ -66,8 +67,4 @@ def _spent(progress: Progress, settings: Mapping[str, Any], prices: Prices | Non
 
 
 def _provenance(progress: Progress, settings: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        release = version("ltu-engine")
-    except PackageNotFoundError:  # run from the source tree
-        release = "unknown"
-    return {"made_by": f"ltu-reformulate {release}", **settings, "models": progress.models()}
+    return {"made_by": f"ltu-reformulate {__version__}", **settings, "models": progress.models()}

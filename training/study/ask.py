@@ -5,14 +5,15 @@ from functools import cache
 from pathlib import Path
 
 from ltu.audio import load_audio
+from ltu.files import read_json_lines, write_json, write_text
 from ltu.model import load
 from ltu.prompt import Format
 from ltu.query import Query
 from ltu.sampling import Sampling
 from ltu.training.questions import FORMATS
 
-from .folder import Folder, replace, write_json
-from .materials import DEVELOPMENT, command, read_rows
+from .folder import Folder
+from .materials import DEVELOPMENT, command
 from .models import Training
 from .properties import OPPOSITE
 
@@ -35,14 +36,16 @@ def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
     if training.seed == CONTROLS_SEED:
         sample = ("--controls", "--limit", CONTROLS)
         command("shard", "run", *model, *how, "--spec", folder.controls, "--out", controls, *sample)
-    replace(folder.report(training), command("shard", "report", results, "--json"))
+    write_text(folder.report(training), command("shard", "report", results, "--json"))
 
 
 def check(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
     """Counts of right answers about development clips, greedy, by format and kind of question."""
     model, greedy = load(str(folder.gguf(training)), "cpu", threads), Sampling(temperature=0)
     heard = cache(lambda name: load_audio(esc10 / name))
-    asked = [(format, row) for format in FORMATS for row in read_rows(folder.items(DEVELOPMENT, format))]
+    asked = [
+        (format, row) for format in FORMATS for _, row in read_json_lines(folder.items(DEVELOPMENT, format))
+    ]
     queries = (
         Query(
             model.prompter.sequence(row["instruction"], [heard(row["audio_id"])], format),

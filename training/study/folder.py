@@ -1,11 +1,7 @@
 """The study's folder: where everything lies that one start of the command leaves for the next."""
 
-import json
-import os
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ltu.prompt import Format
 
@@ -72,19 +68,3 @@ class Folder:
     def development(self, training: Training) -> Path:
         """What the model answers about development clips."""
         return self.training(training) / "development.json"
-
-
-def write_json(path: Path, value: Any) -> None:
-    replace(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
-
-
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """JSON Lines."""
-    replace(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def replace(path: Path, text: str) -> None:
-    """The file is whole or not there."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)

@@ -7,11 +7,12 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ltu.convert import convert
+from ltu.files import write_json
 from ltu.training.config import Config
 from ltu.training.finish import finish
 from ltu.training.train import train
 
-from .folder import Folder, write_json
+from .folder import Folder
 from .materials import DEVELOPMENT, questions_of
 from .models import Training
 from .sizes import Sizes
@@ -64,6 +65,5 @@ def development_loss(folder: Folder, training: Training) -> float:
 
 
 def write_gguf(config: Config, folder: Folder, training: Training) -> None:
-    part = folder.gguf(training).with_suffix(".part")
-    convert(config.base.path, checkpoint=folder.training(training), outtype=OUTTYPE, output=part)
-    part.replace(folder.gguf(training))
+    gguf = folder.gguf(training)
+    convert(config.base.path, checkpoint=folder.training(training), outtype=OUTTYPE, output=gguf)

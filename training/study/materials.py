@@ -1,6 +1,5 @@
 """Questions, their interleaved versions and the benchmark, made by the project's own commands."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,9 +11,10 @@ from tokenizers import Tokenizer
 
 from ltu.convert.llama import HUGGING_FACE, read_base
 from ltu.errors import Error
+from ltu.files import read_json_lines, write_json, write_json_lines
 from ltu.shard.prompts import PAPER_CELLS
 
-from .folder import Folder, write_json, write_rows
+from .folder import Folder
 from .generate import DATASET, Sound, generate
 from .models import Part
 from .sizes import Sizes
@@ -47,7 +47,7 @@ def write_questions(
     write_json(source, rows)
     settings = ("--output", interleaved, "--offline", "--datasets", DATASET, "--seed", seed)
     command("reformulate", source, *settings)
-    reworded = read_rows(interleaved)
+    reworded = [row for _, row in read_json_lines(interleaved)]
     if [row["audio_id"] for row in reworded] != [row["audio_id"] for row in rows]:
         raise Error(f"{interleaved}: items failed; each needs an interleaved version")
     texts = [f"{row['instruction']}\n{row['output']}" for row in (*rows, *reworded)]
@@ -55,25 +55,21 @@ def write_questions(
     refuse_leaks(texts, Tokenizer.from_str(str(read_base(base).keys[HUGGING_FACE])))
     for part, count in parts.items():
         end = len(rows) // rounds * count
-        write_rows(folder.items(name, "prepended", part), rows[:end])
-        write_rows(folder.items(name, "interleaved", part), reworded[:end])
+        write_json_lines(folder.items(name, "prepended", part), rows[:end])
+        write_json_lines(folder.items(name, "interleaved", part), reworded[:end])
     (place / "done").touch()
 
 
 def write_benchmark(folder: Folder, esc10: Path, sizes: Sizes) -> None:
     """All ways of asking, about clips that no training and no choice has seen."""
-    write_rows(folder.words, (word.to_json() for word in benchmark_words()))
+    write_json_lines(folder.words, (word.to_json() for word in benchmark_words()))
     part = folder.benchmark.with_suffix(".part")
     where = ("--preset", "esc10", "--clips", esc10, "--folds", FOLD, "--table", folder.words)
     command("shard", "build", *where, "--questions", "all", "--per-word", sizes.clips_per_word, "--out", part)
-    write_rows(folder.controls, filter(_in_paper, read_rows(part)))
+    write_json_lines(folder.controls, (row for _, row in read_json_lines(part) if _in_paper(row)))
     part.replace(folder.benchmark)
 
 
 def _in_paper(row: Mapping[str, str]) -> bool:
     """Of a specification's lines: all but the questions in ways that the paper doesn't ask in."""
     return row["kind"] != "question" or (row["position"], row["wording"]) in PAPER_CELLS
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ltu.files import write_json, write_text
 from ltu.shard.prompts import ALL_CELLS, PAPER_CELLS, RELATIONS, prompt
 from ltu.shard.scored import Run, load_run
 from ltu.shard.store import Store
@@ -18,7 +19,7 @@ from .ask import CONTROLS_SEED
 from .claims import claims, judge
 from .contrasts import CONFUSION_FIGURES, answers, level
 from .figures import figures
-from .folder import Folder, replace, write_json
+from .folder import Folder
 from .models import Training
 from .sizes import Sizes
 from .tables import tables
@@ -47,7 +48,7 @@ def write_pages(document: Document, to: Path) -> list[Path]:
     files = {"results.md": to_markdown(HEADING, notes, shown), "results.html": document_of(HEADING, parts)}
     files |= {f"{figure.name}.svg": figure.svg for figure in drawn}
     for name, text in files.items():
-        replace(to / name, text)
+        write_text(to / name, text)
     return [to / name for name in files]
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from ltu.files import write_json
 from ltu.training.config import Config
 from ltu.training.data import say
 from ltu.training.demo.esc10 import Recording, read_folds
 
 from .ask import ask, check
-from .folder import Folder, write_json
+from .folder import Folder
 from .generate import Sound, sounds
 from .learn import development_loss, learn, write_gguf
 from .materials import DEVELOPMENT, questions_of, write_benchmark, write_questions

@@ -10,6 +10,7 @@ import typer
 from ltu.cli.console import NOTES, Json, application, command, print_json, show, spread, wrong_usage
 from ltu.cli.progress import progress_bar
 from ltu.errors import Error
+from ltu.files import write_text
 from ltu.show.table import Table
 from ltu.show.terminal import to_terminal
 from ltu.training.reformulate import batch, rules
@@ -140,7 +141,7 @@ def reformulate(
             _work(progress, endpoint, seed, concurrency, prices)
         result = finish(source, progress, files, settings, prices)
     if report and result.written:
-        report.write_text(page(result.document, result.quality, result.written), encoding="utf-8")
+        write_text(report, page(result.document, result.quality, result.written))
     elif report:
         NOTES.print(f"{report}: is written when nothing is pending", markup=False, soft_wrap=True)
     _print(result, json)

@@ -1,6 +1,5 @@
 """ltu-shard, what needs no model: report, list, validate, export, harness."""
 
-import json as json_module
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 
 from ltu.cli.console import Json, command, print_json, show, wrong_usage
 from ltu.errors import Error
+from ltu.files import write_json_lines, write_text
 from ltu.shard.prompts import RELATIONS
 from ltu.shard.spec import Spec, read_spec
 from ltu.shard.store import Store
@@ -53,7 +53,7 @@ def report(
     if html:
         from ltu.shard.page import page
 
-        html.write_text(page(scored, document), encoding="utf-8")
+        write_text(html, page(scored, document))
     if json:
         print_json(document)
     elif csv:
@@ -121,9 +121,9 @@ def export(
     for condition in conditions(scored, RELATIONS):
         way = (condition.task, condition.position, condition.wording)
         path = out / f"samples_shard_{'_'.join(way)}.jsonl"
-        lines = [json_module.dumps(row, ensure_ascii=False) for row in samples(scored, way)]
-        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        written[str(path)] = len(lines)
+        rows = list(samples(scored, way))
+        write_json_lines(path, rows)
+        written[str(path)] = len(rows)
     show(written, json)
 
 

@@ -3,10 +3,10 @@
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from ltu import __version__
 from ltu.audio import load_audio
 from ltu.errors import AudioError, Error
 from ltu.shard.clips import Candidate
@@ -77,7 +77,7 @@ def build(
         "negatives": "two a clip and relation" if paper_negatives else "balanced by term and by clip",
         "clips_folder": str(folder.resolve()),
         "sources": {"words": name, "ontology": "AudioSet, 632 classes", "synsets": "WordNet 3.1"},
-        "versions": {"ltu-engine": _version()},
+        "versions": {"ltu-engine": __version__},
         "counts": {"words": len(words), "clips": len(clips), "questions": len(rows)},
     }
     return Spec(header, tuple(words), tuple(clips), tuple(rows))
@@ -172,10 +172,3 @@ def _with_other(
     free = {other: 1 for other in label if other not in found.values()}
     found |= {clip: other for other, clip in assign(left, free, another_word, rng)}
     return [SpecClip(c.id, c.file, c.label, c.recording, c.hash, found.get(c.id)) for c in clips]
-
-
-def _version() -> str:
-    try:
-        return version("ltu-engine")
-    except PackageNotFoundError:
-        return "unknown"

@@ -4,7 +4,8 @@ from typing import Literal
 
 import numpy as np
 
-from ltu.audio import SAMPLE_RATE, Clip
+from ltu.audio import Clip
+from ltu.defaults import SAMPLE_RATE
 
 Control = Literal["", "word", "silence", "noise", "other"]
 CONTROLS: tuple[Control, ...] = ("word", "silence", "noise", "other")

@@ -3,11 +3,12 @@
 Source: research.google.com/audioset (Gemmeke et al. 2017), CC BY-SA 4.0; assets/shard/README.md.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from importlib.resources import as_file, files
 from typing import Literal
+
+from ltu.files import read_json_lines
 
 Distance = Literal["parent", "branch", "elsewhere"]
 DISTANCES: tuple[Distance, ...] = ("elsewhere", "branch", "parent")
@@ -81,8 +82,8 @@ def label_parts(label: str) -> tuple[str, ...]:
 @cache
 def audioset() -> Ontology:
     """The ontology that ships with the package."""
-    text = files("ltu").joinpath("assets/shard/audioset.jsonl").read_text(encoding="utf-8")
-    rows = [json.loads(line) for line in text.splitlines()]
+    with as_file(files("ltu") / "assets/shard/audioset.jsonl") as path:
+        rows = [row for _, row in read_json_lines(path)]
     return Ontology(
         [Node(r["id"], r["name"], r["description"], r["label"], tuple(r["children"])) for r in rows]
     )

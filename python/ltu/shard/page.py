@@ -9,7 +9,8 @@ from typing import Any
 
 import soundfile
 
-from ltu.audio import SAMPLE_RATE, load_audio
+from ltu.audio import load_audio
+from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
 from ltu.shard import HEADLINE
 from ltu.shard.breakdown import conditions, questions

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from ltu.errors import Error
+from ltu.files import sha256
 from ltu.shard.asking import Answers
 from ltu.shard.controls import CONTROLS
 from ltu.shard.prompts import RELATIONS, word_prompt
@@ -37,7 +38,7 @@ class Settings:
 
 def prepare(store: Store, spec: Spec, model: Answers, clips_folder: Path, settings: Settings) -> int:
     """The run with this model, specification and settings: found, or written down whole. Raises Error."""
-    model_hash = file_hash(Path(model.path))
+    model_hash = sha256(Path(model.path))
     sampling = json.dumps(asdict(model.sampling))
     selection = json.dumps({k: v for k, v in asdict(settings).items() if k not in ("repeats", "seed")})
     what = [model_hash, spec.hash, settings.repeats, settings.seed, sampling, model.max_new_tokens, selection]
@@ -121,12 +122,3 @@ def _asked(
             text = word_prompt(q.task, word[q.clip], q.term) if control == "word" else q.prompt
             yield Asked(next_id, q.id, control, q.clip, q.task, q.position, q.wording, *about, text, *marks)
             next_id += 1
-
-
-def file_hash(path: Path) -> str:
-    """Hex SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

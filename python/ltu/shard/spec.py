@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ltu.errors import Error
+from ltu.files import read_json_lines, write_text
 from ltu.shard.ontology import Distance
 from ltu.shard.prompts import Cell, Position, Relation, Wording, prompt
 from ltu.shard.words import Word
@@ -71,7 +72,7 @@ class Spec:
         return next(word for word in self.words if word.label == label)
 
     def write(self, path: Path) -> None:
-        path.write_text("".join(f"{line}\n" for line in self._lines()), encoding="utf-8")
+        write_text(path, "".join(f"{line}\n" for line in self._lines()))
 
     def _lines(self) -> Iterator[str]:
         yield _line("header", {"format": FORMAT, **self.header})
@@ -101,9 +102,8 @@ def read_spec(path: Path) -> Spec:
         raise Error(f"{path}: no such file; make one with ltu-shard build")
     header: dict[str, Any] | None = None
     words, clips, questions = [], [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, row in read_json_lines(path, "a line of a specification"):
         try:
-            row = json.loads(line)
             kind = row.pop("kind")
             if (header is None) != (kind == "header"):
                 raise ValueError("one header is needed, on the first line")

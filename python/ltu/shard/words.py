@@ -1,13 +1,12 @@
 """The benchmark's words: an AudioSet label, its sense in WordNet, and the terms asked about it."""
 
-import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from importlib.resources import files
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
 
 from ltu.errors import Error
+from ltu.files import read_json_lines
 from ltu.shard.ontology import audioset, label_parts
 
 Task = Literal["synonym", "hypernym"]
@@ -78,20 +77,16 @@ def true_terms(word: Word) -> frozenset[str]:
 
 def read_words(path: Path) -> list[Word]:
     """Reads a word table. Raises Error for a row that is not one."""
-    return _parse(path.read_text(encoding="utf-8").splitlines(), str(path))
+    words = []
+    for number, row in read_json_lines(path, "a row of a word table"):
+        try:
+            words.append(Word.from_json(row))
+        except TypeError as error:
+            raise Error(f"{path}:{number}: is not a row of a word table: {error}") from None
+    return words
 
 
 def shipped_words(name: Literal["words", "esc10"] = "words") -> list[Word]:
     """The reviewed 78 words, or those of the ten ESC-10 classes."""
-    text = files("ltu").joinpath(f"assets/shard/{name}.jsonl").read_text(encoding="utf-8")
-    return _parse(text.splitlines(), name)
-
-
-def _parse(lines: Iterable[str], where: str) -> list[Word]:
-    words = []
-    for number, line in enumerate(lines, 1):
-        try:
-            words.append(Word.from_json(json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise Error(f"{where}:{number}: is not a row of a word table: {error}") from None
-    return words
+    with as_file(files("ltu") / f"assets/shard/{name}.jsonl") as path:
+        return read_words(path)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ltu.audio import SAMPLE_RATE, load_audio
+from ltu.audio import load_audio
+from ltu.defaults import SAMPLE_RATE
 from ltu.readings import decide
 from ltu.shard.labels import names_label
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ltu.files import write_json_lines, write_text
 from ltu.prompt import AUDIO
 from ltu.shard.ontology import DISTANCES
 from ltu.shard.prompts import RELATIONS, Cell
@@ -37,12 +38,11 @@ CHOOSE = 'doc_to_choice: ["Yes", "No"]\n'
 def write_tasks(spec: Spec, clips: Path, out: Path) -> list[str]:
     """Writes the tasks and returns their names; `…_choice` asks for log-likelihoods instead of an answer."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "scoring.py").write_text(FUNCTIONS, encoding="utf-8")
+    write_text(out / "scoring.py", FUNCTIONS)
     names = []
     for task in RELATIONS:
         data = out.resolve() / f"{task}.jsonl"
-        rows = [json.dumps(row, ensure_ascii=False) for row in _rows(spec, task, clips)]
-        data.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+        write_json_lines(data, _rows(spec, task, clips))
         mean = METRIC.format(name="acc", aggregation="mean")
         both = mean + METRIC.format(name="j", aggregation="!function scoring.youden")
         score = "identity" if task == "identity" else "relation"
@@ -52,7 +52,7 @@ def write_tasks(spec: Spec, clips: Path, out: Path) -> list[str]:
         for ending, kind, more, metrics in kinds:
             name = f"shard_{task}{ending}"
             text = TASK.format(name=name, data=json.dumps(str(data)), kind=kind, more=more, metrics=metrics)
-            (out / f"{name}.yaml").write_text(text, encoding="utf-8")
+            write_text(out / f"{name}.yaml", text)
             names.append(name)
     return names
 
