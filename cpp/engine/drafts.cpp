@@ -34,8 +34,8 @@ void Drafts::learn(std::span<const int32_t> answer) {
       next_[context(answer, end, length)] = answer[end];
 }
 
-std::vector<int32_t> Drafts::guess(std::span<const int32_t> prompt, std::span<const int32_t> answer,
-                                   size_t most) const {
+std::vector<int32_t> Drafts::propose(std::span<const int32_t> prompt, std::span<const int32_t> answer,
+                                     size_t most) const {
   std::vector<int32_t> tokens(answer.begin(), answer.end());
   const auto next = [&]() -> int32_t {
     for (size_t length = std::min(longest_context, tokens.size() + 1); length > 0; --length) {

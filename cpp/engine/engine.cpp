@@ -171,10 +171,10 @@ void Engine::distribute(Draw &draw, std::span<const float> row) const {
 
 void Engine::follow_drafts(Step &step, const Draw &draw, size_t number, std::vector<Draw> &next) {
   Answer &answer = draw.request->answers[number];
-  const auto guessed = draw.node->children.find(answer.tokens.back());
-  if (guessed == draw.node->children.end() || !step.logits.contains(guessed->second.get()))
+  const auto drafted = draw.node->children.find(answer.tokens.back());
+  if (drafted == draw.node->children.end() || !step.logits.contains(drafted->second.get()))
     return;
-  Node *node = guessed->second.get();
+  Node *node = drafted->second.get();
   scheduler_.tree().descend(answer.cursor.node, node);
   answer.cursor.path.push_back(node->cell);
   ++counters_.taken_drafts;

@@ -20,7 +20,7 @@ public:
       streaming = streaming || request->streaming();
       sampled = sampled || !request->walk;
     }
-    most_prompt_positions_ = width.prompt_positions(streaming);
+    most_prompt_positions_ = width.prompt_positions(streaming && !scheduler.options().one_at_a_time);
     walk_room_ = sampled ? std::max<int64_t>(1, most_answers_ / walk_share) : most_answers_;
   }
 
@@ -151,7 +151,7 @@ private:
       const size_t left = static_cast<size_t>(draw.request->max_new_tokens - 1) - tokens.size();
       const size_t most = std::min({longest_draft, left, static_cast<size_t>(share)});
       int64_t room = share;
-      grow(draw, drafts.guess(draw.request->ids, tokens, most), room);
+      grow(draw, drafts.propose(draw.request->ids, tokens, most), room);
     }
   }
 
