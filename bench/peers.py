@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from ltu import _engine, defaults
-from ltu.training.base import load_base
-from ltu.training.encoder import EncoderConfig
-from ltu.training.model import LTU, LoraSizes, trained_tensors
+from ltu.training.model.base import load_base
+from ltu.training.model.encoder import EncoderConfig
+from ltu.training.model.ltu import LTU, LoraSizes, trained_tensors
 
 
 class TorchModel:

@@ -39,7 +39,7 @@ from rich.table import Table
 import ltu
 from ltu.convert import export_llama
 from ltu.demo import ASSETS, SOUNDS, demo_base, demo_model_path
-from ltu.training.questions import ask, table_1, terms
+from ltu.training.demo.questions import ask, table_1, terms
 from machine import memory_mb, processor
 from shapes import SCALES, SHAPES, write_random, write_random_llama
 from sweep_peers import REPEATS, Done, Ours, Question, Work, load_demo, load_random, peers

@@ -109,10 +109,10 @@ class Forced:
 
 def load_demo(base: Path, checkpoint: Path, dtype: torch.dtype) -> Any:
     """The demo's language model with LoRA folded in."""
-    from ltu.training.base import load_base
-    from ltu.training.checkpoint import load_checkpoint
     from ltu.training.config import read_config
-    from ltu.training.model import LTU
+    from ltu.training.model.base import load_base
+    from ltu.training.model.ltu import LTU
+    from ltu.training.run.checkpoint import load_checkpoint
 
     config = read_config(Path(__file__).parent.parent / "training" / "configs" / "demo.toml")
     model = LTU(load_base(base).model, config.encoder, config.lora)

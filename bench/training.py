@@ -32,19 +32,19 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback, TrainingArguments
 
 from ltu.audio import load_audio
-from ltu.training.base import cast
-from ltu.training.batches import Batches
-from ltu.training.clips import read_clips
 from ltu.training.config import Part
-from ltu.training.data import Items
-from ltu.training.encoder import EncoderConfig
-from ltu.training.examples import Collator
-from ltu.training.loss import AUDIO_POSITION, IGNORED, text_labels
-from ltu.training.model import LTU, LoraSizes
-from ltu.training.packing import Example, Group, positions, share_beginnings
-from ltu.training.sounds import encoded, features_of
-from ltu.training.table import Alone, Counts
-from ltu.training.trainer import LtuTrainer
+from ltu.training.items.batches import Batches
+from ltu.training.items.clips import read_clips
+from ltu.training.items.collate import Collator
+from ltu.training.items.data import Items
+from ltu.training.items.inputs import encoded, features_of
+from ltu.training.items.packing import Example, Group, positions, share_beginnings
+from ltu.training.items.tokenised import Counts, Ungrouped
+from ltu.training.model.base import cast
+from ltu.training.model.encoder import EncoderConfig
+from ltu.training.model.loss import AUDIO_POSITION, IGNORED, text_labels
+from ltu.training.model.ltu import LTU, LoraSizes
+from ltu.training.run.trainer import LtuTrainer
 from machine import has_bfloat16, processor
 
 CLIPS, SECONDS = 12, 10
@@ -152,7 +152,7 @@ def ours(
     frozen = "encoder" not in setting.train
     sounds = encoded(folder, model.audio_encoder, clips, 1, 0, AUTOCAST) if frozen else features_of(clips)
     once = time.perf_counter() - start
-    groups: Sequence[Group] = Alone(examples)
+    groups: Sequence[Group] = Ungrouped(examples)
     if setting.share > 1:
         groups = share_beginnings(examples, setting.share)
     collate = Counted(Collator(sounds, "encoded" if frozen else "features", BOS, setting.answers_only, 0))

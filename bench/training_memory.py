@@ -21,13 +21,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ltu.defaults import TEMPLATE
-from ltu.training import data
-from ltu.training.batches import Batches, Drawings
-from ltu.training.clips import Clips, StoredClip
 from ltu.training.config import DataConfig
-from ltu.training.examples import Collator
-from ltu.training.sounds import features_of
-from ltu.training.table import Tokeniser
+from ltu.training.items import data
+from ltu.training.items.batches import Batches, Drawings
+from ltu.training.items.clips import Clips, StoredClip
+from ltu.training.items.collate import Collator
+from ltu.training.items.inputs import features_of
+from ltu.training.items.tokenised import Tokeniser
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from tiny import tiny_model

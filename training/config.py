@@ -10,9 +10,8 @@ from transformers import SchedulerType
 
 from ltu.defaults import TEMPLATE
 from ltu.errors import Error
-
-from .encoder import EncoderConfig
-from .model import LoraSizes
+from ltu.training.model.encoder import EncoderConfig
+from ltu.training.model.ltu import LoraSizes
 
 if sys.version_info >= (3, 11):
     import tomllib

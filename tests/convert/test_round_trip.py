@@ -14,8 +14,8 @@ from ltu import _engine
 from ltu.convert import convert, export_llama, gguf_file
 from ltu.convert.names import bare
 from ltu.errors import ModelFileError
-from ltu.training.encoder import EncoderConfig
-from ltu.training.model import LTU, LoraSizes, trained_tensors
+from ltu.training.model.encoder import EncoderConfig
+from ltu.training.model.ltu import LTU, LoraSizes, trained_tensors
 
 ENCODER = EncoderConfig(width=32, mlp=64, heads=2, blocks_a=2, blocks_u=1)
 ROPE = {

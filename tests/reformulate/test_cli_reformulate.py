@@ -18,7 +18,7 @@ from openaqa_rows import items, read_rows, taken, write_source
 from typer.testing import CliRunner, Result
 
 from ltu.cli.reformulate import app
-from ltu.training.examples import read_items
+from ltu.training.items.examples import read_items
 from ltu.training.reformulate import api, batch
 
 

@@ -7,13 +7,12 @@ import pytest
 import soundfile
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from training_run import TINY_ENCODER
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ltu.training.encoder import EncoderConfig
-from ltu.training.model import LTU, LoraSizes
+from ltu.training.model.ltu import LTU, LoraSizes
 
 SPECIAL = ["<s>", "</s>"]
-TINY_ENCODER = EncoderConfig(width=16, mlp=32, heads=2, blocks_a=1, blocks_u=1)
 
 
 @pytest.fixture(scope="session")

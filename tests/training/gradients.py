@@ -8,7 +8,7 @@ import torch
 from transformers import TrainerCallback
 
 from ltu.training.config import read_config
-from ltu.training.train import train
+from ltu.training.run.train import train
 
 
 class Record(TrainerCallback):

@@ -13,17 +13,17 @@ from ltu import audio
 from ltu.audio import load_audio
 from ltu.defaults import TEMPLATE
 from ltu.errors import Error
-from ltu.training import clips as clips_module
-from ltu.training.base import load_base
-from ltu.training.clips import ROW, read_clips
 from ltu.training.config import read_config
-from ltu.training.data import summary
-from ltu.training.examples import cut
-from ltu.training.loss import AUDIO_POSITION
-from ltu.training.packing import Example
-from ltu.training.sounds import features_of
-from ltu.training.table import Tokeniser, tokenised
-from ltu.training.train import train
+from ltu.training.items import clips as clips_module
+from ltu.training.items.clips import ROW, read_clips
+from ltu.training.items.data import summary
+from ltu.training.items.examples import cut
+from ltu.training.items.inputs import features_of
+from ltu.training.items.packing import Example
+from ltu.training.items.tokenised import Tokeniser, tokenised
+from ltu.training.model.base import load_base
+from ltu.training.model.loss import AUDIO_POSITION
+from ltu.training.run.train import train
 
 NAMES = [f"{i}.wav" for i in range(4)]
 

@@ -14,8 +14,8 @@ from ltu.errors import Error
 from ltu.shard.spec import Spec, SpecClip
 from ltu.shard.words import Word
 from ltu.training.config import read_config
-from ltu.training.examples import Collator
-from ltu.training.train import train
+from ltu.training.items.collate import Collator
+from ltu.training.run.train import train
 
 DEVELOPMENT = [*ITEMS[1:], {"audio_id": "3.wav", "instruction": "Hm?", "output": "A long answer to it."}]
 

@@ -8,13 +8,13 @@ import torch
 from ltu.audio import load_audio
 from ltu.defaults import TEMPLATE
 from ltu.prompt import Prompter
-from ltu.training.base import load_base
 from ltu.training.demo.esc10 import Recording, read_folds
 from ltu.training.demo.evaluate import FORMATS, Asked, Judge, balanced
-from ltu.training.encoder import EncoderConfig
-from ltu.training.examples import expand
-from ltu.training.model import LTU, LoraSizes
-from ltu.training.questions import terms
+from ltu.training.demo.questions import terms
+from ltu.training.items.examples import expand
+from ltu.training.model.base import load_base
+from ltu.training.model.encoder import EncoderConfig
+from ltu.training.model.ltu import LTU, LoraSizes
 
 QUESTIONS = {
     "prepended": ["Is it a bird?", "Is it rain?"],

@@ -11,8 +11,8 @@ from transformers import LlamaForCausalLM
 from typer.testing import CliRunner
 
 import ltu
+from ltu.cli.train import app
 from ltu.convert import convert
-from ltu.training.cli import app
 
 IDS = torch.arange(2, 20)[None]
 

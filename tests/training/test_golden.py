@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ltu.training.encoder import EncoderConfig
-from ltu.training.loss import AUDIO_POSITION
-from ltu.training.model import LTU, LoraSizes, load_trained
+from ltu.training.model.encoder import EncoderConfig
+from ltu.training.model.loss import AUDIO_POSITION
+from ltu.training.model.ltu import LTU, LoraSizes, load_trained
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 Arrays = dict[str, np.ndarray]
@@ -94,7 +94,7 @@ def test_logits_of_both_formats_equal_the_original(
 
 @torch.no_grad()
 def test_a_subset_of_patches_is_the_same_tokens_without_attention(arrays: Arrays) -> None:
-    from ltu.training.encoder import AudioEncoder
+    from ltu.training.model.encoder import AudioEncoder
 
     encoder = AudioEncoder(EncoderConfig(width=32, mlp=64, heads=2, blocks_a=0, blocks_u=0)).eval()
     features = torch.from_numpy(arrays["clip0_fbank"])[None]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ltu.training.loss import AUDIO_POSITION, IGNORED, next_token_loss, text_labels
-from ltu.training.model import LTU
+from ltu.training.model.loss import AUDIO_POSITION, IGNORED, next_token_loss, text_labels
+from ltu.training.model.ltu import LTU
 
 BOS, A = 0, AUDIO_POSITION
 PREPENDED = [A, A, BOS, 7, 8, 9]

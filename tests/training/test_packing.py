@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from ltu.training.examples import Collator
-from ltu.training.loss import AUDIO_POSITION
-from ltu.training.model import LTU
-from ltu.training.packing import Example, Group, share_beginnings
+from ltu.training.items.collate import Collator
+from ltu.training.items.packing import Example, Group, share_beginnings
+from ltu.training.model.loss import AUDIO_POSITION
+from ltu.training.model.ltu import LTU
 
 BOS, AUDIO = 0, (AUDIO_POSITION,) * 32
 ONE, TWO = ("one.wav",), ("two.wav",)

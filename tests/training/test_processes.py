@@ -11,10 +11,10 @@ import torch
 from gradients import Record
 from training_run import ITEMS, start, write_run
 
-from ltu.training.batches import Batches, Drawings
 from ltu.training.config import read_config
-from ltu.training.packing import Example, Group
-from ltu.training.train import train
+from ltu.training.items.batches import Batches, Drawings
+from ltu.training.items.packing import Example, Group
+from ltu.training.run.train import train
 
 ODD = [*ITEMS, {"audio_id": "", "instruction": "A?", "output": "A long answer, as it is."}]
 
@@ -62,7 +62,7 @@ def test_processes_that_share_the_base_compute_the_same_bits(
             data='development = "development.jsonl"',
             options=lines,
         )
-        process = start(["-m", "ltu.training.cli", str(path)], processes=2)
+        process = start(["-m", "ltu.cli.train", str(path)], processes=2)
         output, _ = process.communicate(timeout=900)
         assert process.returncode == 0, output
         losses = re.findall(r"'eval_loss.*?}", output)

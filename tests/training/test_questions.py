@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ltu.training.questions import Item, ask, labels_of, table_1, terms, training_items
+from ltu.training.demo.questions import Item, ask, labels_of, table_1, terms, training_items
 
 CLASSES = sorted({name for term in terms() for name in term.true_of})
 CLIPS = {f"{name}-{index}.ogg": name for name in CLASSES for index in range(3)}

@@ -12,11 +12,11 @@ from training_run import ITEMS, start, write_run
 from transformers import TrainerCallback
 from typer.testing import CliRunner
 
+from ltu.cli.train import app
 from ltu.errors import Error, ModelFileError
-from ltu.training.cli import app
 from ltu.training.config import read_config
-from ltu.training.train import train
-from ltu.training.trainer import RUN, TRAINED, last_checkpoint
+from ltu.training.run.train import train
+from ltu.training.run.trainer import RUN, TRAINED, last_checkpoint
 
 MANY = [{**item, "output": item["output"] * (1 + n % 3)} for n in range(6) for item in ITEMS]  # 12 steps
 KILLED = """
@@ -24,7 +24,7 @@ import os, signal, sys
 from pathlib import Path
 from transformers import TrainerCallback
 from ltu.training.config import read_config
-from ltu.training.train import train
+from ltu.training.run.train import train
 
 class Kill(TrainerCallback):
     def on_step_end(self, args, state, control, **_):

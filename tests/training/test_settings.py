@@ -6,17 +6,16 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import TINY_ENCODER
 from gradients import Record
-from training_run import ITEMS, write_run
+from training_run import ITEMS, TINY_ENCODER, write_run
 
 from ltu.errors import Error
-from ltu.training.base import load_base
 from ltu.training.config import read_config
-from ltu.training.encoder import EncoderConfig
-from ltu.training.loss import text_labels
-from ltu.training.model import LTU, LoraSizes
-from ltu.training.train import train
+from ltu.training.model.base import load_base
+from ltu.training.model.encoder import EncoderConfig
+from ltu.training.model.loss import text_labels
+from ltu.training.model.ltu import LTU, LoraSizes
+from ltu.training.run.train import train
 
 BOS, A = 0, -1
 CONFIGS = Path(__file__).parent.parent.parent / "training" / "configs"

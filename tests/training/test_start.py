@@ -12,16 +12,16 @@ from training_run import ITEMS, write_run
 from typer.testing import CliRunner
 
 import ltu
+from ltu.cli.train import app
 from ltu.convert import convert
 from ltu.errors import ModelFileError
 from ltu.prompt import CLIP
-from ltu.training.base import load_base
-from ltu.training.cli import app
 from ltu.training.config import read_config
-from ltu.training.encoder import EncoderConfig
-from ltu.training.examples import expand
-from ltu.training.model import LTU, LoraSizes, trained_tensors
-from ltu.training.train import train
+from ltu.training.items.examples import expand
+from ltu.training.model.base import load_base
+from ltu.training.model.encoder import EncoderConfig
+from ltu.training.model.ltu import LTU, LoraSizes, trained_tensors
+from ltu.training.run.train import train
 
 ENCODER = EncoderConfig(width=64, mlp=64, heads=1, blocks_a=1, blocks_u=1)  # the original's heads have 64
 

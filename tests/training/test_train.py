@@ -10,12 +10,12 @@ from training_run import write_run
 from typer.testing import CliRunner
 
 from ltu.audio import load_audio
+from ltu.cli.train import app
 from ltu.errors import Error, ModelFileError
-from ltu.training.base import load_base
-from ltu.training.checkpoint import load_checkpoint
-from ltu.training.cli import app
 from ltu.training.config import read_config
-from ltu.training.model import LTU, trained_tensors
+from ltu.training.model.base import load_base
+from ltu.training.model.ltu import LTU, trained_tensors
+from ltu.training.run.checkpoint import load_checkpoint
 
 
 def fresh(path: Path) -> LTU:

@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ltu.training.model.encoder import EncoderConfig
+
+TINY_ENCODER = EncoderConfig(width=16, mlp=32, heads=2, blocks_a=1, blocks_u=1)
+
 CONFIG = """
 name = "tiny"
 license = "Apache-2.0"

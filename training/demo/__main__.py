@@ -8,10 +8,9 @@ import torch
 import typer
 
 from ltu.demo import demo_base
-
-from ..config import read_config
-from . import stages
-from .esc10 import read_folds
+from ltu.training.config import read_config
+from ltu.training.demo import stages
+from ltu.training.demo.esc10 import read_folds
 
 TRAIN, TEST = (1, 2, 3), (4,)
 

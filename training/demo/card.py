@@ -5,11 +5,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from ltu.files import write_text
-
-from ..config import Config
-from ..questions import FORMATS, terms
-from .classify import ENCODER_RECIPES, TEACHER_RECIPE, Recipe
-from .evaluate import Asked, Named, balanced
+from ltu.training.config import Config
+from ltu.training.demo.classify import ENCODER_RECIPES, TEACHER_RECIPE, Recipe
+from ltu.training.demo.evaluate import Asked, Named, balanced
+from ltu.training.demo.questions import FORMATS, terms
 
 
 def write_card(
@@ -21,7 +20,7 @@ def write_card(
 ) -> None:
     heard = sorted({name.label for name in named})
     encoder = config.encoder
-    template = (files("ltu.training") / "data" / "card.md").read_text(encoding="utf-8")
+    template = (files(__package__) / "card.md").read_text(encoding="utf-8")
     text = template.format(
         name=config.name,
         license=config.license,

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from ..encoder import AudioEncoder, EncoderConfig
-from ..views import Float32, View, mix, random_view
+from ltu.training.items.augment import Float32, View, mix, random_view
+from ltu.training.model.encoder import AudioEncoder, EncoderConfig
 
 Labels = npt.NDArray[np.int64]
 ENCODER = EncoderConfig(width=192, mlp=768, heads=3, blocks_a=5, blocks_u=1)

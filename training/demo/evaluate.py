@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from ltu.prompt import Format, Prompter
-
-from ..examples import Collator, expand
-from ..model import LTU
-from ..packing import Example, share_beginnings
-from ..questions import FORMATS, Relation, Term, ask, labels_of, table_1, terms
-from .esc10 import Recording
+from ltu.training.demo.esc10 import Recording
+from ltu.training.demo.questions import FORMATS, Relation, Term, ask, labels_of, table_1, terms
+from ltu.training.items.collate import Collator
+from ltu.training.items.examples import expand
+from ltu.training.items.packing import Example, share_beginnings
+from ltu.training.model.ltu import LTU
 
 BATCH = 4  # groups of questions
 PAIRS = 5  # most clips a term is asked about, of those of which it is true; as many others

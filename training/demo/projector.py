@@ -10,8 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ltu.defaults import LAYER_NORM_EPSILON, PROJECTOR_DIVISOR
-
-from ..model import LTU
+from ltu.training.model.ltu import LTU
 
 RIDGE = 1e-2  # per row, relative to the normalised inputs' unit variance
 

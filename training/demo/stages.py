@@ -12,18 +12,18 @@ from torch import nn
 from ltu.audio import log_mel
 from ltu.files import write_json_lines
 from ltu.prompt import Prompter
-
-from ..base import load_base
-from ..checkpoint import load_checkpoint, save_checkpoint
-from ..config import Config
-from ..model import LTU
-from ..questions import Item, training_items
-from ..train import encode_views, train
-from .card import write_card
-from .classify import ENCODER_RECIPES, TEACHER_RECIPE, Classifier, Labels, Teacher, fit
-from .esc10 import Recording
-from .evaluate import Judge, ask_labels, ask_terms
-from .projector import fit_projector
+from ltu.training.config import Config
+from ltu.training.demo.card import write_card
+from ltu.training.demo.classify import ENCODER_RECIPES, TEACHER_RECIPE, Classifier, Labels, Teacher, fit
+from ltu.training.demo.esc10 import Recording
+from ltu.training.demo.evaluate import Judge, ask_labels, ask_terms
+from ltu.training.demo.projector import fit_projector
+from ltu.training.demo.questions import Item, training_items
+from ltu.training.items.inputs import encode_views
+from ltu.training.model.base import load_base
+from ltu.training.model.ltu import LTU
+from ltu.training.run.checkpoint import load_checkpoint, save_checkpoint
+from ltu.training.run.train import train
 
 SEED = 0
 CLIPS = 8  # of each class that one pool of questions is about

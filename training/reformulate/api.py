@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ltu.errors import Error
-
-from .completion import Reply, judge, read_completion, request
-from .progress import Progress
-from .question import Question
+from ltu.training.reformulate.completion import Reply, judge, read_completion, request
+from ltu.training.reformulate.progress import Progress
+from ltu.training.reformulate.question import Question
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

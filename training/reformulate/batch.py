@@ -8,11 +8,10 @@ from typing import Any
 
 from ltu.errors import Error
 from ltu.files import json_line, read_json_lines, replacing_text
-
-from .checks import Verdict
-from .completion import Reply, judge, read_completion, request
-from .progress import PAGE, Progress
-from .question import Question
+from ltu.training.reformulate.checks import Verdict
+from ltu.training.reformulate.completion import Reply, judge, read_completion, request
+from ltu.training.reformulate.progress import PAGE, Progress
+from ltu.training.reformulate.question import Question
 
 MOST_REQUESTS = 30_000  # of one file; the provider takes 200 MB, and two refused answers make one 6 kB
 URL = "/v1/chat/completions"

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 
 from ltu.prompt import AUDIO
-
-from .openaqa import Kind
-from .prompts import KEY
-from .resources import table
+from ltu.training.reformulate.openaqa import Kind
+from ltu.training.reformulate.prompts import KEY
+from ltu.training.reformulate.resources import table
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from .checks import Verdict, check_answer
-from .prompts import KEY, draw, messages, retry
-from .question import Question
+from ltu.training.reformulate.checks import Verdict, check_answer
+from ltu.training.reformulate.prompts import KEY, draw, messages, retry
+from ltu.training.reformulate.question import Question
 
 LONGEST_ANSWER = 300  # tokens; the longest prompt of Tables 7–9 has about 40
 RESPONSE_FORMAT = {

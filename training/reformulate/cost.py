@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from math import ceil
 
-from .openaqa import Kind
-from .prompts import messages
-from .resources import table
+from ltu.training.reformulate.openaqa import Kind
+from ltu.training.reformulate.prompts import messages
+from ltu.training.reformulate.resources import table
 
 CHARACTERS_PER_TOKEN = 4  # the provider's rule of thumb for English; its tokenizer is no part of its client
 ANSWER_TOKENS = 50  # the longest prompt of Tables 7–9 (166 characters) and its JSON

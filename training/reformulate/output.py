@@ -9,12 +9,11 @@ from typing import Any, TextIO
 
 from ltu.errors import Error
 from ltu.files import json_line, sha256, write_json
-
-from .files import Files, rows_file
-from .leaks import leaked
-from .openaqa import Item, read_openaqa
-from .progress import Done, Progress
-from .quality import Quality
+from ltu.training.reformulate.files import Files, rows_file
+from ltu.training.reformulate.leaks import leaked
+from ltu.training.reformulate.openaqa import Item, read_openaqa
+from ltu.training.reformulate.progress import Done, Progress
+from ltu.training.reformulate.quality import Quality
 
 LISTED = 100  # failures and leaks in the page; the files beside the output have all
 

@@ -8,11 +8,10 @@ from typing import Any
 
 from ltu.prompt import AUDIO
 from ltu.show.html import document_of
-
-from . import rules
-from .openaqa import KINDS, Kind
-from .output import Written
-from .quality import SAMPLE, Quality, Sample
+from ltu.training.reformulate import rules
+from ltu.training.reformulate.openaqa import KINDS, Kind
+from ltu.training.reformulate.output import Written
+from ltu.training.reformulate.quality import SAMPLE, Quality, Sample
 
 TITLES: Mapping[Kind, str] = {
     "label": "Label classification",

@@ -5,11 +5,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from .completion import request
-from .cost import Tokens, estimate
-from .openaqa import Item, Kind
-from .question import Question
-from .subset import Selection, selected, survey
+from ltu.training.reformulate.completion import request
+from ltu.training.reformulate.cost import Tokens, estimate
+from ltu.training.reformulate.openaqa import Item, Kind
+from ltu.training.reformulate.question import Question
+from ltu.training.reformulate.subset import Selection, selected, survey
 
 SHOWN = 10
 

@@ -13,12 +13,11 @@ from typing import Any
 
 from ltu.database import Database
 from ltu.errors import Error
-
-from .checks import Verdict
-from .completion import Reply
-from .cost import Tokens
-from .openaqa import Item, Kind
-from .question import Question
+from ltu.training.reformulate.checks import Verdict
+from ltu.training.reformulate.completion import Reply
+from ltu.training.reformulate.cost import Tokens
+from ltu.training.reformulate.openaqa import Item, Kind
+from ltu.training.reformulate.question import Question
 
 SCHEMA_VERSION = 1
 SCHEMA = """

@@ -4,8 +4,8 @@ import hashlib
 import random
 from dataclasses import dataclass
 
-from .openaqa import Kind
-from .resources import table, text
+from ltu.training.reformulate.openaqa import Kind
+from ltu.training.reformulate.resources import table, text
 
 KEY = "revised_prompt"  # of the JSON object that the templates ask for
 COOLEST, WARMEST = 0.7, 1.1  # temperatures, section 3

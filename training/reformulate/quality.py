@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import exp, log
 from typing import Any
 
-from .openaqa import Item, Kind
+from ltu.training.reformulate.openaqa import Item, Kind
 
 SAMPLE = 1000  # prompts of each task for distinct-n and self-BLEU: both depend on how many there are
 SHOWN = 20  # samples in the page

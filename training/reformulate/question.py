@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from .openaqa import Kind
+from ltu.training.reformulate.openaqa import Kind
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from ltu import __version__
-
-from . import rules
-from .cost import Prices, batch_share
-from .files import Files
-from .openaqa import KINDS
-from .output import Written, write
-from .progress import Progress
-from .quality import Quality
+from ltu.training.reformulate import rules
+from ltu.training.reformulate.cost import Prices, batch_share
+from ltu.training.reformulate.files import Files
+from ltu.training.reformulate.openaqa import KINDS
+from ltu.training.reformulate.output import Written, write
+from ltu.training.reformulate.progress import Progress
+from ltu.training.reformulate.quality import Quality
 
 
 @dataclass(frozen=True)

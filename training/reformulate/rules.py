@@ -7,13 +7,12 @@ from functools import cache
 from itertools import islice
 
 from ltu.prompt import AUDIO
-
-from .checks import Verdict, check
-from .completion import Reply
-from .openaqa import Kind
-from .progress import PAGE, Progress
-from .question import Question
-from .resources import table
+from ltu.training.reformulate.checks import Verdict, check
+from ltu.training.reformulate.completion import Reply
+from ltu.training.reformulate.openaqa import Kind
+from ltu.training.reformulate.progress import PAGE, Progress
+from ltu.training.reformulate.question import Question
+from ltu.training.reformulate.resources import table
 
 NAME = "rules, no language model"  # in settings and provenance
 

@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ltu.errors import Error
-
-from .openaqa import Item, Kind, read_openaqa
+from ltu.training.reformulate.openaqa import Item, Kind, read_openaqa
 
 Stratum = tuple[Kind, str]  # kind, dataset
 PAPER: Mapping[Kind, tuple[str, ...]] = {  # section 3, "Fine-tuning Dataset"

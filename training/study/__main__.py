@@ -11,12 +11,11 @@ from filelock import FileLock
 from ltu.cli.console import application, command
 from ltu.demo import demo_base
 from ltu.shard.clips import labels_table
-
-from ..config import Config, read_config
-from .folder import Folder
-from .report import write_report
-from .sizes import read_sizes
-from .steps import Study, take
+from ltu.training.config import Config, read_config
+from ltu.training.study.folder import Folder
+from ltu.training.study.report import write_report
+from ltu.training.study.sizes import read_sizes
+from ltu.training.study.steps import Study, take
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "study"
 app = application()

@@ -10,12 +10,11 @@ from ltu.model import load
 from ltu.prompt import Format
 from ltu.query import Query
 from ltu.sampling import Sampling
-from ltu.training.questions import FORMATS
-
-from .folder import Folder
-from .materials import DEVELOPMENT, command
-from .models import Training
-from .properties import OPPOSITE
+from ltu.training.demo.questions import FORMATS
+from ltu.training.study.folder import Folder
+from ltu.training.study.materials import DEVELOPMENT, command
+from ltu.training.study.models import Training
+from ltu.training.study.properties import OPPOSITE
 
 MOST_TOKENS = 64  # of an answer: a model that has learnt its items by heart may never stop
 NODES = 256  # for exact answers: such a model may never decide, either

@@ -9,8 +9,7 @@ from typing import Any, Literal
 
 from ltu.shard.prompts import Cell
 from ltu.shard.scored import Run
-
-from .contrasts import CONFUSION_FIGURES, Estimate, answers, difference
+from ltu.training.study.contrasts import CONFUSION_FIGURES, Estimate, answers, difference
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -9,9 +9,8 @@ from ltu.shard.prompts import ALL_CELLS
 from ltu.shard.tables import way
 from ltu.shard.words import TASKS
 from ltu.show.svg import GREY, axes_of, drawing, svg_of
-
-from .models import RECIPES
-from .tables import NAMES
+from ltu.training.study.models import RECIPES
+from ltu.training.study.tables import NAMES
 
 Row = Mapping[str, Any]
 

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltu.prompt import Format
-
-from .models import Training
+from ltu.training.study.models import Training
 
 
 @dataclass(frozen=True)

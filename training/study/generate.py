@@ -14,10 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ltu.training.demo.esc10 import Recording
-from ltu.training.questions import Term, ask, labels_of, table, terms, with_article
+from ltu.training.demo.questions import Term, ask, labels_of, table, terms, with_article
 from ltu.training.reformulate.openaqa import OPEN_TASK
-
-from .properties import OPPOSITE, Scale
+from ltu.training.study.properties import OPPOSITE, Scale
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -90,7 +89,7 @@ def _round(clips: Sequence[Sound], rng: Rng) -> Iterator[Row]:
 
 @cache
 def names_of(label: str) -> tuple[Term, ...]:
-    """What a class is called, as `training/data/terms.toml` has it."""
+    """What a class is called, as `training/demo/terms.toml` has it."""
     return tuple(term for term in terms() if term.kind == "name" and label in term.true_of)
 
 

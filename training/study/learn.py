@@ -9,13 +9,12 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from ltu.convert import convert
 from ltu.files import write_json
 from ltu.training.config import Config
-from ltu.training.finish import finish
-from ltu.training.train import train
-
-from .folder import Folder
-from .materials import DEVELOPMENT, questions_of
-from .models import Training
-from .sizes import Sizes
+from ltu.training.run.finish import finish
+from ltu.training.run.train import train
+from ltu.training.study.folder import Folder
+from ltu.training.study.materials import DEVELOPMENT, questions_of
+from ltu.training.study.models import Training
+from ltu.training.study.sizes import Sizes
 
 OUTTYPE = "q8_0"  # the demo's
 NEVER = 1 << 30  # steps

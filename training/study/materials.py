@@ -13,12 +13,11 @@ from ltu.convert.llama import HUGGING_FACE, read_base
 from ltu.errors import Error
 from ltu.files import read_json_lines, write_json, write_json_lines
 from ltu.shard.prompts import PAPER_CELLS
-
-from .folder import Folder
-from .generate import DATASET, Sound, generate
-from .models import Part
-from .sizes import Sizes
-from .terms import benchmark_words, refuse_leaks
+from ltu.training.study.folder import Folder
+from ltu.training.study.generate import DATASET, Sound, generate
+from ltu.training.study.models import Part
+from ltu.training.study.sizes import Sizes
+from ltu.training.study.terms import benchmark_words, refuse_leaks
 
 DEVELOPMENT = "development"
 FOLD = 4  # of the benchmark

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ltu.prompt import Format
-
-from .sizes import Sizes
+from ltu.training.study.sizes import Sizes
 
 Part = Literal["base", "large", "small"]
 

@@ -14,15 +14,14 @@ from ltu.shard.store import Store
 from ltu.shard.words import TASKS
 from ltu.show.html import document_of, figures_of, heading_of, table_of
 from ltu.show.markdown import to_markdown
-
-from .ask import CONTROLS_SEED
-from .claims import claims, judge
-from .contrasts import CONFUSION_FIGURES, answers, level
-from .figures import figures
-from .folder import Folder
-from .models import Training
-from .sizes import Sizes
-from .tables import tables
+from ltu.training.study.ask import CONTROLS_SEED
+from ltu.training.study.claims import claims, judge
+from ltu.training.study.contrasts import CONFUSION_FIGURES, answers, level
+from ltu.training.study.figures import figures
+from ltu.training.study.folder import Folder
+from ltu.training.study.models import Training
+from ltu.training.study.sizes import Sizes
+from ltu.training.study.tables import tables
 
 Runs = Mapping[str, Sequence[Run]]  # of each model, one a seed
 Document = dict[str, Any]

@@ -10,13 +10,13 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import set_seed
 
-from ltu.training.base import load_base
-from ltu.training.checkpoint import save_checkpoint
 from ltu.training.config import Config
 from ltu.training.demo.esc10 import Recording
 from ltu.training.demo.projector import fit_projector
-from ltu.training.model import LTU, fill
-from ltu.training.sounds import encode_views
+from ltu.training.items.inputs import encode_views
+from ltu.training.model.base import load_base
+from ltu.training.model.ltu import LTU, fill
+from ltu.training.run.checkpoint import save_checkpoint
 
 ENCODER = "model.audio_encoder."  # its tensors in ltu.safetensors
 

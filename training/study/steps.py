@@ -9,18 +9,17 @@ from filelock import FileLock, Timeout
 
 from ltu.files import write_json
 from ltu.training.config import Config
-from ltu.training.data import say
 from ltu.training.demo.esc10 import Recording, read_folds
-
-from .ask import ask, check
-from .folder import Folder
-from .generate import Sound, sounds
-from .learn import development_loss, learn, write_gguf
-from .materials import DEVELOPMENT, questions_of, write_benchmark, write_questions
-from .models import TUNED, Part, Training, parts
-from .properties import Scale
-from .sizes import Sizes
-from .start import write_start
+from ltu.training.items.data import say
+from ltu.training.study.ask import ask, check
+from ltu.training.study.folder import Folder
+from ltu.training.study.generate import Sound, sounds
+from ltu.training.study.learn import development_loss, learn, write_gguf
+from ltu.training.study.materials import DEVELOPMENT, questions_of, write_benchmark, write_questions
+from ltu.training.study.models import TUNED, Part, Training, parts
+from ltu.training.study.properties import Scale
+from ltu.training.study.sizes import Sizes
+from ltu.training.study.start import write_start
 
 TRAINING_FOLDS, DEVELOPMENT_FOLDS = (1, 2), (3,)
 RATED = ("small", "small-prepended")  # both formats have a say in the rate of what is tuned

@@ -6,10 +6,9 @@ from typing import Any
 from ltu.shard.prompts import ALL_CELLS
 from ltu.shard.tables import HEARD, way, with_interval
 from ltu.show.table import Table, number, per_cent
-
-from .ask import CONTROLS_SEED
-from .claims import SMALL, Claim, Side, claims
-from .models import RECIPES
+from ltu.training.study.ask import CONTROLS_SEED
+from ltu.training.study.claims import SMALL, Claim, Side, claims
+from ltu.training.study.models import RECIPES
 
 Row = dict[str, Any]
 SIGNS = {1: "above 0", -1: "below 0"}

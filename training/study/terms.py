@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from ltu.errors import Error
 from ltu.shard.words import TASKS, Word, shipped_words
-from ltu.training.questions import labels_of
+from ltu.training.demo.questions import labels_of
 
 
 def benchmark_words() -> list[Word]:

@@ -6,9 +6,9 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import Config, Source
-from .data import summary
-from .train import Trained
+from ltu.training.config import Config, Source
+from ltu.training.items.data import summary
+from ltu.training.run.train import Trained
 
 ROWS = 20  # of the table of losses
 

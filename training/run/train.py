@@ -8,20 +8,18 @@ from pathlib import Path
 from filelock import FileLock
 from transformers import TrainerCallback, set_seed
 
-from .base import load_base
-from .checkpoint import save_checkpoint
-from .config import Config
-from .data import Data, cache_folder, read_data, say, summary
-from .examples import Collator
-from .model import LTU
-from .settings import AUTOCAST, arguments, decisive, started_from
-from .sharding import shard_base
-from .sounds import encode_views, encoded, features_of
-from .start import load_start
-from .table import Tokeniser
-from .trainer import LtuTrainer, checkpoints
-
-__all__ = ["Trained", "encode_views", "train"]
+from ltu.training.config import Config
+from ltu.training.items.collate import Collator
+from ltu.training.items.data import Data, cache_folder, read_data, say, summary
+from ltu.training.items.inputs import encoded, features_of
+from ltu.training.items.tokenised import Tokeniser
+from ltu.training.model.base import load_base
+from ltu.training.model.ltu import LTU
+from ltu.training.run.arguments import AUTOCAST, arguments, decisive, started_from
+from ltu.training.run.checkpoint import save_checkpoint
+from ltu.training.run.sharding import shard_base
+from ltu.training.run.start import load_start
+from ltu.training.run.trainer import LtuTrainer, checkpoints
 
 
 @dataclass(frozen=True)
@@ -67,18 +65,18 @@ def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:
     with FileLock(cache / "lock"):  # processes of one run, and runs on the same items, take turns
         data = read_data(config.data, tokeniser)
         if "encoder" in config.train.train:
-            kind, sounds = "features", features_of(data.clips)
+            kind, inputs = "features", features_of(data.clips)
         else:
             views, seed = config.data.views, config.train.seed
             kind = "encoded"
-            sounds = encoded(cache, model.audio_encoder, data.clips, views, seed, autocast)
+            inputs = encoded(cache, model.audio_encoder, data.clips, views, seed, autocast)
     if settings.process_index == 0:
         say(summary(data, config.data))
-        say([f"{cache}: encoder outputs, {sounds.bytes / 1e6:.1f} MB"] if kind == "encoded" else [])
+        say([f"{cache}: encoder outputs, {inputs.bytes / 1e6:.1f} MB"] if kind == "encoded" else [])
     trainer = LtuTrainer(
         model,
         settings,
-        Collator(sounds, kind, bos_id, answers_only, config.train.seed),
+        Collator(inputs, kind, bos_id, answers_only, config.train.seed),
         data.train,
         data.development,
         decisive(config, base.sha256, data.hashes(data.train)),

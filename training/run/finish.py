@@ -7,13 +7,12 @@ from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM
 
 from ltu.files import write_text
-
-from .base import load_base
-from .card import card
-from .checkpoint import load_checkpoint
-from .config import Config
-from .model import LTU
-from .train import Trained
+from ltu.training.config import Config
+from ltu.training.model.base import load_base
+from ltu.training.model.ltu import LTU
+from ltu.training.run.card import card
+from ltu.training.run.checkpoint import load_checkpoint
+from ltu.training.run.train import Trained
 
 TOKENIZER = (
     "tokenizer.json",

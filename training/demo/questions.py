@@ -59,8 +59,8 @@ class Item:
 
 @cache
 def table(name: str) -> Any:
-    """`terms` or `wordings` of data/."""
-    return tomllib.loads((files(__package__) / "data" / f"{name}.toml").read_text(encoding="utf-8"))
+    """`terms` or `wordings`, the data files beside this one."""
+    return tomllib.loads((files(__package__) / f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def terms() -> list[Term]:

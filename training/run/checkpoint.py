@@ -13,10 +13,9 @@ from ltu.defaults import MAX_NEW_TOKENS, SAMPLING
 from ltu.errors import ModelFileError
 from ltu.files import replacing, write_json
 from ltu.prompt import AUDIO
-
-from .base import Base
-from .config import Config
-from .model import LTU, load_trained, trained_tensors
+from ltu.training.config import Config
+from ltu.training.model.base import Base
+from ltu.training.model.ltu import LTU, load_trained, trained_tensors
 
 
 def save_checkpoint(

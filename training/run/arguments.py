@@ -11,8 +11,7 @@ from transformers.integrations import integration_utils
 
 from ltu.errors import Error
 from ltu.files import sha256
-
-from .config import Config
+from ltu.training.config import Config
 
 AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 IRRELEVANT = {  # to the weights that come out

@@ -19,12 +19,11 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 
 from ltu.errors import Error, ModelFileError
 from ltu.files import write_json
-
-from .batches import Batches, Drawings
-from .data import Items
-from .examples import Collator
-from .model import LTU, PARTS
-from .packing import Group
+from ltu.training.items.batches import Batches, Drawings
+from ltu.training.items.collate import Collator
+from ltu.training.items.data import Items
+from ltu.training.items.packing import Group
+from ltu.training.model.ltu import LTU, PARTS
 
 TRAINED = "trained.safetensors"  # float32: a run goes on from the very weights that it had
 RUN = "run.json"  # what decides the weights; written last, so its presence says that the checkpoint is whole

@@ -21,11 +21,10 @@ def train(
     ] = None,
 ) -> None:
     """Fine-tunes an LTU model. Killed and started again, it goes on from its last checkpoint."""
-    from ltu.convert import convert
-
-    from .config import read_config
-    from .finish import finish  # torch takes seconds to import: not for --help or a wrong path
-    from .train import train as run
+    from ltu.convert import convert  # here, because torch takes seconds to import: not for --help
+    from ltu.training.config import read_config
+    from ltu.training.run.finish import finish
+    from ltu.training.run.train import train as run
 
     described = read_config(config)
     trained = run(described)

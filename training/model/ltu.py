@@ -11,9 +11,8 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from ltu import defaults
 from ltu.errors import ModelFileError
-
-from .encoder import AudioEncoder, EncoderConfig
-from .loss import AUDIO_POSITION, IGNORED, next_token_loss
+from ltu.training.model.encoder import AudioEncoder, EncoderConfig
+from ltu.training.model.loss import AUDIO_POSITION, IGNORED, next_token_loss
 
 PARTS = {
     "encoder": "audio_encoder.",

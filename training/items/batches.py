@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset, Sampler
 
-from .packing import Group
+from ltu.training.items.packing import Group
 
 MEGABATCH = 32  # batches that are sorted by length together
 

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from ltu.convert.checkpoint import read_weights
 from ltu.convert.names import UNUSED_AUDIO, bare
-
-from .checkpoint import load_checkpoint
-from .config import TrainConfig
-from .model import LTU, fill, load_trained
+from ltu.training.config import TrainConfig
+from ltu.training.model.ltu import LTU, fill, load_trained
+from ltu.training.run.checkpoint import load_checkpoint
 
 
 def load_start(config: TrainConfig, model: LTU) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 from transformers import LlamaForCausalLM
 
-from .model import LTU
+from ltu.training.model.ltu import LTU
 
 
 def shard_base(model: LTU, device: torch.device) -> None:

@@ -11,12 +11,11 @@ import numpy.typing as npt
 from ltu.errors import Error
 from ltu.files import sha256
 from ltu.shard.spec import read_spec
-
-from .clips import Clips, read_clips
-from .config import DataConfig
-from .examples import read_items
-from .packing import Group, positions, share_beginnings
-from .table import Alone, Counts, Tokeniser, tokenised
+from ltu.training.config import DataConfig
+from ltu.training.items.clips import Clips, read_clips
+from ltu.training.items.examples import read_items
+from ltu.training.items.packing import Group, positions, share_beginnings
+from ltu.training.items.tokenised import Counts, Tokeniser, Ungrouped, tokenised
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def read_data(config: DataConfig, tokeniser: Tokeniser) -> Data:
             why = next(iter(clips.broken.values()), "each is longer than the limit") if counts.items else ""
             raise Error(f"{file}: holds no items that can be used{f': {why}' if why else ''}")
         lengths = examples.lengths
-        groups: Sequence[Group] = Alone(examples)
+        groups: Sequence[Group] = Ungrouped(examples)
         if config.shared > 1 and file is config.items:
             groups = share_beginnings(list(examples), config.shared)
             lengths = np.array([positions(group) for group in groups], np.int32)

@@ -17,9 +17,8 @@ from tokenizers import Tokenizer
 from ltu.errors import Error, PromptError
 from ltu.files import replacing, write_json
 from ltu.prompt import Prompter
-
-from .examples import Row, cut, example, read_items
-from .packing import Example, Group
+from ltu.training.items.examples import Row, cut, example, read_items
+from ltu.training.items.packing import Example, Group
 
 ROWS = 1000  # in a record batch
 VERSION = 1  # of the files; another one makes them anew
@@ -82,7 +81,7 @@ class Examples(Sequence[Example]):
         return column
 
 
-class Alone(Sequence[Group]):
+class Ungrouped(Sequence[Group]):
     """Each example as a group of its own."""
 
     def __init__(self, examples: Sequence[Example]) -> None:

@@ -13,7 +13,7 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from .loss import AUDIO_POSITION
+from ltu.training.model.loss import AUDIO_POSITION
 
 
 @dataclass(frozen=True)

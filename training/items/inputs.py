@@ -12,15 +12,14 @@ from torch import Tensor
 from ltu.audio import Clip
 from ltu.defaults import FEATURE_MEAN, FEATURE_STD
 from ltu.files import replacing
-
-from .clips import Clips, Float16, StoredClip, frames_of
-from .encoder import AudioEncoder
-from .views import Float32, random_view
+from ltu.training.items.augment import Float32, random_view
+from ltu.training.items.clips import Clips, Float16, StoredClip, frames_of
+from ltu.training.model.encoder import AudioEncoder
 
 BATCH = 16  # clips that are encoded together
 
 
-class Sounds(Mapping[str, Tensor]):
+class ClipInputs(Mapping[str, Tensor]):
     """Name → float32[views, ...], from float16 values that lie on disk."""
 
     def __init__(self, rows: Mapping[str, int], values: Float16) -> None:
@@ -40,14 +39,14 @@ class Sounds(Mapping[str, Tensor]):
         return self._values[:1].nbytes * len(self._rows)
 
 
-def features_of(clips: Clips) -> Sounds:
+def features_of(clips: Clips) -> ClipInputs:
     """Features as they are, [1, 1024, 128] a clip."""
-    return Sounds({name: clip.row for name, clip in clips.stored.items()}, clips.features[:, None])
+    return ClipInputs({name: clip.row for name, clip in clips.stored.items()}, clips.features[:, None])
 
 
 def encoded(
     cache: Path, encoder: AudioEncoder, clips: Clips, views: int, seed: int, autocast: torch.dtype | None
-) -> Sounds:
+) -> ClipInputs:
     """Encoder outputs [views, 32, width] a clip, computed once for an encoder and a set of clips."""
     names = list(clips.stored)
     path = cache / f"encoded-{_digest(encoder, clips, views, seed, autocast)}.f16"
@@ -64,7 +63,7 @@ def encoded(
             values.flush()
     rows = {name: row for row, name in enumerate(names)}
     empty = np.zeros(shape, np.float16)
-    return Sounds(rows, np.memmap(path, np.float16, "r", shape=shape) if names else empty)
+    return ClipInputs(rows, np.memmap(path, np.float16, "r", shape=shape) if names else empty)
 
 
 def encode_views(
