@@ -85,14 +85,17 @@ void Graph::output(ggml_tensor *tensor) {
 
 ggml_tensor *Graph::custom(ggml_type type, int64_t columns, int64_t n, std::vector<ggml_tensor *> inputs,
                            Operation operation) {
-  operations_.push_back(std::move(operation));
+  operations_.push_back({std::move(operation), device_.pool()});
   std::erase(inputs, nullptr);
   return ggml_custom_4d(
       context(), type, columns, n, 1, 1, inputs.data(), static_cast<int>(inputs.size()),
-      [](ggml_tensor *out, int thread, int threads, void *self) {
-        (*static_cast<Operation *>(self))(out, thread, threads);
+      [](ggml_tensor *out, int, int, void *self) {
+        auto &[operation, pool] = *static_cast<SharedOperation *>(self);
+        const int parts = pool.threads();
+        pool.run(static_cast<uint32_t>(parts),
+                 [&](uint32_t part) { operation(out, static_cast<int>(part), parts); });
       },
-      GGML_N_TASKS_MAX, &operations_.back());
+      1, &operations_.back());
 }
 
 ggml_tensor *Graph::pack(const Source &source, kernels::WeightType type) {

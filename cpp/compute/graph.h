@@ -51,7 +51,8 @@ public:
   ggml_tensor *input(ggml_type type, int64_t columns, int64_t n);
   ggml_tensor *linear(Input &input, const Matrix &matrix, const Extras &extras = {}); // [rows, n]
   ggml_tensor *linear(const Source &source, const Matrix &matrix, const Extras &extras = {});
-  // An operation of our own on CPU: f(output, thread, threads) after all of `inputs` are there.
+  // An operation of our own on CPU, after all of `inputs` are there: f(output, part, parts) computes its
+  // share.
   using Operation = std::function<void(ggml_tensor *, int, int)>;
   ggml_tensor *custom(ggml_type type, int64_t columns, int64_t n, std::vector<ggml_tensor *> inputs,
                       Operation operation);
@@ -64,7 +65,11 @@ private:
   Device &device_;
   std::unique_ptr<ggml_context, decltype(&ggml_free)> context_;
   ggml_cgraph *graph_;
-  std::deque<Operation> operations_; // stable addresses: the nodes point at them
+  struct SharedOperation {
+    Operation operation;
+    ThreadPool &pool;
+  };
+  std::deque<SharedOperation> operations_; // stable addresses: the nodes point at them
 
   ggml_tensor *pack(const Source &source, kernels::WeightType type);
   ggml_tensor *plain(const Source &source);

@@ -13,11 +13,16 @@ namespace {
 class PathAttention {
 public:
   PathAttention(Graph &graph, const Model &model, KvCells &cells, const LlamaBatch &batch)
-      : graph_(graph), llama_(model.llama()), cells_(cells), batch_(batch), seen_(batch.depths) {
+      : graph_(graph), model_(model), llama_(model.llama()), cells_(cells), batch_(batch),
+        seen_(batch.depths) {
     for (int32_t &length : seen_)
       ++length;
-    if (graph.device().own_kernels())
+    depths_ = graph.input(GGML_TYPE_I32, batch.size(), 1);
+    if (graph.device().own_kernels()) {
+      units_ = graph.input(GGML_TYPE_F32, llama_.head_size, batch.size());
+      turns_ = rotate(units_, 1);
       return;
+    }
     int32_t last = 0;
     for (size_t i = 0; i < seen_.size(); ++i)
       last = std::max(last, *std::max_element(batch.paths[i], batch.paths[i] + seen_[i]));
@@ -26,15 +31,24 @@ public:
     targets_ = graph.input(GGML_TYPE_I64, batch.size(), 1);
   }
 
-  // q: [heads × head_size, n], k and v: [kv_size, n], rotated. Returns [heads × head_size, n].
+  // q: [heads × head_size, n], k and v: [kv_size, n], not rotated yet. Returns [heads × head_size, n].
   ggml_tensor *operator()(int64_t block, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v) {
-    return graph_.device().own_kernels() ? own(block, q, k, v) : masked(block, q, k, v);
+    return graph_.device().own_kernels()
+               ? own(block, q, k, v)
+               : masked(block, rotate(q, llama_.heads), rotate(k, llama_.kv_heads), v);
   }
 
   void set_inputs() const {
+    const auto n = static_cast<size_t>(batch_.size());
+    ggml_backend_tensor_set(depths_, batch_.depths.data(), 0, n * sizeof(int32_t));
+    if (units_) {
+      std::vector<float> units(n * static_cast<size_t>(llama_.head_size));
+      for (size_t i = 0; i < units.size(); i += 2)
+        units[i] = 1;
+      ggml_backend_tensor_set(units_, units.data(), 0, units.size() * sizeof(float));
+    }
     if (!mask_)
       return;
-    const auto n = static_cast<size_t>(batch_.size());
     std::vector<ggml_fp16_t> mask(static_cast<size_t>(visible_) * n, ggml_fp32_to_fp16(-INFINITY));
     std::vector<int64_t> targets(n);
     for (size_t i = 0; i < n; ++i) {
@@ -48,26 +62,48 @@ public:
 
 private:
   Graph &graph_;
+  const Model &model_;
   const LlamaConfig &llama_;
   KvCells &cells_;
   const LlamaBatch &batch_;
   std::vector<int32_t> seen_; // [n] length of each path
   int64_t visible_ = 0;       // cells that the mask covers
-  ggml_tensor *mask_ = nullptr, *targets_ = nullptr;
+  ggml_tensor *depths_ = nullptr, *mask_ = nullptr, *targets_ = nullptr;
+  // Our kernels: a head of (1, 0) for each position; rotated, it holds the cosines and sines, which all heads
+  // of all blocks share.
+  ggml_tensor *units_ = nullptr, *turns_ = nullptr;
 
   float scale() const { return 1.0F / std::sqrt(static_cast<float>(llama_.head_size)); }
 
+  ggml_tensor *rotate(ggml_tensor *x, int64_t heads) { // RoPE of each head
+    ggml_context *c = graph_.context();
+    const int64_t n = batch_.size();
+    x = ggml_reshape_3d(c, x, llama_.head_size, heads, n);
+    x = ggml_rope_ext(c, x, depths_, model_.rope_factors, static_cast<int>(llama_.rope_size),
+                      GGML_ROPE_TYPE_NORMAL, static_cast<int>(llama_.rope_original_context), llama_.rope_base,
+                      1.0F / llama_.rope_factor, llama_.yarn ? 1.0F : 0.0F, 1.0F, 32.0F, 1.0F);
+    return ggml_reshape_2d(c, x, llama_.head_size * heads, n);
+  }
+
   ggml_tensor *own(int64_t block, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v) {
     std::byte *keys = cells_.keys(block), *values = cells_.values(block);
-    ggml_tensor *stored =
-        graph_.custom(GGML_TYPE_I8, 1, 1, {k, v}, [=, this](ggml_tensor *, int thread, int threads) {
-          store(k, keys, thread, threads);
-          store(v, values, thread, threads);
+    ggml_tensor *rotated = graph_.custom( // and the rotated keys and the values put into their cells
+        GGML_TYPE_F32, q->ne[0], q->ne[1], {q, k, v, turns_},
+        [=, this](ggml_tensor *out, int part, int parts) {
+          std::vector<float> key(static_cast<size_t>(llama_.kv_size()));
+          for (int64_t i = batch_.size() * part / parts; i < batch_.size() * (part + 1) / parts; ++i) {
+            kernels::rotate(row(q, i), row(turns_, i), static_cast<int>(llama_.heads),
+                            static_cast<int>(llama_.head_size), row(out, i));
+            kernels::rotate(row(k, i), row(turns_, i), static_cast<int>(llama_.kv_heads),
+                            static_cast<int>(llama_.head_size), key.data());
+            store(key.data(), keys, i);
+            store(row(v, i), values, i);
+          }
         });
-    return graph_.custom(GGML_TYPE_F32, q->ne[0], q->ne[1], {q, stored},
+    return graph_.custom(GGML_TYPE_F32, q->ne[0], q->ne[1], {rotated},
                          [=, this](ggml_tensor *out, int thread, int threads) {
-                           kernels::attend({.q = static_cast<const float *>(q->data),
-                                            .q_stride = static_cast<int64_t>(q->nb[1] / sizeof(float)),
+                           kernels::attend({.q = static_cast<const float *>(rotated->data),
+                                            .q_stride = static_cast<int64_t>(rotated->nb[1] / sizeof(float)),
                                             .k = keys,
                                             .v = values,
                                             .kv_stride = llama_.kv_size(),
@@ -85,17 +121,17 @@ private:
                          });
   }
 
-  void store(const ggml_tensor *rows, std::byte *cells, int thread, int threads) const {
-    for (int64_t i = thread; i < batch_.size(); i += threads) {
-      const auto *row = reinterpret_cast<const float *>(static_cast<const std::byte *>(rows->data) +
-                                                        static_cast<size_t>(i) * rows->nb[1]);
-      const auto place = static_cast<size_t>(batch_.cell(i)) * static_cast<size_t>(llama_.kv_size());
-      if (cells_.half())
-        ggml_cpu_fp32_to_fp16(row, reinterpret_cast<ggml_fp16_t *>(cells) + place, llama_.kv_size());
-      else
-        std::memcpy(reinterpret_cast<float *>(cells) + place, row,
-                    static_cast<size_t>(llama_.kv_size()) * sizeof(float));
-    }
+  static float *row(const ggml_tensor *x, int64_t i) {
+    return reinterpret_cast<float *>(static_cast<std::byte *>(x->data) + static_cast<size_t>(i) * x->nb[1]);
+  }
+
+  void store(const float *row, std::byte *cells, int64_t i) const { // position i's keys or values
+    const auto place = static_cast<size_t>(batch_.cell(i)) * static_cast<size_t>(llama_.kv_size());
+    if (cells_.half())
+      ggml_cpu_fp32_to_fp16(row, reinterpret_cast<ggml_fp16_t *>(cells) + place, llama_.kv_size());
+    else
+      std::memcpy(reinterpret_cast<float *>(cells) + place, row,
+                  static_cast<size_t>(llama_.kv_size()) * sizeof(float));
   }
 
   ggml_tensor *masked(int64_t block, ggml_tensor *q, ggml_tensor *k, ggml_tensor *v) {
@@ -137,25 +173,16 @@ std::span<const float> llama_forward(const Model &model, const ClipStore &clips,
   ggml_context *c = graph.context();
   const int64_t n = batch.size();
   ggml_tensor *embeddings = graph.input(GGML_TYPE_F32, llama.width, n);
-  ggml_tensor *depths = graph.input(GGML_TYPE_I32, n, 1);
   ggml_tensor *wanted = graph.input(GGML_TYPE_I32, static_cast<int64_t>(batch.outputs.size()), 1);
   PathAttention attention(graph, model, cells, batch);
-
-  const auto rotate = [&](ggml_tensor *x, int64_t heads) { // RoPE of each head
-    x = ggml_reshape_3d(c, x, llama.head_size, heads, n);
-    x = ggml_rope_ext(c, x, depths, model.rope_factors, static_cast<int>(llama.rope_size),
-                      GGML_ROPE_TYPE_NORMAL, static_cast<int>(llama.rope_original_context), llama.rope_base,
-                      1.0F / llama.rope_factor, llama.yarn ? 1.0F : 0.0F, 1.0F, 32.0F, 1.0F);
-    return ggml_reshape_2d(c, x, llama.head_size * heads, n);
-  };
 
   ggml_tensor *x = embeddings;
   for (int64_t i = 0; i < llama.blocks; ++i) {
     const LlamaBlock &block = model.llama_blocks[static_cast<size_t>(i)];
     // x += attention(norm(x))
     Input normed{Source::rms_norm(x, block.attention_norm, llama.norm_epsilon)};
-    ggml_tensor *q = rotate(graph.linear(normed, block.q), llama.heads);
-    ggml_tensor *k = rotate(graph.linear(normed, block.k), llama.kv_heads);
+    ggml_tensor *q = graph.linear(normed, block.q);
+    ggml_tensor *k = graph.linear(normed, block.k);
     ggml_tensor *v = graph.linear(normed, block.v);
     ggml_tensor *attended = attention(i, q, k, v);
     if (i + 1 == llama.blocks) { // from here on only what is asked for
@@ -176,7 +203,6 @@ std::span<const float> llama_forward(const Model &model, const ClipStore &clips,
   graph.allocate();
   const std::vector<float> rows = embedded(model, clips, batch);
   ggml_backend_tensor_set(embeddings, rows.data(), 0, ggml_nbytes(embeddings));
-  ggml_backend_tensor_set(depths, batch.depths.data(), 0, ggml_nbytes(depths));
   ggml_backend_tensor_set(wanted, batch.outputs.data(), 0, ggml_nbytes(wanted));
   attention.set_inputs();
   graph.compute();

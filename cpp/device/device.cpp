@@ -73,7 +73,7 @@ int physical_cores() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-Device::Device(const std::string &spec, int threads) : threads_(threads > 0 ? threads : physical_cores()) {
+Device::Device(const std::string &spec, int threads) : pool_(threads > 0 ? threads : physical_cores()) {
   ggml_backend_dev_t device = find_device(spec);
   const bool on_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
   // LTU_KERNELS=ggml computes on CPU what other devices compute: their graphs can be tested without one.
@@ -86,11 +86,13 @@ Device::Device(const std::string &spec, int threads) : threads_(threads > 0 ? th
     throw Error(error.what());
   }
 
-  ggml_threadpool_params pool = ggml_threadpool_params_default(threads_);
-  pool_.reset(ggml_threadpool_new(&pool));
+  // Our operations share themselves out among our threads; what is left to ggml beside them is little.
+  ggml_threadpool_params pool = ggml_threadpool_params_default(own_kernels_ ? 1 : this->threads());
+  pool.poll = 0; // between graphs its threads sleep
+  ggml_pool_.reset(ggml_threadpool_new(&pool));
   cpu_.reset(ggml_backend_cpu_init());
-  ggml_backend_cpu_set_n_threads(cpu_.get(), threads_);
-  ggml_backend_cpu_set_threadpool(cpu_.get(), pool_.get());
+  ggml_backend_cpu_set_n_threads(cpu_.get(), pool.n_threads);
+  ggml_backend_cpu_set_threadpool(cpu_.get(), ggml_pool_.get());
   ggml_backend_cpu_set_abort_callback(
       cpu_.get(),
       [](void *flag) { return static_cast<std::atomic<bool> *>(flag)->load(std::memory_order_relaxed); },

@@ -1,4 +1,5 @@
 #pragma once
+#include "device/thread_pool.h"
 #include "ggml-backend.h"
 #include "ggml-cpu.h"
 #include <algorithm>
@@ -21,7 +22,8 @@ public:
   Device(const std::string &spec, int threads);
 
   const std::string &name() const { return name_; }
-  int threads() const { return threads_; }
+  int threads() const { return pool_.threads(); }
+  ThreadPool &pool() { return pool_; }
   // On CPU products and attention are our own: equal bits whatever the batch and the threads (DESIGN.md, "The
   // runtime").
   bool own_kernels() const { return own_kernels_; }
@@ -49,9 +51,9 @@ public:
 private:
   using Backend = std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)>;
   std::string name_;
-  int threads_;
+  ThreadPool pool_;
   bool own_kernels_;
-  std::unique_ptr<ggml_threadpool, decltype(&ggml_threadpool_free)> pool_{nullptr, ggml_threadpool_free};
+  std::unique_ptr<ggml_threadpool, decltype(&ggml_threadpool_free)> ggml_pool_{nullptr, ggml_threadpool_free};
   Backend cpu_{nullptr, ggml_backend_free}, main_{nullptr, ggml_backend_free};
   std::unique_ptr<ggml_backend_sched, decltype(&ggml_backend_sched_free)> scheduler_{nullptr,
                                                                                      ggml_backend_sched_free};

@@ -1,5 +1,4 @@
 #include "engine/engine.h"
-#include "device/parallel.h"
 #include "engine/plan.h"
 #include "support/error.h"
 #include "support/memory.h"
@@ -136,7 +135,8 @@ void Engine::sample(Step &step, std::span<const float> logits, std::vector<Event
   };
   std::vector<Draw> draws = std::move(step.draws);
   while (!draws.empty()) {
-    parallel_for(draws.size(), device_.threads(), [&](size_t i) { distribute(draws[i], row_of(draws[i])); });
+    device_.pool().run(static_cast<uint32_t>(draws.size()),
+                       [&](uint32_t i) { distribute(draws[i], row_of(draws[i])); });
     std::vector<Draw> next;
     for (const Draw &draw : draws) {
       if (!draw.failure.empty())

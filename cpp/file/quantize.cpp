@@ -1,6 +1,7 @@
 #include "file/quantize.h"
-#include "device/parallel.h"
+#include "device/thread_pool.h"
 #include "support/error.h"
+#include <algorithm>
 #include <cstring>
 
 namespace ltu {
@@ -35,7 +36,8 @@ std::vector<uint8_t> quantize(const float *values, int64_t rows, int64_t columns
     throw Error(std::string(ggml_type_name(type)) + " needs an importance matrix, which is not supported");
   ggml_quantize_init(type);
   constexpr int64_t piece = 64; // rows
-  parallel_for(static_cast<size_t>((rows + piece - 1) / piece), threads, [&](size_t i) {
+  const auto pieces = static_cast<uint32_t>((rows + piece - 1) / piece);
+  ThreadPool(std::min(threads, static_cast<int>(pieces))).run(pieces, [&](uint32_t i) {
     const int64_t first = static_cast<int64_t>(i) * piece;
     const int64_t count = std::min(piece, rows - first);
     ggml_quantize_chunk(type, values + first * columns, out.data() + row_bytes * static_cast<size_t>(first),

@@ -28,4 +28,8 @@ struct AttentionBatch {
 // Called by every thread of a pool with its own number; no barrier inside.
 void attend(const AttentionBatch &batch, int thread, int threads);
 
+// Rotary position embedding of one row: x, out[heads][head_dim]; neighbours (a, b) become
+// (a cos − b sin, a sin + b cos). turn[head_dim]: cos, sin of each pair in turn.
+void rotate(const float *x, const float *turn, int heads, int head_dim, float *out);
+
 } // namespace ltu::kernels

@@ -106,4 +106,8 @@ void attend(const AttentionBatch &batch, int thread, int threads) {
   variant().table().attend(batch, thread, threads, scratch);
 }
 
+void rotate(const float *x, const float *turn, int heads, int head_dim, float *out) {
+  variant().table().rotate(x, turn, heads, head_dim, out);
+}
+
 } // namespace ltu::kernels

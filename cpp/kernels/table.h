@@ -15,6 +15,7 @@ struct Table {
   void (*pack_quantised)(const Rows &rows, int64_t k, int64_t begin, int64_t end, ActivationBlock *out,
                          float *buffer);
   void (*attend)(const AttentionBatch &batch, int thread, int threads, Scratch scratch);
+  void (*rotate)(const float *x, const float *turn, int heads, int head_dim, float *out);
 };
 
 namespace scalar {

@@ -9,6 +9,7 @@
 // In this order: each builds on those before.
 #include "functions.h"
 
+#include "rotate.h"
 #include "rows.h"
 
 #include "product.h"
@@ -45,7 +46,7 @@ inline void multiply(const PackedMatrix &w, const void *x, int64_t n, float *y, 
 }
 
 const Table &table() {
-  static constexpr Table functions{multiply, write_rows, pack_quantised, attend};
+  static constexpr Table functions{multiply, write_rows, pack_quantised, attend, rotate};
   return functions;
 }
 

@@ -326,6 +326,23 @@ void test_rows(int64_t k) {
 }
 
 // A tree of positions: a shared root, three branches, leaves that leave their branch anywhere.
+void test_rotation(int heads, int head_dim) {
+  const auto x = normals(int64_t{heads} * head_dim), angles = normals(head_dim / 2);
+  std::vector<float> turn, out(x.size());
+  for (const float angle : angles) {
+    turn.push_back(std::cos(angle));
+    turn.push_back(std::sin(angle));
+  }
+  rotate(x.data(), turn.data(), heads, head_dim, out.data());
+  add_to_digest(out);
+  for (size_t i = 0; i < x.size(); i += 2) {
+    const double angle = angles[i % head_dim / 2], a = x[i], b = x[i + 1];
+    check(std::abs(out[i] - (a * std::cos(angle) - b * std::sin(angle))) < 1e-6 &&
+              std::abs(out[i + 1] - (a * std::sin(angle) + b * std::cos(angle))) < 1e-6,
+          "rotation of " + std::to_string(head_dim) + " dimensions");
+  }
+}
+
 void test_attention(int heads, int kv_heads, int head_dim, bool half, int root) {
   const std::string what = "attention " + std::to_string(heads) + "/" + std::to_string(kv_heads) +
                            " heads of " + std::to_string(head_dim) + (half ? " f16" : " f32");
@@ -494,6 +511,8 @@ int main(int argc, char **argv) {
     if (!quick || type == WeightType::q6_k)
       test_many_columns(type);
   }
+  test_rotation(9, 64);
+  test_rotation(2, 22);
   for (bool half : {false, true}) {
     test_attention(4, 4, 64, half, 150);
     test_attention(9, 3, 64, half, 70);
