@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,13 @@ from tokenizers import Tokenizer
 
 from ltu.audio import SAMPLE_RATE, Clip
 from ltu.errors import Error
+from ltu.files import read_json_lines
 from ltu.shard.words import TASKS, shipped_words
 from ltu.training.demo.questions import labels_of, terms
 from ltu.training.reformulate.openaqa import KINDS, Item
 from ltu.training.study.folder import Folder
 from ltu.training.study.generate import Row, Sound, generate, names_of
-from ltu.training.study.materials import read_rows, write_questions
+from ltu.training.study.materials import write_questions
 from ltu.training.study.properties import OPPOSITE, PROPERTIES, Scale
 from ltu.training.study.terms import asked_terms, benchmark_words, leaks, refuse_leaks, token_leaks
 
@@ -29,6 +31,10 @@ WORDS = [
 ]
 SOUNDS = [Sound(f"{name}-{n}.ogg", name, words) for name in CLASSES for n, words in enumerate(WORDS)]
 BY_FILE = {sound.file: sound for sound in SOUNDS}
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    return [row for _, row in read_json_lines(path)]
 
 
 @pytest.fixture(scope="module")

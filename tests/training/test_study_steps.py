@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from ltu.files import write_json
 from ltu.training.config import read_config
 from ltu.training.study import __main__ as study_main
 from ltu.training.study import steps
-from ltu.training.study.folder import Folder, write_json
+from ltu.training.study.folder import Folder
 from ltu.training.study.models import RECIPES, Training
 from ltu.training.study.sizes import Sizes, read_sizes
 from ltu.training.study.steps import Step, Study, take
