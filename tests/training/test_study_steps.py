@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -13,9 +14,8 @@ from typer.testing import CliRunner
 from ltu.files import write_json
 from ltu.training.config import read_config
 from ltu.training.study import __main__ as study_main
-from ltu.training.study import steps
 from ltu.training.study.folder import Folder
-from ltu.training.study.models import RECIPES, Training
+from ltu.training.study.models import RECIPES, Part, Training
 from ltu.training.study.sizes import Sizes, read_sizes
 from ltu.training.study.steps import Step, Study, take
 
@@ -30,21 +30,11 @@ class KilledError(Exception):
 class Work:
     """Stands in for what a step does: leaves its file, unless its time has come."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = Folder(folder)
         self.done: Counter[str] = Counter()
         self.started: list[tuple[Training, Training | None]] = []
         self.left = -1  # steps until the kill; -1: never
-        monkeypatch.setattr(steps, "write_benchmark", lambda folder, *_: self.leave(folder.benchmark))
-        monkeypatch.setattr(
-            steps, "write_questions", lambda folder, name, *_: self.leave(folder.questions(name) / "done")
-        )
-        monkeypatch.setattr(steps, "write_start", lambda _r, _c, start, _s: self.leave(start / "ltu.json"))
-        monkeypatch.setattr(steps, "learn", self.learn)
-        monkeypatch.setattr(steps, "write_gguf", lambda _, folder, t: self.leave(folder.gguf(t)))
-        monkeypatch.setattr(steps, "check", lambda folder, t, *_: self.leave(folder.development(t)))
-        monkeypatch.setattr(steps, "ask", lambda folder, t, *_: self.leave(folder.report(t)))
-        monkeypatch.setattr(steps, "read_folds", lambda *_: [])
-        monkeypatch.setattr(steps, "Scale", lambda _: None)
 
     def leave(self, path: Path, value: Any = None) -> None:
         if self.left == 0:
@@ -53,36 +43,54 @@ class Work:
         write_json(path, value)
         self.done[str(path)] += 1
 
-    def learn(self, _: Any, folder: Folder, training: Training, base: Training | None, sizes: Sizes) -> None:
+    def write_benchmark(self) -> None:
+        self.leave(self.folder.benchmark)
+
+    def write_questions(self, name: str, rounds: Mapping[Part, int]) -> None:
+        self.leave(self.folder.questions(name) / "done")
+
+    def write_start(self, seed: int) -> None:
+        self.leave(self.folder.start(seed) / "ltu.json")
+
+    def learn(self, training: Training, start: Training | None) -> None:
         loss = {1e-3: 2.0, 5e-4: 1.0, 1e-4: 3.0}[training.rate]
         if training.model == "small-prepended":
             loss = {1e-3: 9.0, 1e-4: 3.0}[training.rate]
-        self.leave(folder.log(training), {"development_loss": loss})
-        self.started.append((training, base))
+        self.leave(self.folder.log(training), {"development_loss": loss})
+        self.started.append((training, start))
+
+    def write_gguf(self, training: Training) -> None:
+        self.leave(self.folder.gguf(training))
+
+    def check(self, training: Training) -> None:
+        self.leave(self.folder.development(training))
+
+    def ask(self, training: Training) -> None:
+        self.leave(self.folder.report(training))
 
 
 @pytest.fixture
-def work(monkeypatch: pytest.MonkeyPatch) -> Work:
-    return Work(monkeypatch)
+def work(tmp_path: Path) -> Work:
+    return Work(tmp_path)
 
 
-def study(folder: Path) -> Study:
-    return Study(Folder(folder), *CONFIGS, SIZES, Path("esc10"), 1)
+def study(work: Work) -> Study:
+    return Study(work.folder, SIZES, work)
 
 
-def test_killed_before_every_step_it_repeats_none(work: Work, tmp_path: Path) -> None:
+def test_killed_before_every_step_it_repeats_none(work: Work) -> None:
     kills = 0
     while True:
         work.left = 1 + kills % 3
         try:
-            take(study(tmp_path).stages())
+            take(study(work).stages())
             break
         except KilledError:
             kills += 1
     assert kills > 30
     assert set(work.done.values()) == {1}
     before = dict(work.done)
-    take(study(tmp_path).stages())
+    take(study(work).stages())
     assert work.done == before
 
 
@@ -112,24 +120,24 @@ def test_processes_share_a_stage_and_wait_for_it(tmp_path: Path) -> None:
     assert done == ["second", "first", "last"]
 
 
-def test_rates_are_those_with_the_least_loss_on_development_clips(work: Work, tmp_path: Path) -> None:
-    take(study(tmp_path).stages())
-    rates = {(t.model, t.rate) for t in study(tmp_path).models()}
+def test_rates_are_those_with_the_least_loss_on_development_clips(work: Work) -> None:
+    take(study(work).stages())
+    rates = {(t.model, t.rate) for t in study(work).models()}
     assert rates == {("base", 5e-4), *((m, 1e-4) for m in RECIPES if m != "base")}  # 1e-3: prepended is worse
-    assert json.loads(Folder(tmp_path).rates.read_text())["development_loss"]["tuned"] == {
+    assert json.loads(work.folder.rates.read_text())["development_loss"]["tuned"] == {
         "0.0001": 3.0,
         "0.001": 5.5,
     }
 
 
-def test_a_seed_goes_all_the_way_through(work: Work, tmp_path: Path) -> None:
-    take(study(tmp_path).stages())
+def test_a_seed_goes_all_the_way_through(work: Work) -> None:
+    take(study(work).stages())
     for training, base in work.started:
         if training.model == "base":
             assert base is None
         else:
             assert base == Training("base", training.seed, 5e-4)
-    assert Counter(t.model for t in study(tmp_path).models()) == dict.fromkeys(RECIPES, 3)
+    assert Counter(t.model for t in study(work).models()) == dict.fromkeys(RECIPES, 3)
 
 
 def test_controls_have_the_items_and_steps_that_they_control_for() -> None:

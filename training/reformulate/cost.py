@@ -30,6 +30,33 @@ class Tokens:
         return (self.input * prices.input + self.output * prices.output) / 1e6
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """What so many tokens cost at a share of the prices; `prices` None: they aren't known."""
+
+    tokens: Tokens
+    prices: Prices | None
+    share: float = 1.0
+
+    @property
+    def dollars(self) -> float | None:
+        return self.share * self.tokens.dollars(self.prices) if self.prices else None
+
+    def __str__(self) -> str:
+        text = f"about {self.tokens.input} input and {self.tokens.output} output tokens"
+        if self.prices is None:
+            return f"{text}; --price-input and --price-output make dollars of them"
+        rates = (self.share * self.prices.input, self.share * self.prices.output)
+        return f"{text}, ${self.dollars:.2f} at ${rates[0]:g} and ${rates[1]:g} a million"
+
+    def to_json(self) -> dict[str, float | None]:
+        return {
+            "input_tokens": self.tokens.input,
+            "output_tokens": self.tokens.output,
+            "dollars": self.dollars,
+        }
+
+
 def known_prices(model: str) -> Prices | None:
     row = table("prices")["models"].get(model)
     return Prices(**row) if row else None
@@ -41,7 +68,7 @@ def batch_share() -> float:
 
 
 def estimate(work: Iterable[tuple[Kind, int, int]]) -> Tokens:
-    """Of (kind, questions, characters of the questions), each answered once."""
+    """Tokens of asking each question once; `work` holds (kind, questions, characters of the questions)."""
     input = output = 0
     for kind, count, characters in work:
         input += ceil((count * _template_length(kind) + characters) / CHARACTERS_PER_TOKEN)

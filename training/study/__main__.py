@@ -16,6 +16,7 @@ from ltu.training.study.folder import Folder
 from ltu.training.study.report import write_report
 from ltu.training.study.sizes import read_sizes
 from ltu.training.study.steps import Study, take
+from ltu.training.study.work import Work
 
 CONFIGS = Path(__file__).parent.parent / "configs" / "study"
 app = application()
@@ -39,7 +40,7 @@ def main(
 ) -> None:
     """Trains base, FT-Small, FT-Large and the controls on folds 1-2, asks them about fold 4, and judges the
     paper's claims."""
-    labels_table(esc10)  # or all that follows is in vain
+    labels_table(esc10)  # raises before anything is made when the recordings are not there
     torch.set_num_threads(threads)
     language_model = base or demo_base()
 
@@ -52,10 +53,11 @@ def main(
         )
 
     sizes = read_sizes(CONFIGS / f"{'quick' if quick else 'study'}.toml")
-    study = Study(Folder(output), config("base"), config("tuned"), sizes, esc10, threads)
+    folder = Folder(output)
+    study = Study(folder, sizes, Work(folder, config("base"), config("tuned"), sizes, esc10, threads))
     take(study.stages())
     with FileLock(output / "report.lock"):  # every process that shares the work comes here
-        written = write_report(study.folder, study.models(), sizes, report or output / "report")
+        written = write_report(folder, study.models(), sizes, report or output / "report")
     print("\n".join(map(str, written)))
 
 

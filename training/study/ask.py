@@ -1,18 +1,27 @@
 """What a finished model answers: about development clips, and to the benchmark."""
 
 from collections import defaultdict
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from ltu.audio import load_audio
-from ltu.files import read_json_lines, write_json, write_text
-from ltu.model import load
+from ltu.files import read_json_lines, write_json
+from ltu.model import Model, load
 from ltu.prompt import Format
 from ltu.query import Query
 from ltu.sampling import Sampling
+from ltu.shard import HEADLINE
+from ltu.shard.report import report
+from ltu.shard.runs import Settings, check_kernels, prepare
+from ltu.shard.scored import load_run
+from ltu.shard.spec import read_spec
+from ltu.shard.store import Store
+from ltu.shard.sweep import sweep
 from ltu.training.demo.questions import FORMATS
+from ltu.training.items.data import say
 from ltu.training.study.folder import Folder
-from ltu.training.study.materials import DEVELOPMENT, command
+from ltu.training.study.materials import DEVELOPMENT
 from ltu.training.study.models import Training
 from ltu.training.study.properties import OPPOSITE
 
@@ -22,43 +31,53 @@ CONTROLS_SEED, CONTROLS = 0, 400  # the seed whose models are asked them, and ab
 
 
 def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
-    """ltu-shard, four times and exactly: every question; of one seed some of the paper's with all controls.
+    """Asks every question of the benchmark four times and exactly.
 
-    A killed sweep goes on.
+    The models of one seed are also asked some of the paper's questions with all controls. A killed sweep
+    goes on.
     """
-    model = ("--gguf", folder.gguf(training), "--clips", esc10, "--device", "cpu", "--threads", threads)
-    kept = ("--embeddings", folder.cache / "embeddings")  # all models have one encoder
-    bounds = ("--stop-when-decided", "--max-new-tokens", MOST_TOKENS, "--node-budget", NODES)
-    how = (*kept, "--exact", *bounds)
-    results, controls = folder.results(training), folder.control_results(training)
-    command("shard", "run", *model, *how, "--spec", folder.benchmark, "--out", results)
-    if training.seed == CONTROLS_SEED:
-        sample = ("--controls", "--limit", CONTROLS)
-        command("shard", "run", *model, *how, "--spec", folder.controls, "--out", controls, *sample)
-    write_text(folder.report(training), command("shard", "report", results, "--json"))
+    every = Settings(exact=True, node_budget=NODES, stop_when_decided=HEADLINE)
+    sample = replace(every, controls=True, limit=CONTROLS)
+    kept = folder.cache / "embeddings"  # of all models: they have one encoder
+    with load(folder.gguf(training), "cpu", threads, embeddings=kept) as model:
+        model.max_new_tokens = MOST_TOKENS
+        _sweep(model, folder.benchmark, folder.results(training), esc10, every)
+        if training.seed == CONTROLS_SEED:
+            _sweep(model, folder.controls, folder.control_results(training), esc10, sample)
+    write_json(folder.report(training), report(load_run(Store(folder.results(training)))))
+
+
+def _sweep(model: Model, spec: Path, results: Path, clips: Path, settings: Settings) -> None:
+    store = Store(results, create=True)
+    with store.writing():
+        run = prepare(store, read_spec(spec), model, clips, settings)
+        check_kernels(store, run, model.description()["kernels"])
+        summary = sweep(model, store, run, lambda count: None, model.description())
+    say(f"{file}: {reason}" for file, reason in summary.failures.items())
 
 
 def check(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
     """Counts of right answers about development clips, greedy, by format and kind of question."""
-    model, greedy = load(str(folder.gguf(training)), "cpu", threads), Sampling(temperature=0)
+    greedy = Sampling(temperature=0)
     heard = cache(lambda name: load_audio(esc10 / name))
     asked = [
         (format, row) for format in FORMATS for _, row in read_json_lines(folder.items(DEVELOPMENT, format))
     ]
-    queries = (
-        Query(
-            model.prompter.sequence(row["instruction"], [heard(row["audio_id"])], format),
-            sampling=greedy,
-            tag=(format, row),
-        )
-        for format, row in asked
-        if kind_of(row)
-    )
     right: dict[Format, dict[str, list[bool]]] = {format: defaultdict(list) for format in FORMATS}
-    for answer in model.answers(queries):
-        format, row = answer.tag
-        wanted = row["output"].partition(",")[0] if row["term"] else row["output"]
-        right[format][kind_of(row)].append(answer.text.strip().startswith(wanted))
+    with load(folder.gguf(training), "cpu", threads) as model:
+        queries = (
+            Query(
+                model.prompter.sequence(row["instruction"], [heard(row["audio_id"])], format),
+                sampling=greedy,
+                tag=(format, row),
+            )
+            for format, row in asked
+            if kind_of(row)
+        )
+        for answer in model.answers(queries):
+            format, row = answer.tag
+            wanted = row["output"].partition(",")[0] if row["term"] else row["output"]
+            right[format][kind_of(row)].append(answer.text.strip().startswith(wanted))
     counts = {
         format: {kind: {"right": sum(r), "of": len(r)} for kind, r in sorted(kinds.items())}
         for format, kinds in right.items()

@@ -1,8 +1,8 @@
-"""Questions, their interleaved versions and the benchmark, made by the project's own commands."""
+"""Questions, their interleaved versions, and the benchmark."""
 
-import subprocess
-import sys
+import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from zlib import crc32
 
@@ -12,7 +12,13 @@ from tokenizers import Tokenizer
 from ltu.convert.llama import HUGGING_FACE, read_base
 from ltu.errors import Error
 from ltu.files import read_json_lines, write_json, write_json_lines
+from ltu.shard.build import build
+from ltu.shard.clips import choose, from_labels_csv
 from ltu.shard.prompts import PAPER_CELLS
+from ltu.training.items.data import say
+from ltu.training.reformulate.files import Files
+from ltu.training.reformulate.subset import Selection
+from ltu.training.reformulate.work import Work, reformulate
 from ltu.training.study.folder import Folder
 from ltu.training.study.generate import DATASET, Sound, generate
 from ltu.training.study.models import Part
@@ -20,55 +26,48 @@ from ltu.training.study.sizes import Sizes
 from ltu.training.study.terms import benchmark_words, refuse_leaks
 
 DEVELOPMENT = "development"
-FOLD = 4  # of the benchmark
+NAME, FOLD, SEED = "esc10", 4, 0  # the benchmark's name, its clips' fold, the draw of clips and negatives
 
 
 def questions_of(seed: int) -> str:
     return f"seed-{seed}"
 
 
-def command(module: str, *arguments: str | Path | int) -> str:
-    """Runs a command of the project as a user would; returns what it prints. Raises Error."""
-    line = ["-m", f"ltu.cli.{module}", *map(str, arguments)]
-    done = subprocess.run([sys.executable, *line], stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise Error(f"python {' '.join(line)} ended with exit code {done.returncode}")
-    return done.stdout
-
-
 def write_questions(
     folder: Folder, name: str, clips: Sequence[Sound], parts: Mapping[Part, int], base: Path
 ) -> None:
-    """OpenAQA's list, and of each part (so many rounds) both versions as items of ltu-train."""
-    place, seed, rounds = folder.questions(name), crc32(name.encode()), max(parts.values())
-    source, interleaved = place / "openaqa.json", place / "interleaved.jsonl"
+    """Writes OpenAQA's list, and for each part its first rounds as items of ltu-train in both formats.
+
+    `parts` says how many rounds of questions about `clips` belong to each part. Raises Error when a text
+    holds what the benchmark asks about.
+    """
+    questions, seed, rounds = folder.questions(name), crc32(name.encode()), max(parts.values())
+    source, interleaved = questions / "openaqa.json", questions / "interleaved.jsonl"
     rows = [row.to_json() for row in generate(clips, rounds, np.random.default_rng(seed))]
     write_json(source, rows)
-    settings = ("--output", interleaved, "--offline", "--datasets", DATASET, "--seed", seed)
-    command("reformulate", source, *settings)
+    reformulate(Work(Selection(source, (DATASET,), None, seed), Files(interleaved)))
     reworded = [row for _, row in read_json_lines(interleaved)]
     if [row["audio_id"] for row in reworded] != [row["audio_id"] for row in rows]:
         raise Error(f"{interleaved}: items failed; each needs an interleaved version")
     texts = [f"{row['instruction']}\n{row['output']}" for row in (*rows, *reworded)]
-    texts += sorted({clip.label.lower() for clip in clips})  # of the projector's start
+    texts += sorted({clip.label.lower() for clip in clips})  # the projector is fitted to these words
     refuse_leaks(texts, Tokenizer.from_str(str(read_base(base).keys[HUGGING_FACE])))
     for part, count in parts.items():
         end = len(rows) // rounds * count
         write_json_lines(folder.items(name, "prepended", part), rows[:end])
         write_json_lines(folder.items(name, "interleaved", part), reworded[:end])
-    (place / "done").touch()
+    (questions / "done").touch()
 
 
 def write_benchmark(folder: Folder, esc10: Path, sizes: Sizes) -> None:
-    """All ways of asking, about clips that no training and no choice has seen."""
-    write_json_lines(folder.words, (word.to_json() for word in benchmark_words()))
-    part = folder.benchmark.with_suffix(".part")
-    where = ("--preset", "esc10", "--clips", esc10, "--folds", FOLD, "--table", folder.words)
-    command("shard", "build", *where, "--questions", "all", "--per-word", sizes.clips_per_word, "--out", part)
-    write_json_lines(folder.controls, (row for _, row in read_json_lines(part) if _in_paper(row)))
-    part.replace(folder.benchmark)
+    """Questions in all ways of asking, about clips that no training and no choice of a rate has heard.
 
-
-def _in_paper(row: Mapping[str, str]) -> bool:
-    """Of a specification's lines: all but the questions in ways that the paper doesn't ask in."""
-    return row["kind"] != "question" or (row["position"], row["wording"]) in PAPER_CELLS
+    The controls are asked in the paper's ways alone.
+    """
+    words, per_word = benchmark_words(), sizes.clips_per_word
+    write_json_lines(folder.words, (word.to_json() for word in words))
+    clips = choose(from_labels_csv(esc10, words, (FOLD,)), per_word, random.Random(SEED))
+    spec = build(words, clips, esc10, NAME, SEED, "all", per_word=per_word, say=lambda note: say([note]))
+    in_paper = [q for q in spec.questions if (q.position, q.wording) in PAPER_CELLS]
+    replace(spec, questions=tuple(in_paper)).write(folder.controls)
+    spec.write(folder.benchmark)
