@@ -1,9 +1,8 @@
 """GGUF files: keys and tensors, read without loading the weights and written tensor by tensor.
 
-Format: ggml's docs/gguf.md, version 3 (2 reads the same way), little-endian.
+Format: ggml's docs/gguf.md, version 3, little-endian.
 """
 
-import mmap
 import os
 import struct
 from collections.abc import Callable, Mapping
@@ -13,8 +12,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ltu import _engine
 from ltu.convert.tensor import TYPES, Tensor
-from ltu.errors import ModelFileError
 
 Value = Any
 """Of a key: bool, int, float, str or a list of one of them."""
@@ -24,20 +23,7 @@ Progress = Callable[[str, int, int], None]
 MAGIC = b"GGUF"
 ALIGNMENT = 32
 STRING, ARRAY = 8, 9
-SCALARS = {
-    0: "<B",
-    1: "<b",
-    2: "<H",
-    3: "<h",
-    4: "<I",
-    5: "<i",
-    6: "<f",
-    7: "<?",
-    10: "<Q",
-    11: "<q",
-    12: "<d",
-}
-TYPE_NAMES = {number: name for name, (number, _, _) in TYPES.items()}
+SCALARS = {4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q"}  # that we write
 CHUNK_VALUES = 8 << 20
 
 
@@ -49,81 +35,13 @@ class GgufFile:
 
 
 def read(path: Path) -> GgufFile:
-    """Keys and tensors of a file; weights are read when their rows are asked for. Raises ModelFileError."""
-    try:
-        size = os.path.getsize(path)
-        if size < 4:
-            raise ModelFileError(f"{path}: is no GGUF file, it has {size} bytes")
-        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Header(path, data).parse()
-    except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror}") from error
-    except (struct.error, UnicodeDecodeError, MemoryError) as error:
-        raise ModelFileError(f"{path}: the header is broken ({error}); get the file again") from error
+    """Keys and tensors of a file; weights are read when their rows are asked for. Raises ModelFileError.
 
-
-class _Header:
-    """A cursor over a file's header."""
-
-    def __init__(self, path: Path, data: mmap.mmap) -> None:
-        self._path, self._data, self._at = path, data, 0
-
-    def parse(self) -> GgufFile:
-        if self._bytes(4) != MAGIC:
-            raise ModelFileError(f"{self._path}: is no GGUF file")
-        version = self._number("<I")
-        if version not in (2, 3):
-            raise ModelFileError(f"{self._path}: GGUF version {version} is not supported, 2 and 3 are")
-        tensor_count, key_count = self._number("<Q"), self._number("<Q")
-        keys = {self._string(): self._value(self._number("<I")) for _ in range(key_count)}
-        infos = [self._tensor_info() for _ in range(tensor_count)]
-        alignment = keys.get("general.alignment", ALIGNMENT)
-        if not isinstance(alignment, int) or alignment < 1:
-            raise ModelFileError(f"{self._path}: key general.alignment is {alignment!r}")
-        start = _padded(self._at, alignment)
-        tensors = {name: self._tensor(name, start + at, shape, kind) for name, shape, kind, at in infos}
-        return GgufFile(self._path, keys, tensors)
-
-    def _bytes(self, count: int) -> bytes:
-        if count > len(self._data) - self._at:
-            raise ModelFileError(f"{self._path}: the file ends inside its header; get it again")
-        self._at += count
-        return self._data[self._at - count : self._at]
-
-    def _number(self, kind: str) -> Any:
-        [value] = struct.unpack(kind, self._bytes(struct.calcsize(kind)))
-        return value
-
-    def _string(self) -> str:
-        return self._bytes(self._number("<Q")).decode("utf-8")
-
-    def _value(self, kind: int) -> Value:
-        if kind == STRING:
-            return self._string()
-        if kind in SCALARS:
-            return self._number(SCALARS[kind])
-        if kind != ARRAY:
-            raise ModelFileError(f"{self._path}: the header holds a value of the unknown type {kind}")
-        element, count = self._number("<I"), self._number("<Q")
-        if element in SCALARS:
-            dtype = np.dtype(SCALARS[element])
-            return np.frombuffer(self._bytes(count * dtype.itemsize), dtype).tolist()
-        if element != STRING:
-            raise ModelFileError(f"{self._path}: the header holds an array of the unknown type {element}")
-        return [self._string() for _ in range(count)]
-
-    def _tensor_info(self) -> tuple[str, tuple[int, ...], int, int]:
-        name = self._string()
-        shape = tuple(self._number("<Q") for _ in range(self._number("<I")))
-        return name, shape[::-1], self._number("<I"), self._number("<Q")
-
-    def _tensor(self, name: str, offset: int, shape: tuple[int, ...], kind: int) -> Tensor:
-        if kind not in TYPE_NAMES:
-            raise ModelFileError(f"{self._path}: tensor {name} is of the unknown type {kind}")
-        tensor = Tensor.in_file(self._path, offset, shape, TYPE_NAMES[kind])
-        if offset + tensor.bytes > len(self._data):
-            raise ModelFileError(f"{self._path}: the file ends inside tensor {name}; get it again")
-        return tensor
+    The header is read, and checked, by the engine's own reader.
+    """
+    keys, tensors = _engine.read_gguf(os.fspath(path))
+    found = {name: Tensor.in_file(path, offset, shape[::-1], type) for name, shape, type, offset in tensors}
+    return GgufFile(path, keys, found)
 
 
 def write(

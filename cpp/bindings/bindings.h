@@ -21,6 +21,6 @@ void bind_file(py::module_ &m);
 void bind_engine(py::module_ &m);
 
 class GgufFile;
-py::dict metadata(const GgufFile &file); // all keys
+py::dict metadata(const GgufFile &file); // all keys but the vocabulary's arrays
 
 } // namespace ltu

@@ -157,7 +157,6 @@ void bind_engine(py::module_ &m) {
           },
           "ids"_a, "clips"_a, "last_only"_a = false)
       .def("metadata", [](const Engine &engine) { return metadata(engine.model().file()); })
-      .def("forget_key", &Engine::forget_key, "key"_a)
       .def("description", &description);
 }
 

@@ -1,105 +1,154 @@
+// Model files as Python sees them: keys, tensors, types, quantisation.
 #include "bindings/bindings.h"
 #include "device/device.h"
 #include "file/gguf_file.h"
 #include "file/model.h"
 #include "file/quantize.h"
+#include "gguf.h"
 #include "support/error.h"
 #include <cstring>
-#include <optional>
 
 namespace ltu {
-
 namespace {
 
-py::object value_of(const gguf_context *g, int64_t id) {
-  switch (gguf_get_kv_type(g, id)) {
+py::object text_of(const Keys &keys, const std::string &key, std::string_view text) {
+  PyObject *decoded = PyUnicode_DecodeUTF8(text.data(), static_cast<py::ssize_t>(text.size()), "strict");
+  if (!decoded) {
+    PyErr_Clear();
+    keys.fail("key " + key + " holds text that is not UTF-8");
+  }
+  return py::reinterpret_steal<py::object>(decoded);
+}
+
+template <class T> py::list numbers_of(std::span<const std::byte> data) {
+  py::list out;
+  T value;
+  for (size_t at = 0; at < data.size(); at += sizeof value) {
+    std::memcpy(&value, data.data() + at, sizeof value);
+    out.append(value);
+  }
+  return out;
+}
+
+py::list flags_of(std::span<const std::byte> data) {
+  py::list out;
+  for (const std::byte value : data)
+    out.append(value != std::byte{});
+  return out;
+}
+
+py::list list_of(const Keys &keys, const std::string &key, const KeyArray &array) {
+  switch (array.type) {
   case GGUF_TYPE_UINT8:
-    return py::int_(gguf_get_val_u8(g, id));
+    return numbers_of<uint8_t>(array.data);
   case GGUF_TYPE_INT8:
-    return py::int_(gguf_get_val_i8(g, id));
-  case GGUF_TYPE_UINT16:
-    return py::int_(gguf_get_val_u16(g, id));
-  case GGUF_TYPE_INT16:
-    return py::int_(gguf_get_val_i16(g, id));
-  case GGUF_TYPE_UINT32:
-    return py::int_(gguf_get_val_u32(g, id));
-  case GGUF_TYPE_INT32:
-    return py::int_(gguf_get_val_i32(g, id));
-  case GGUF_TYPE_UINT64:
-    return py::int_(gguf_get_val_u64(g, id));
-  case GGUF_TYPE_INT64:
-    return py::int_(gguf_get_val_i64(g, id));
-  case GGUF_TYPE_FLOAT32:
-    return py::float_(gguf_get_val_f32(g, id));
-  case GGUF_TYPE_FLOAT64:
-    return py::float_(gguf_get_val_f64(g, id));
+    return numbers_of<int8_t>(array.data);
   case GGUF_TYPE_BOOL:
-    return py::bool_(gguf_get_val_bool(g, id));
-  case GGUF_TYPE_STRING:
-    return py::str(gguf_get_val_str(g, id));
+    return flags_of(array.data);
+  case GGUF_TYPE_UINT16:
+    return numbers_of<uint16_t>(array.data);
+  case GGUF_TYPE_INT16:
+    return numbers_of<int16_t>(array.data);
+  case GGUF_TYPE_UINT32:
+    return numbers_of<uint32_t>(array.data);
+  case GGUF_TYPE_INT32:
+    return numbers_of<int32_t>(array.data);
+  case GGUF_TYPE_FLOAT32:
+    return numbers_of<float>(array.data);
+  case GGUF_TYPE_UINT64:
+    return numbers_of<uint64_t>(array.data);
+  case GGUF_TYPE_INT64:
+    return numbers_of<int64_t>(array.data);
+  case GGUF_TYPE_FLOAT64:
+    return numbers_of<double>(array.data);
   default:
     break;
   }
-  py::list items;
-  const size_t count = gguf_get_arr_n(g, id);
-  const gguf_type type = gguf_get_arr_type(g, id);
-  for (size_t i = 0; i < count; ++i) {
-    if (type == GGUF_TYPE_STRING)
-      items.append(py::str(gguf_get_arr_str(g, id, i)));
-    else if (type == GGUF_TYPE_FLOAT32)
-      items.append(static_cast<const float *>(gguf_get_arr_data(g, id))[i]);
-    else if (type == GGUF_TYPE_INT32)
-      items.append(static_cast<const int32_t *>(gguf_get_arr_data(g, id))[i]);
-    else if (type == GGUF_TYPE_UINT32)
-      items.append(static_cast<const uint32_t *>(gguf_get_arr_data(g, id))[i]);
+  py::list out; // of texts, each behind its length
+  for (size_t at = 0; at < array.data.size();) {
+    uint64_t size;
+    std::memcpy(&size, array.data.data() + at, sizeof size);
+    at += sizeof size;
+    out.append(text_of(keys, key, {reinterpret_cast<const char *>(array.data.data()) + at, size}));
+    at += size;
   }
-  return items;
+  return out;
+}
+
+py::object value_of(const Keys &keys, const std::string &key, const KeyValue &value) {
+  if (const auto *text = std::get_if<std::string_view>(&value))
+    return text_of(keys, key, *text);
+  if (const auto *array = std::get_if<KeyArray>(&value))
+    return list_of(keys, key, *array);
+  if (const auto *flag = std::get_if<bool>(&value))
+    return py::bool_(*flag);
+  if (const auto *integer = std::get_if<int64_t>(&value))
+    return py::int_(*integer);
+  return py::float_(std::get<double>(value));
+}
+
+// Lists are left out: nothing that sizes a model is one. The texts stay Python's.
+Keys keys_of(const py::dict &dict) {
+  Keys keys("");
+  for (const auto &[name, value] : dict) {
+    const auto key = name.cast<std::string>();
+    if (py::isinstance<py::bool_>(value))
+      keys.add(key, value.cast<bool>());
+    else if (py::isinstance<py::str>(value))
+      keys.add(key, value.cast<std::string_view>());
+    else if (py::isinstance<py::float_>(value))
+      keys.add(key, value.cast<double>());
+    else if (py::isinstance<py::int_>(value))
+      keys.add(key, value.cast<int64_t>());
+  }
+  return keys;
 }
 
 } // namespace
 
 py::dict metadata(const GgufFile &file) {
   py::dict out;
-  const gguf_context *g = file.context();
-  for (int64_t id = 0; id < gguf_get_n_kv(g); ++id) {
-    out[py::str(gguf_get_key(g, id))] = value_of(g, id);
-  }
+  for (const auto &[key, value] : file.keys().all())
+    if (!(key.starts_with("tokenizer.ggml.") && std::holds_alternative<KeyArray>(value)))
+      out[py::str(key)] = value_of(file.keys(), key, value);
+  file.release_all(); // the tokenizer's text is Python's now
   return out;
 }
 
-namespace {
-
-Keys keys_of(const py::dict &keys) {
-  const auto fail = [](const std::string &what) { throw ModelFileError(what); };
-  const auto find = [keys](const std::string &key) -> std::optional<py::object> {
-    return keys.contains(key) ? std::optional<py::object>(keys[py::str(key)]) : std::nullopt;
-  };
-  const auto required = [=](const std::string &key) {
-    const auto value = find(key);
-    if (!value)
-      fail("key " + key + " is missing");
-    return *value;
-  };
-  return {.integer = [=](const std::string &key) { return required(key).template cast<int64_t>(); },
-          .number = [=](const std::string &key) { return required(key).template cast<double>(); },
-          .find_integer = [=](const std::string &key) -> std::optional<int64_t> {
-            const auto value = find(key);
-            return value ? std::optional<int64_t>(value->cast<int64_t>()) : std::nullopt;
-          },
-          .find_number = [=](const std::string &key) -> std::optional<double> {
-            const auto value = find(key);
-            return value ? std::optional<double>(value->cast<double>()) : std::nullopt;
-          },
-          .find_string = [=](const std::string &key) -> std::optional<std::string> {
-            const auto value = find(key);
-            return value ? std::optional<std::string>(value->cast<std::string>()) : std::nullopt;
-          },
-          .fail = fail};
-}
-
-} // namespace
-
 void bind_file(py::module_ &m) {
+  m.def("tensor_types", [] {
+    py::dict types;
+    for (int i = 0; i < GGML_TYPE_COUNT; ++i)
+      if (const auto type = static_cast<ggml_type>(i); is_stored(type))
+        types[py::str(type_name(type))] = py::make_tuple(i, ggml_blck_size(type), ggml_type_size(type));
+    return types;
+  });
+  m.def(
+      "read_gguf",
+      [](const std::string &path) {
+        const GgufFile file(path);
+        py::dict keys;
+        for (const auto &[key, value] : file.keys().all())
+          keys[py::str(key)] = value_of(file.keys(), key, value);
+        py::list tensors;
+        for (const TensorInfo &tensor : file.tensors())
+          tensors.append(py::make_tuple(
+              tensor.name,
+              std::vector<int64_t>(tensor.shape.begin(), tensor.shape.begin() + tensor.dimensions),
+              type_name(tensor.type), tensor.offset));
+        return py::make_tuple(keys, tensors);
+      },
+      "path"_a);
+  m.def(
+      "tensor_table",
+      [](const py::dict &keys) {
+        py::list table;
+        const Keys source = keys_of(keys);
+        for (const TensorSpec &spec : tensor_table(audio_config(source), llama_config(source)))
+          table.append(py::make_tuple(spec.name, spec.shape, spec.required));
+        return table;
+      },
+      "keys"_a);
   m.def(
       "quantize",
       [](const Floats &values, const std::string &type) {
@@ -122,16 +171,6 @@ void bind_file(py::module_ &m) {
         return array(dequantize(data.data(), data.size() / row, columns, kind), {data.size() / row, columns});
       },
       "data"_a, "type"_a, "columns"_a);
-  m.def(
-      "tensor_table",
-      [](const py::dict &keys) {
-        py::list table;
-        const Keys source = keys_of(keys);
-        for (const TensorSpec &spec : tensor_table(audio_config(source), llama_config(source)))
-          table.append(py::make_tuple(spec.name, spec.shape, spec.required));
-        return table;
-      },
-      "keys"_a);
 }
 
 } // namespace ltu

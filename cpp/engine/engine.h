@@ -55,7 +55,6 @@ public:
   void interrupt() { device_.interrupt(); }
 
   const Model &model() const { return model_; }
-  void forget_key(const std::string &key) { model_.forget_key(key); }
   const Device &device() const { return device_; }
   const KvCells &kv() const { return kv_; }
   const Counters &counters() const { return counters_; }

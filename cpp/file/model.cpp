@@ -4,6 +4,7 @@
 #include "support/error.h"
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 
 namespace ltu {
@@ -31,6 +32,22 @@ int64_t size_key(const Keys &keys, const std::string &key) {
   if (value < 1 || value > (int64_t{1} << 30))
     keys.fail("key " + key + " is " + std::to_string(value) + ", expected a positive size");
   return value;
+}
+
+float positive_key(const Keys &keys, const std::string &key, std::optional<double> usual = std::nullopt) {
+  const auto value = static_cast<float>(usual ? keys.find_number(key).value_or(*usual) : keys.number(key));
+  if (!(value > 0) || !std::isfinite(value))
+    keys.fail("key " + key + " is " + std::to_string(value) + ", expected a positive number");
+  return value;
+}
+
+// -1: there is none.
+int64_t token_key(const Keys &keys, const std::string &key, int64_t vocabulary) {
+  const std::optional<int64_t> token = keys.find_integer(key);
+  if (token && (*token < 0 || *token >= vocabulary))
+    keys.fail("key " + key + " is " + std::to_string(*token) + ", the vocabulary has " +
+              std::to_string(vocabulary) + " tokens");
+  return token.value_or(-1);
 }
 
 int64_t block_count(const Keys &keys, const std::string &key) {
@@ -75,15 +92,6 @@ std::optional<kernels::WeightType> weight_type(ggml_type type) {
 
 } // namespace
 
-Keys keys_of(const GgufFile &file) {
-  return {.integer = [&](const std::string &key) { return file.integer(key); },
-          .number = [&](const std::string &key) { return file.number(key); },
-          .find_integer = [&](const std::string &key) { return file.find_integer(key); },
-          .find_number = [&](const std::string &key) { return file.find_number(key); },
-          .find_string = [&](const std::string &key) { return file.find_string(key); },
-          .fail = [&](const std::string &what) { file.fail(what); }};
-}
-
 AudioConfig audio_config(const Keys &keys) {
   AudioConfig c{};
   c.width = size_key(keys, "clip.audio.embedding_length");
@@ -91,22 +99,21 @@ AudioConfig audio_config(const Keys &keys) {
   c.heads = size_key(keys, "clip.audio.attention.head_count");
   c.blocks = block_count(keys, "clip.audio.block_count");
   c.mels = size_key(keys, "clip.audio.num_mel_bins");
-  c.norm_epsilon = static_cast<float>(keys.number("clip.audio.attention.layer_norm_epsilon"));
+  c.norm_epsilon = positive_key(keys, "clip.audio.attention.layer_norm_epsilon");
   c.frames = size_key(keys, "ltu.audio.frame_count");
   c.patch = size_key(keys, "ltu.audio.patch_size");
   c.joint_blocks = size_key(keys, "ltu.audio.joint_block_count");
   c.time_pool = size_key(keys, "ltu.audio.time_pool");
   c.embeddings = size_key(keys, "ltu.audio.embedding_count");
-  c.divisor = static_cast<float>(keys.number("ltu.projector.divisor"));
-  c.projector_epsilon = static_cast<float>(keys.number("ltu.projector.layer_norm_epsilon"));
+  c.divisor = positive_key(keys, "ltu.projector.divisor");
+  c.projector_epsilon = positive_key(keys, "ltu.projector.layer_norm_epsilon");
   divides(keys, c.width, "clip.audio.embedding_length", c.heads, "clip.audio.attention.head_count");
   divides(keys, c.mels, "clip.audio.num_mel_bins", c.patch, "ltu.audio.patch_size");
-  divides(keys, c.frames, "ltu.audio.frame_count", c.patch * c.time_pool, "patch size × time pooling");
+  divides(keys, c.frames, "ltu.audio.frame_count", c.patch * c.time_pool,
+          "ltu.audio.patch_size × ltu.audio.time_pool");
   if (c.frames / c.patch / c.time_pool != c.embeddings)
     keys.fail("key ltu.audio.embedding_count is " + std::to_string(c.embeddings) + ", the frames give " +
               std::to_string(c.frames / c.patch / c.time_pool));
-  if (c.divisor == 0)
-    keys.fail("key ltu.projector.divisor is zero");
   return c;
 }
 
@@ -119,7 +126,7 @@ LlamaConfig llama_config(const Keys &keys) {
   c.vocabulary = size_key(keys, "llama.vocab_size");
   c.heads = size_key(keys, "llama.attention.head_count");
   c.kv_heads = keys.find_integer("llama.attention.head_count_kv").value_or(c.heads);
-  c.norm_epsilon = static_cast<float>(keys.number("llama.attention.layer_norm_rms_epsilon"));
+  c.norm_epsilon = positive_key(keys, "llama.attention.layer_norm_rms_epsilon");
   if (c.kv_heads < 1)
     keys.fail("key llama.attention.head_count_kv is not a positive size");
   divides(keys, c.heads, "llama.attention.head_count", c.kv_heads, "llama.attention.head_count_kv");
@@ -131,19 +138,38 @@ LlamaConfig llama_config(const Keys &keys) {
   if (c.rope_size < 2 || c.rope_size > c.head_size || c.rope_size % 2 != 0)
     keys.fail("key llama.rope.dimension_count is " + std::to_string(c.rope_size) + ", the head size is " +
               std::to_string(c.head_size));
-  c.rope_base = static_cast<float>(keys.find_number("llama.rope.freq_base").value_or(10000.0));
+  c.rope_base = positive_key(keys, "llama.rope.freq_base", 10000.0);
   const std::string scaling = keys.find_string("llama.rope.scaling.type").value_or("none");
   if (scaling != "none" && scaling != "linear" && scaling != "yarn")
-    keys.fail("key llama.rope.scaling.type is \"" + scaling + "\", supported are none, linear and yarn");
+    keys.fail("key llama.rope.scaling.type is " + quoted(scaling) + ", supported are none, linear and yarn");
   c.yarn = scaling == "yarn";
-  c.rope_factor = scaling == "none" ? 1.0F : static_cast<float>(keys.number("llama.rope.scaling.factor"));
-  if (!(c.rope_factor > 0))
-    keys.fail("key llama.rope.scaling.factor is not positive");
-  c.rope_original_context =
-      keys.find_integer("llama.rope.scaling.original_context_length").value_or(c.context);
-  c.bos = keys.find_integer("tokenizer.ggml.bos_token_id").value_or(-1);
-  c.eos = keys.find_integer("tokenizer.ggml.eos_token_id").value_or(-1);
+  c.rope_factor = scaling == "none" ? 1.0F : positive_key(keys, "llama.rope.scaling.factor");
+  c.rope_original_context = keys.contains("llama.rope.scaling.original_context_length")
+                                ? size_key(keys, "llama.rope.scaling.original_context_length")
+                                : c.context;
+  c.bos = token_key(keys, "tokenizer.ggml.bos_token_id", c.vocabulary);
+  c.eos = token_key(keys, "tokenizer.ggml.eos_token_id", c.vocabulary);
   return c;
+}
+
+void check_sampling(const Keys &keys) {
+  const auto within = [&](const std::string &key, std::optional<double> value, double least, double most) {
+    if (value && !(*value >= least && *value <= most))
+      keys.fail("key " + key + " is " + std::to_string(*value) + ", which is out of range");
+  };
+  const auto number = [&](const std::string &key, double least, double most) {
+    within(key, keys.find_number(key), least, most);
+  };
+  const auto count = [&](const std::string &key, double least) {
+    const std::optional<int64_t> value = keys.find_integer(key);
+    within(key, value ? std::optional(static_cast<double>(*value)) : std::nullopt, least, INT32_MAX);
+  };
+  constexpr double tiny = std::numeric_limits<float>::min(), huge = std::numeric_limits<float>::max();
+  number("general.sampling.temp", 0, huge);
+  number("general.sampling.top_p", tiny, 1);
+  number("general.sampling.penalty_repeat", tiny, huge);
+  count("general.sampling.top_k", 0);
+  count("ltu.sampling.max_new_tokens", 1);
 }
 
 std::vector<TensorSpec> tensor_table(const AudioConfig &a, const LlamaConfig &l) {
@@ -204,12 +230,13 @@ struct Model::Buffers { // of the back end: the contexts that own tensors, and t
 
 Model::Model(const std::string &path, Device &device)
     : file_(path), device_(device), buffers_(std::make_unique<Buffers>()) {
-  const std::string architecture = file_.string("general.architecture");
+  const std::string architecture = file_.keys().string("general.architecture");
   if (architecture != "ltu")
-    file_.fail("general.architecture is \"" + architecture +
-               "\", expected \"ltu\": make an LTU model of it with ltu-convert");
-  audio_ = audio_config(keys_of(file_));
-  llama_ = llama_config(keys_of(file_));
+    file_.fail("general.architecture is " + quoted(architecture) +
+               ", expected \"ltu\": make an LTU model of it with ltu-convert");
+  audio_ = audio_config(file_.keys());
+  llama_ = llama_config(file_.keys());
+  check_sampling(file_.keys());
   check_tensors();
 
   patch = matrix("a.patch_embd.weight");

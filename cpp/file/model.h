@@ -2,7 +2,6 @@
 #include "file/gguf_file.h"
 #include "kernels/kernels.h"
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -39,19 +38,9 @@ struct TensorSpec { // one row of the declared table
   bool required = true;
 };
 
-// How keys are asked for: from a file, or from a dictionary before a file exists (the converter).
-struct Keys {
-  std::function<int64_t(const std::string &)> integer;
-  std::function<double(const std::string &)> number;
-  std::function<std::optional<int64_t>(const std::string &)> find_integer;
-  std::function<std::optional<double>(const std::string &)> find_number;
-  std::function<std::optional<std::string>(const std::string &)> find_string;
-  std::function<void(const std::string &)> fail; // throws
-};
-Keys keys_of(const GgufFile &file);
-
 AudioConfig audio_config(const Keys &keys);
 LlamaConfig llama_config(const Keys &keys);
+void check_sampling(const Keys &keys); // the defaults that Python takes from the file, where there are any
 std::vector<TensorSpec> tensor_table(const AudioConfig &audio, const LlamaConfig &llama);
 
 // A matrix of the model: packed for our kernels on CPU, a tensor of the back end elsewhere.
@@ -84,7 +73,6 @@ public:
   ~Model();
 
   const GgufFile &file() const { return file_; }
-  void forget_key(const std::string &key) { file_.forget_key(key); }
   const AudioConfig &audio() const { return audio_; }
   const LlamaConfig &llama() const { return llama_; }
   bool half_cache() const { return half_cache_; } // KV cache in f16; f32 when every LLaMA matrix is f32

@@ -6,15 +6,24 @@
 
 namespace ltu {
 
+bool is_stored(ggml_type type) {
+  return type >= 0 && type < GGML_TYPE_COUNT && ggml_blck_size(type) > 0 &&
+         (!ggml_is_quantized(type) || ggml_get_type_traits(type)->to_float);
+}
+
+std::string type_name(ggml_type type) {
+  const char *known = ggml_type_name(type);
+  std::string name = known ? known : "";
+  for (char &c : name)
+    c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return name;
+}
+
 ggml_type type_named(const std::string &name) {
   for (int i = 0; i < GGML_TYPE_COUNT; ++i) {
     const auto type = static_cast<ggml_type>(i);
-    const char *known = ggml_type_name(type);
-    std::string lower = known ? known : "";
-    for (char &c : lower)
-      c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     const bool usable = ggml_get_type_traits(type)->to_float || type == GGML_TYPE_F32;
-    if (lower == name && usable)
+    if (type_name(type) == name && usable)
       return type;
   }
   throw Error("unknown tensor type " + name);

@@ -6,7 +6,9 @@
 
 namespace ltu {
 
-ggml_type type_named(const std::string &name); // f32 f16 bf16 q8_0 …; throws Error
+bool is_stored(ggml_type type);                // in files; some are for activations alone, or gone
+std::string type_name(ggml_type type);         // ggml's, in small letters: f32 f16 bf16 q8_0 q4_k …
+ggml_type type_named(const std::string &name); // throws Error for one that values can't be read from
 size_t quantized_row_bytes(ggml_type type, int64_t columns);
 
 // Rows of floats into a type of ggml's, and back. Throws Error when a row is no multiple of the type's block.

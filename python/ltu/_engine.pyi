@@ -164,8 +164,6 @@ class Engine:
         """Logits of one sequence, (positions, vocabulary) or (1, vocabulary); audio positions included."""
     def metadata(self) -> dict[str, Any]:
         """All keys of the file but the tokenizer's big arrays."""
-    def forget_key(self, key: str) -> None:
-        """Gives the key's memory back; `metadata` has it no more."""
     def description(self) -> dict[str, Any]:
         """device, kernels, threads, bytes of weights and KV cache, timings (s), positions."""
 
@@ -176,6 +174,12 @@ def quantize(values: Float32, type: str) -> NDArray[np.uint8]:
     """(rows, columns) → (rows, bytes per row) in a ggml type: f32 f16 bf16 q8_0 q6_k q5_k q4_k q4_0."""
 
 def dequantize(data: NDArray[np.uint8], type: str, columns: int) -> Float32: ...
+def tensor_types() -> dict[str, tuple[int, int, int]]:
+    """ggml's types: name → (number in GGUF, values in a block, bytes of a block)."""
+
+def read_gguf(path: str) -> tuple[dict[str, Any], list[tuple[str, list[int], str, int]]]:
+    """Keys, and (name, ggml shape, type, offset in the file) of each tensor. Raises ModelFileError."""
+
 def tensor_table(keys: dict[str, Any]) -> list[tuple[str, list[int], bool]]:
     """(name, ggml shape, required) of each tensor that a file with these keys holds."""
 

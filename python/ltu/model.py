@@ -109,7 +109,6 @@ class Model:
             )
         except Exception as error:  # tokenizers raises bare exceptions
             raise ModelFileError(f"{path}: {TOKENIZER_KEY}: {error}; convert the model again") from error
-        engine.forget_key(TOKENIZER_KEY)  # the prompter has all of it
         self._engine = engine
         self._embeddings = Embeddings(lambda clip: engine.encode(clip.features()[None])[0], folder)
         self._room: int = engine.description()["step_answers"]
