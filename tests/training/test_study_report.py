@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ltu.files import write_json
 from ltu.query import Distribution
-from ltu.shard.prompts import ALL_CELLS, RELATIONS, Cell, prompt
-from ltu.shard.scored import Run, Scored
-from ltu.shard.store import Asked
-from ltu.shard.words import shipped_words
+from ltu.shard.run.store import Asked
+from ltu.shard.score.scored import Run, Scored
+from ltu.shard.spec.prompts import ALL_CELLS, RELATIONS, Cell, prompt
+from ltu.shard.spec.words import shipped_words
 from ltu.training.study import report
 from ltu.training.study.claims import claims, judge
 from ltu.training.study.contrasts import answers
-from ltu.training.study.folder import Folder, write_json
+from ltu.training.study.folder import Folder
 from ltu.training.study.models import RECIPES, Training
 from ltu.training.study.sizes import Sizes
 

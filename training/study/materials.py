@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from ltu.convert.llama import HUGGING_FACE, read_base
 from ltu.errors import Error
 from ltu.files import read_json_lines, write_json, write_json_lines
-from ltu.shard.prompts import PAPER_CELLS
+from ltu.shard.spec.prompts import PAPER_CELLS
 
 from .folder import Folder
 from .generate import DATASET, Sound, generate
