@@ -13,8 +13,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ltu.shard.intervals import interval, pseudo_values, swap_test
-from ltu.shard.metrics import Decisions, confusion, youden
+from ltu.shard.score.intervals import interval, pseudo_values, swap_test
+from ltu.shard.score.metrics import Decisions, confusion, youden
 
 CLIPS, TERMS, REPEATS = 4, 2, 4
 PHI = np.vectorize(NormalDist().cdf)

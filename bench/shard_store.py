@@ -19,12 +19,12 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "shard")]
 from fake import write_clips  # noqa: E402
 
 import ltu  # noqa: E402
-from ltu.shard.build import build  # noqa: E402
-from ltu.shard.clips import choose, from_folders  # noqa: E402
-from ltu.shard.runs import Settings, prepare  # noqa: E402
-from ltu.shard.store import Store  # noqa: E402
-from ltu.shard.sweep import sweep  # noqa: E402
-from ltu.shard.words import shipped_words  # noqa: E402
+from ltu.shard.run.runs import Settings, prepare  # noqa: E402
+from ltu.shard.run.store import Store  # noqa: E402
+from ltu.shard.run.sweep import sweep  # noqa: E402
+from ltu.shard.spec.build import build  # noqa: E402
+from ltu.shard.spec.clips import choose, from_folders  # noqa: E402
+from ltu.shard.spec.words import shipped_words  # noqa: E402
 from tiny import tiny_gguf  # noqa: E402
 
 MIB = 1 << 20

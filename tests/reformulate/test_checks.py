@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from ltu.shard.prompts import PAPER_CELLS, prompt
-from ltu.shard.words import TASKS, shipped_words
+from ltu.shard.spec.prompts import PAPER_CELLS, prompt
+from ltu.shard.spec.words import TASKS, shipped_words
 from ltu.training.reformulate.checks import check, check_answer
 from ltu.training.reformulate.completion import read_completion, request
 from ltu.training.reformulate.leaks import leaked

@@ -5,9 +5,9 @@ import random
 import pytest
 from fake import Benchmark, write_clips
 
-from ltu.shard.build import build
-from ltu.shard.clips import choose, from_folders
-from ltu.shard.words import shipped_words
+from ltu.shard.spec.build import build
+from ltu.shard.spec.clips import choose, from_folders
+from ltu.shard.spec.words import shipped_words
 
 
 @pytest.fixture(scope="session")

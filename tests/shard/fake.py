@@ -17,8 +17,8 @@ from ltu.prompt import AUDIO, PromptSequence
 from ltu.query import Answer, Distribution, Exact, Likely, Query, Sample, Score
 from ltu.readings import decide
 from ltu.sampling import Sampling
-from ltu.shard.spec import Spec
-from ltu.shard.words import Word, true_terms
+from ltu.shard.spec.specification import Spec
+from ltu.shard.spec.words import Word, true_terms
 
 ABOUT = re.compile(r"(?:similar to|a type of) (.+?)(?:\?|: is)", re.IGNORECASE)
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from fake import FakeModel
 
 from ltu.query import Answer, Query
-from ltu.shard import sweep as sweep_module
-from ltu.shard.runs import Settings, prepare
-from ltu.shard.spec import read_spec
-from ltu.shard.store import Store
-from ltu.shard.sweep import sweep
+from ltu.shard.run import sweep as sweep_module
+from ltu.shard.run.runs import Settings, prepare
+from ltu.shard.run.store import Store
+from ltu.shard.run.sweep import sweep
+from ltu.shard.spec.specification import read_spec
 
 
 class SlowModel(FakeModel):

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ltu.errors import Error
-from ltu.shard.clips import Candidate, choose, from_audioset, from_folders, from_labels_csv
-from ltu.shard.ontology import audioset
-from ltu.shard.words import shipped_words
+from ltu.shard.spec.clips import Candidate, choose, from_audioset, from_folders, from_labels_csv
+from ltu.shard.spec.ontology import audioset
+from ltu.shard.spec.words import shipped_words
 
 WORDS = shipped_words()
 ESC10 = shipped_words("esc10")

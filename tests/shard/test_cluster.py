@@ -13,16 +13,16 @@ import pytest
 from fake import Benchmark
 
 import ltu
-from ltu.shard.asking import Answers
-from ltu.shard.runs import Settings, prepare
-from ltu.shard.store import Store
-from ltu.shard.sweep import sweep
+from ltu.shard.run.asking import Answers
+from ltu.shard.run.runs import Settings, prepare
+from ltu.shard.run.store import Store
+from ltu.shard.run.sweep import sweep
 
 pytest.importorskip("ray.util", reason="the extra ray is not installed")
 import ray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from ltu.shard.cluster import Cluster
+from ltu.shard.run.cluster import Cluster
 from tiny import tiny_gguf
 
 SETTINGS = Settings(limit=60, repeats=2)
@@ -62,7 +62,7 @@ def rows(benchmark: Benchmark, model: Answers, results: Path, killed: Any = None
 def test_two_workers_give_the_same_rows_and_one_may_be_killed(
     benchmark: Benchmark, local: ltu.Model, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ltu.shard.sweep.COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr("ltu.shard.run.sweep.COMMIT_SECONDS", 0.0)
     alone = rows(benchmark, local, tmp_path / "local.db")
     assert len(alone) == 120
     assert rows(benchmark, cluster, tmp_path / "two.db") == alone

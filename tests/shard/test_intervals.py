@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ltu.shard.intervals import holm, interval, pseudo_values, swap_test, t_quantile, words_needed
+from ltu.shard.score.intervals import holm, interval, pseudo_values, swap_test, t_quantile, words_needed
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 from shard_intervals import SPREADS, answers, j, questions, simulate

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltu.shard.labels import labels_named, named, names_label, names_part, precision, relatives
+from ltu.shard.spec.labels import labels_named, named, names_label, names_part, precision, relatives
 
 
 @pytest.mark.parametrize(

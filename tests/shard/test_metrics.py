@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 from sklearn import metrics as sk
 
-from ltu.shard import metrics
-from ltu.shard.metrics import Decisions, confusion
+from ltu.shard.score import metrics
+from ltu.shard.score.metrics import Decisions, confusion
 
 SEEDS = range(12)
 

@@ -9,14 +9,14 @@ from fake import Benchmark
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ltu.shard import build as build_module
-from ltu.shard.build import build
-from ltu.shard.clips import Candidate
-from ltu.shard.metrics import Decisions, confusion, youden
-from ltu.shard.negatives import Positive, assign, balanced
-from ltu.shard.ontology import DISTANCES, audioset
-from ltu.shard.spec import Question, Spec, SpecClip
-from ltu.shard.words import TASKS, shipped_words, true_terms
+from ltu.shard.score.metrics import Decisions, confusion, youden
+from ltu.shard.spec.build import build
+from ltu.shard.spec.clips import Candidate
+from ltu.shard.spec.negatives import Positive, assign, balanced
+from ltu.shard.spec.ontology import DISTANCES, audioset
+from ltu.shard.spec.specification import Question, Spec, SpecClip
+from ltu.shard.spec.specification import build as build_module
+from ltu.shard.spec.words import TASKS, shipped_words, true_terms
 
 
 @pytest.fixture(scope="module")

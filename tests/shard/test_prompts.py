@@ -2,7 +2,7 @@
 
 import pytest
 
-from ltu.shard.prompts import ALL_CELLS, PAPER_CELLS, Cell, prompt, word_prompt
+from ltu.shard.spec.prompts import ALL_CELLS, PAPER_CELLS, Cell, prompt, word_prompt
 
 LONG, SHORT = Cell("prepended", "long"), Cell("interleaved", "short")
 

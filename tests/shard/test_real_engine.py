@@ -9,12 +9,12 @@ from fake import Benchmark
 
 import ltu
 from ltu.errors import Error
-from ltu.shard.asking import NO, YES
-from ltu.shard.report import report
-from ltu.shard.runs import Settings, prepare
-from ltu.shard.scored import load_run
-from ltu.shard.store import Store
-from ltu.shard.sweep import sweep
+from ltu.shard.report.document import report
+from ltu.shard.run.asking import NO, YES
+from ltu.shard.run.runs import Settings, prepare
+from ltu.shard.run.store import Store
+from ltu.shard.run.sweep import sweep
+from ltu.shard.score.scored import load_run
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import tiny_gguf
@@ -64,7 +64,7 @@ def test_a_sweep_with_everything_equals_the_same_questions_asked_alone(
 def test_a_sweep_that_was_cut_off_ends_with_the_same_rows(
     benchmark: Benchmark, model: ltu.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ltu.shard.sweep.COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr("ltu.shard.run.sweep.COMMIT_SECONDS", 0.0)
 
     def answers(name: str, stop_after: int | None) -> list[tuple[object, ...]]:
         store = Store(tmp_path / name, create=True)

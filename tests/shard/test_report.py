@@ -12,15 +12,15 @@ import pytest
 from fake import Benchmark, FakeModel
 from sklearn.metrics import recall_score, roc_auc_score
 
-from ltu.shard.export import samples
-from ltu.shard.page import page
-from ltu.shard.render import figures_csv, title
-from ltu.shard.report import report
-from ltu.shard.runs import Settings, prepare
-from ltu.shard.scored import Run, load_run
-from ltu.shard.store import Store
-from ltu.shard.sweep import sweep
-from ltu.shard.tables import tables
+from ltu.shard.report.document import report
+from ltu.shard.report.export import samples
+from ltu.shard.report.page import page
+from ltu.shard.report.tables import tables
+from ltu.shard.report.text import figures_csv, title
+from ltu.shard.run.runs import Settings, prepare
+from ltu.shard.run.store import Store
+from ltu.shard.run.sweep import sweep
+from ltu.shard.score.scored import Run, load_run
 from ltu.show.markdown import to_markdown
 from ltu.show.table import number
 from ltu.show.terminal import to_terminal

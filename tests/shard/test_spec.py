@@ -9,7 +9,7 @@ import pytest
 from fake import Benchmark
 
 from ltu.errors import Error
-from ltu.shard.spec import read_spec
+from ltu.shard.spec.specification import read_spec
 
 Rows = list[dict[str, Any]]
 

@@ -17,12 +17,12 @@ from fake import Benchmark, FakeModel
 from ltu.audio import load_audio
 from ltu.errors import Error
 from ltu.query import Answer, Likely
-from ltu.shard import sweep as sweep_module
-from ltu.shard.asking import Ask, answered
-from ltu.shard.controls import noise, silence
-from ltu.shard.runs import Settings, check_kernels, prepare, select
-from ltu.shard.store import Store
-from ltu.shard.sweep import Summary, sweep
+from ltu.shard.run import sweep as sweep_module
+from ltu.shard.run.asking import Ask, answered
+from ltu.shard.run.controls import noise, silence
+from ltu.shard.run.runs import Settings, check_kernels, prepare, select
+from ltu.shard.run.store import Store
+from ltu.shard.run.sweep import Summary, sweep
 
 SCRIPT = Path(__file__).with_name("sweep_process.py")
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ltu.shard.metrics import accuracy, f1, precision, recall, youden
-from ltu.shard.paper import (
+from ltu.shard.score.metrics import accuracy, f1, precision, recall, youden
+from ltu.shard.score.paper import (
     COUNTS,
     DISAGREEMENTS,
     IDENTITY_ANSWERS,
@@ -12,7 +12,7 @@ from ltu.shard.paper import (
     fitting,
     reconstructed,
 )
-from ltu.shard.words import TASKS, Task
+from ltu.shard.spec.words import TASKS, Task
 
 LARGEST = 2600
 

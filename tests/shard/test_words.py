@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ltu.shard.ontology import audioset, label_parts
-from ltu.shard.wordnet import UNINFORMATIVE, senses, stem, synonyms
-from ltu.shard.words import Word, shipped_words, true_terms
+from ltu.shard.spec.ontology import audioset, label_parts
+from ltu.shard.spec.wordnet import UNINFORMATIVE, senses, stem, synonyms
+from ltu.shard.spec.words import Word, shipped_words, true_terms
 
 WORDS = shipped_words("words")
 ESC10 = shipped_words("esc10")

@@ -11,8 +11,8 @@ from transformers import TrainerCallback
 
 from ltu.audio import load_audio
 from ltu.errors import Error
-from ltu.shard.spec import Spec, SpecClip
-from ltu.shard.words import Word
+from ltu.shard.spec.specification import Spec, SpecClip
+from ltu.shard.spec.words import Word
 from ltu.training.config import read_config
 from ltu.training.items.collate import Collator
 from ltu.training.run.train import train

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from ltu.audio import SAMPLE_RATE, Clip
 from ltu.errors import Error
 from ltu.files import read_json_lines
-from ltu.shard.words import TASKS, shipped_words
+from ltu.shard.spec.words import TASKS, shipped_words
 from ltu.training.demo.questions import labels_of, terms
 from ltu.training.reformulate.openaqa import KINDS, Item
 from ltu.training.study.folder import Folder

@@ -9,10 +9,10 @@ import pytest
 
 from ltu.files import write_json
 from ltu.query import Distribution
-from ltu.shard.prompts import ALL_CELLS, RELATIONS, Cell, prompt
-from ltu.shard.scored import Run, Scored
-from ltu.shard.store import Asked
-from ltu.shard.words import shipped_words
+from ltu.shard.run.store import Asked
+from ltu.shard.score.scored import Run, Scored
+from ltu.shard.spec.prompts import ALL_CELLS, RELATIONS, Cell, prompt
+from ltu.shard.spec.words import shipped_words
 from ltu.training.study import report
 from ltu.training.study.claims import claims, judge
 from ltu.training.study.contrasts import answers

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ltu.shard.metrics import Decisions, confusion, youden
-from ltu.shard.prompts import ALL_CELLS, Cell, prompt
+from ltu.shard.score.metrics import Decisions, confusion, youden
+from ltu.shard.spec.prompts import ALL_CELLS, Cell, prompt
 from ltu.show.markdown import to_markdown
 from ltu.training.study.claims import SMALL, claims, verdict
 from ltu.training.study.contrasts import Answers, Estimate, difference, estimate, level

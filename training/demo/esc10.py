@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltu.audio import Clip, load_audio
-from ltu.shard.clips import labels_table
+from ltu.shard.spec.clips import labels_table
 from ltu.training.config import Source
 
 DATASET = Source("ESC-10 (K. J. Piczak, 2015)", "CC-BY-3.0", "https://github.com/karolpiczak/ESC-10")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from ltu.errors import Error
 from ltu.files import sha256
-from ltu.shard.spec import read_spec
+from ltu.shard.spec.specification import read_spec
 from ltu.training.config import DataConfig
 from ltu.training.items.clips import Clips, read_clips
 from ltu.training.items.examples import read_items

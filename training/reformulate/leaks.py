@@ -3,8 +3,8 @@
 import re
 from functools import cache
 
-from ltu.shard.labels import named
-from ltu.shard.words import TASKS, shipped_words
+from ltu.shard.spec.labels import named
+from ltu.shard.spec.words import TASKS, shipped_words
 
 # A clause that opens with an auxiliary verb. "Can you describe …" is a request, "Can you hear …" a question.
 YES_NO = re.compile(

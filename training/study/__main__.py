@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from ltu.cli.console import application, command
 from ltu.demo import demo_base
-from ltu.shard.clips import labels_table
+from ltu.shard.spec.clips import labels_table
 from ltu.training.config import Config, read_config
 from ltu.training.study.folder import Folder
 from ltu.training.study.report import write_report

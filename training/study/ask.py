@@ -12,12 +12,12 @@ from ltu.prompt import Format
 from ltu.query import Query
 from ltu.sampling import Sampling
 from ltu.shard import HEADLINE
-from ltu.shard.report import report
-from ltu.shard.runs import Settings, check_kernels, prepare
-from ltu.shard.scored import load_run
-from ltu.shard.spec import read_spec
-from ltu.shard.store import Store
-from ltu.shard.sweep import sweep
+from ltu.shard.report.document import report
+from ltu.shard.run.runs import Settings, check_kernels, prepare
+from ltu.shard.run.store import Store
+from ltu.shard.run.sweep import sweep
+from ltu.shard.score.scored import load_run
+from ltu.shard.spec.specification import read_spec
 from ltu.training.demo.questions import FORMATS
 from ltu.training.items.data import say
 from ltu.training.study.folder import Folder

@@ -7,8 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from ltu.shard.prompts import Cell
-from ltu.shard.scored import Run
+from ltu.shard.score.scored import Run
+from ltu.shard.spec.prompts import Cell
 from ltu.training.study.contrasts import CONFUSION_FIGURES, Estimate, answers, difference
 
 if sys.version_info >= (3, 11):

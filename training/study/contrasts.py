@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ltu.shard import HEADLINE
-from ltu.shard.breakdown import in_tier
-from ltu.shard.intervals import LEVEL, t_quantile
-from ltu.shard.metrics import FIGURES, Confusion, Decisions, Floats, confusion, recall
-from ltu.shard.prompts import Cell
-from ltu.shard.scored import Run, Scored
+from ltu.shard.score.breakdown import in_tier
+from ltu.shard.score.intervals import LEVEL, t_quantile
+from ltu.shard.score.metrics import FIGURES, Confusion, Decisions, Floats, confusion, recall
+from ltu.shard.score.scored import Run, Scored
+from ltu.shard.spec.prompts import Cell
 
 POWER = 0.8
 Figure = Callable[[Confusion], float]

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ltu.shard.figures import COLOURS
-from ltu.shard.prompts import ALL_CELLS
-from ltu.shard.tables import way
-from ltu.shard.words import TASKS
+from ltu.shard.report.figures import COLOURS
+from ltu.shard.report.tables import way
+from ltu.shard.spec.prompts import ALL_CELLS
+from ltu.shard.spec.words import TASKS
 from ltu.show.svg import GREY, axes_of, drawing, svg_of
 from ltu.training.study.models import RECIPES
 from ltu.training.study.tables import NAMES

@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 from ltu.convert.llama import HUGGING_FACE, read_base
 from ltu.errors import Error
 from ltu.files import read_json_lines, write_json, write_json_lines
-from ltu.shard.build import build
-from ltu.shard.clips import choose, from_labels_csv
-from ltu.shard.prompts import PAPER_CELLS
+from ltu.shard.spec.build import build
+from ltu.shard.spec.clips import choose, from_labels_csv
+from ltu.shard.spec.prompts import PAPER_CELLS
 from ltu.training.items.data import say
 from ltu.training.reformulate.files import Files
 from ltu.training.reformulate.subset import Selection

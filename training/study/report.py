@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ltu.files import write_json, write_text
-from ltu.shard.prompts import ALL_CELLS, PAPER_CELLS, RELATIONS, prompt
-from ltu.shard.scored import Run, load_run
-from ltu.shard.store import Store
-from ltu.shard.words import TASKS
+from ltu.shard.run.store import Store
+from ltu.shard.score.scored import Run, load_run
+from ltu.shard.spec.prompts import ALL_CELLS, PAPER_CELLS, RELATIONS, prompt
+from ltu.shard.spec.words import TASKS
 from ltu.show.html import document_of, figures_of, heading_of, table_of
 from ltu.show.markdown import to_markdown
 from ltu.training.study.ask import CONTROLS_SEED

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ltu.shard.prompts import ALL_CELLS
-from ltu.shard.tables import HEARD, way, with_interval
+from ltu.shard.report.tables import HEARD, way, with_interval
+from ltu.shard.spec.prompts import ALL_CELLS
 from ltu.show.table import Table, number, per_cent
 from ltu.training.study.ask import CONTROLS_SEED
 from ltu.training.study.claims import SMALL, Claim, Side, claims

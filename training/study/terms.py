@@ -8,7 +8,7 @@ from functools import cache
 from tokenizers import Tokenizer
 
 from ltu.errors import Error
-from ltu.shard.words import TASKS, Word, shipped_words
+from ltu.shard.spec.words import TASKS, Word, shipped_words
 from ltu.training.demo.questions import labels_of
 
 

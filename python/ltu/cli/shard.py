@@ -25,12 +25,12 @@ from ltu.cli.console import (
 )
 from ltu.cli.progress import progress_bar
 from ltu.cli.shard_results import export, harness, list_, report, validate
-from ltu.shard.build import build as build_spec
-from ltu.shard.clips import choose, from_audioset, from_folders, from_labels_csv
-from ltu.shard.prompts import RELATIONS
-from ltu.shard.spec import read_spec
-from ltu.shard.store import Store
-from ltu.shard.words import read_words, shipped_words
+from ltu.shard.run.store import Store
+from ltu.shard.spec.build import build as build_spec
+from ltu.shard.spec.clips import choose, from_audioset, from_folders, from_labels_csv
+from ltu.shard.spec.prompts import RELATIONS
+from ltu.shard.spec.specification import read_spec
+from ltu.shard.spec.words import read_words, shipped_words
 
 app = application("SHARD: does a model join what it hears with what it knows?")
 
@@ -156,10 +156,10 @@ def run(
     """Asks a model every question and stores the answers."""
     from ltu.model import load as load_model
     from ltu.shard import HEADLINE
-    from ltu.shard.asking import Answers
-    from ltu.shard.cluster import Cluster
-    from ltu.shard.runs import Settings, check_kernels, prepare
-    from ltu.shard.sweep import sweep
+    from ltu.shard.run.asking import Answers
+    from ltu.shard.run.cluster import Cluster
+    from ltu.shard.run.runs import Settings, check_kernels, prepare
+    from ltu.shard.run.sweep import sweep
 
     wanted = tuple(part.strip() for part in tasks.split(",") if part.strip())
     if not wanted or set(wanted) - set(RELATIONS):

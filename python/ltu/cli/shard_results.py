@@ -8,9 +8,9 @@ import typer
 from ltu.cli.console import Json, command, print_json, show, wrong_usage
 from ltu.errors import Error
 from ltu.files import write_json_lines, write_text
-from ltu.shard.prompts import RELATIONS
-from ltu.shard.spec import Spec, read_spec
-from ltu.shard.store import Store
+from ltu.shard.run.store import Store
+from ltu.shard.spec.prompts import RELATIONS
+from ltu.shard.spec.specification import Spec, read_spec
 
 SpecOrResults = Annotated[Path, typer.Argument(metavar="FILE", help="A specification or results.")]
 
@@ -31,11 +31,11 @@ def report(
     ] = False,
 ) -> None:
     """Reads and scores a run; needs no model."""
-    from ltu.shard.render import figures_csv, title
-    from ltu.shard.report import report as make_report
-    from ltu.shard.scored import load_run
-    from ltu.shard.table2 import beside_table, paper_tables
-    from ltu.shard.tables import tables
+    from ltu.shard.report.document import report as make_report
+    from ltu.shard.report.table2 import beside_table, paper_tables
+    from ltu.shard.report.tables import tables
+    from ltu.shard.report.text import figures_csv, title
+    from ltu.shard.score.scored import load_run
     from ltu.show.markdown import to_markdown
     from ltu.show.terminal import to_terminal
 
@@ -51,7 +51,7 @@ def report(
     scored = load_run(Store(results), run)
     document = make_report(scored, _other_run(results, against) if against else None)
     if html:
-        from ltu.shard.page import page
+        from ltu.shard.report.page import page
 
         write_text(html, page(scored, document))
     if json:
@@ -111,9 +111,9 @@ def export(
     json: Json = False,
 ) -> None:
     """Writes the answers as JSON Lines in lm-evaluation-harness's layout of sample logs."""
-    from ltu.shard.breakdown import conditions
-    from ltu.shard.export import samples
-    from ltu.shard.scored import load_run
+    from ltu.shard.report.export import samples
+    from ltu.shard.score.breakdown import conditions
+    from ltu.shard.score.scored import load_run
 
     scored = load_run(Store(results), run)
     out.mkdir(parents=True, exist_ok=True)
@@ -153,7 +153,7 @@ def _is_results(file: Path) -> bool:
 
 def _other_run(results: Path, against: str) -> Any:
     """FILE, FILE:RUN or :RUN of the same file."""
-    from ltu.shard.scored import load_run
+    from ltu.shard.score.scored import load_run
 
     name, _, number = against.rpartition(":") if against.rpartition(":")[2].isdigit() else (against, "", "")
     return load_run(Store(Path(name) if name else results), int(number) if number else None)

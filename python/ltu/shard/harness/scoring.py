@@ -6,7 +6,7 @@ from typing import Any
 from ltu.audio import load_audio
 from ltu.defaults import SAMPLE_RATE
 from ltu.readings import decide
-from ltu.shard.labels import names_label
+from ltu.shard.spec.labels import names_label
 
 
 def audio(doc: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from ltu.files import write_json_lines, write_text
 from ltu.prompt import AUDIO
-from ltu.shard.ontology import DISTANCES
-from ltu.shard.prompts import RELATIONS, Cell
-from ltu.shard.spec import Spec
+from ltu.shard.spec.ontology import DISTANCES
+from ltu.shard.spec.prompts import RELATIONS, Cell
+from ltu.shard.spec.specification import Spec
 
 PLACEHOLDER = "<audio>"  # the harness's name of [AUDIO]
 CELL = Cell("interleaved", "short")  # every model of the harness takes audio inside the text

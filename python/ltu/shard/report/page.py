@@ -13,12 +13,12 @@ from ltu.audio import load_audio
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
 from ltu.shard import HEADLINE
-from ltu.shard.breakdown import conditions, questions
-from ltu.shard.figures import figures
-from ltu.shard.render import title
-from ltu.shard.scored import Run, Scored
-from ltu.shard.table2 import beside_table
-from ltu.shard.tables import tables, way
+from ltu.shard.report.figures import figures
+from ltu.shard.report.table2 import beside_table
+from ltu.shard.report.tables import tables, way
+from ltu.shard.report.text import title
+from ltu.shard.score.breakdown import conditions, questions
+from ltu.shard.score.scored import Run, Scored
 from ltu.show.html import document_of, figures_of, heading_of, scrolled, table_of
 from ltu.show.table import number
 

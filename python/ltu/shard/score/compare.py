@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from ltu.shard import HEADLINE
-from ltu.shard.breakdown import TIER, Condition, conditions, in_tier, show
-from ltu.shard.causes import j
-from ltu.shard.intervals import holm, interval, pseudo_values, swap_test, words_needed
-from ltu.shard.metrics import Decisions, confusion, recall
-from ltu.shard.prompts import PAPER_CELLS, RELATIONS
-from ltu.shard.scored import Run, Scored, counts
+from ltu.shard.score.breakdown import TIER, Condition, conditions, in_tier, show
+from ltu.shard.score.causes import j
+from ltu.shard.score.intervals import holm, interval, pseudo_values, swap_test, words_needed
+from ltu.shard.score.metrics import Decisions, confusion, recall
+from ltu.shard.score.scored import Run, Scored, counts
+from ltu.shard.spec.prompts import PAPER_CELLS, RELATIONS
 
 Pairs = list[tuple[Scored, Scored]]
 

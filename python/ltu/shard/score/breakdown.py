@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ltu.readings import READINGS
-from ltu.shard import HEADLINE, metrics
-from ltu.shard.controls import CONTROLS
-from ltu.shard.intervals import Estimate, interval, words_of
-from ltu.shard.metrics import Decisions, Floats
-from ltu.shard.ontology import DISTANCES
-from ltu.shard.scored import Run, Scored
-from ltu.shard.words import TASKS
+from ltu.shard import HEADLINE
+from ltu.shard.run.controls import CONTROLS
+from ltu.shard.score import metrics
+from ltu.shard.score.intervals import Estimate, interval, words_of
+from ltu.shard.score.metrics import Decisions, Floats
+from ltu.shard.score.scored import Run, Scored
+from ltu.shard.spec.ontology import DISTANCES
+from ltu.shard.spec.words import TASKS
 
 TIER = DISTANCES[0]  # "elsewhere": the only one that the headline counts
 

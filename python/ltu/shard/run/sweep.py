@@ -10,8 +10,8 @@ from typing import Any
 from ltu.audio import Clip
 from ltu.errors import AudioError
 from ltu.query import Answer, Query
-from ltu.shard.asking import Answers, answered, answers_of, plan, queries_of, sound_of
-from ltu.shard.store import Answered, Store
+from ltu.shard.run.asking import Answers, answered, answers_of, plan, queries_of, sound_of
+from ltu.shard.run.store import Answered, Store
 
 COMMIT_SECONDS = 1.0
 

@@ -14,9 +14,9 @@ from ltu.query import Answer, Distribution, Likely, Query
 from ltu.readings import Reading
 from ltu.sampling import Sampling
 from ltu.shard import HEADLINE
-from ltu.shard.controls import noise, silence
-from ltu.shard.labels import names_label
-from ltu.shard.store import Answered, Asked
+from ltu.shard.run.controls import noise, silence
+from ltu.shard.run.store import Answered, Asked
+from ltu.shard.spec.labels import names_label
 
 IDENTITY_NODES = 256  # most positions for the whole answers to one identity question
 YES, NO = ("Yes", "yes"), ("No", "no")  # what log-odds are of, untempered

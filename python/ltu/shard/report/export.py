@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from ltu.shard.scored import Run, Scored
+from ltu.shard.score.scored import Run, Scored
 
 
 def samples(run: Run, condition: tuple[str, str, str]) -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ltu.errors import Error
 from ltu.query import Answer, Query
-from ltu.shard.asking import Answers, Prompts
+from ltu.shard.run.asking import Answers, Prompts
 
 TRIES = 3  # of one clip, before a worker's death is the clip's fault
 LARGEST = 256  # queries at once

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ltu.errors import Error
-from ltu.shard.ontology import audioset, label_parts
-from ltu.shard.words import Word, group_of
+from ltu.shard.spec.ontology import audioset, label_parts
+from ltu.shard.spec.words import Word, group_of
 
 Synset = Any  # nltk is untyped
 
@@ -154,7 +154,7 @@ def table(review: dict[str, dict[str, Any]], wordnet: Any) -> list[Word]:
 
 
 def main() -> None:
-    """`python -m ltu.shard.wordnet REVIEW.json > WORDS.jsonl`."""
+    """`python -m ltu.shard.spec.wordnet REVIEW.json > WORDS.jsonl`."""
     from nltk.corpus import wordnet
 
     review = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))

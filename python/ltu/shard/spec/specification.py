@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 
 from ltu.errors import Error
 from ltu.files import read_json_lines, write_text
-from ltu.shard.ontology import Distance
-from ltu.shard.prompts import Cell, Position, Relation, Wording, prompt
-from ltu.shard.words import Word
+from ltu.shard.spec.ontology import Distance
+from ltu.shard.spec.prompts import Cell, Position, Relation, Wording, prompt
+from ltu.shard.spec.words import Word
 
 FORMAT = 1
 

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ltu.shard import HEADLINE, metrics
-from ltu.shard.breakdown import Condition, questions, show
-from ltu.shard.intervals import Estimate, interval, jackknife, pseudo_values
-from ltu.shard.metrics import Decisions, confusion
-from ltu.shard.scored import Run, Scored
+from ltu.shard import HEADLINE
+from ltu.shard.score import metrics
+from ltu.shard.score.breakdown import Condition, questions, show
+from ltu.shard.score.intervals import Estimate, interval, jackknife, pseudo_values
+from ltu.shard.score.metrics import Decisions, confusion
+from ltu.shard.score.scored import Run, Scored
 
 
 def j(d: Decisions) -> float:

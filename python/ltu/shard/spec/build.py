@@ -9,12 +9,12 @@ from typing import Literal, NamedTuple
 from ltu import __version__
 from ltu.audio import load_audio
 from ltu.errors import AudioError, Error
-from ltu.shard.clips import Candidate
-from ltu.shard.negatives import Pairs, Positive, assign, balanced, per_clip
-from ltu.shard.ontology import DISTANCES, Distance, audioset
-from ltu.shard.prompts import cells, prompt
-from ltu.shard.spec import Question, Spec, SpecClip
-from ltu.shard.words import TASKS, Task, Word, true_terms
+from ltu.shard.spec.clips import Candidate
+from ltu.shard.spec.negatives import Pairs, Positive, assign, balanced, per_clip
+from ltu.shard.spec.ontology import DISTANCES, Distance, audioset
+from ltu.shard.spec.prompts import cells, prompt
+from ltu.shard.spec.specification import Question, Spec, SpecClip
+from ltu.shard.spec.words import TASKS, Task, Word, true_terms
 
 Say = Callable[[str], None]
 

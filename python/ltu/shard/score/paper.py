@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from ltu.shard import metrics
-from ltu.shard.metrics import Confusion
-from ltu.shard.words import Task
+from ltu.shard.score import metrics
+from ltu.shard.score.metrics import Confusion
+from ltu.shard.spec.words import Task
 
 IDENTITY_ANSWERS = 1228  # 307 clips, four answers each
 

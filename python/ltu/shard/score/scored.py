@@ -13,10 +13,10 @@ from ltu.errors import Error
 from ltu.query import Distribution
 from ltu.readings import READINGS, Decision, decide
 from ltu.shard import HEADLINE
-from ltu.shard.labels import labels_named, names_part, relatives, right_labels
-from ltu.shard.metrics import Decisions, Floats, Ints
-from ltu.shard.store import Asked, Store
-from ltu.shard.words import Word
+from ltu.shard.run.store import Asked, Store
+from ltu.shard.score.metrics import Decisions, Floats, Ints
+from ltu.shard.spec.labels import labels_named, names_part, relatives, right_labels
+from ltu.shard.spec.words import Word
 
 
 @dataclass(frozen=True)

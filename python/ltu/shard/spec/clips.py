@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltu.errors import Error
-from ltu.shard.ontology import audioset, label_parts
-from ltu.shard.words import Word
+from ltu.shard.spec.ontology import audioset, label_parts
+from ltu.shard.spec.words import Word
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus"})
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ltu.errors import Error
 from ltu.files import read_json_lines
-from ltu.shard.ontology import audioset, label_parts
+from ltu.shard.spec.ontology import audioset, label_parts
 
 Task = Literal["synonym", "hypernym"]
 TASKS: tuple[Task, ...] = ("synonym", "hypernym")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 
-from ltu.shard.ontology import audioset, label_parts
+from ltu.shard.spec.ontology import audioset, label_parts
 
 
 def named(text: str, names: Iterable[str]) -> list[str]:

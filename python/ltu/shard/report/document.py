@@ -9,13 +9,13 @@ import numpy as np
 
 from ltu.readings import READINGS
 from ltu.shard import HEADLINE
-from ltu.shard.breakdown import Condition, conditions, identity_rows, questions, rows, word_rows
-from ltu.shard.causes import all_causes
-from ltu.shard.compare import between, within
-from ltu.shard.intervals import ROUGH_BELOW
-from ltu.shard.metrics import yes_share
-from ltu.shard.scored import Run
-from ltu.shard.table2 import beside
+from ltu.shard.report.table2 import beside
+from ltu.shard.score.breakdown import Condition, conditions, identity_rows, questions, rows, word_rows
+from ltu.shard.score.causes import all_causes
+from ltu.shard.score.compare import between, within
+from ltu.shard.score.intervals import ROUGH_BELOW
+from ltu.shard.score.metrics import yes_share
+from ltu.shard.score.scored import Run
 
 FORMAT = 1
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ltu.shard.tables import way
+from ltu.shard.report.tables import way
 from ltu.show.svg import GREY, PALETTE, axes_of, drawing, svg_of
 
 COLOURS = dict(zip(("synonym", "hypernym", "identity"), PALETTE, strict=False))

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
-from ltu.shard import metrics
-from ltu.shard.paper import DISAGREEMENTS, TABLE2, UNSUPPORTED, reconstructed
-from ltu.shard.tables import way
-from ltu.shard.words import TASKS
+from ltu.shard.report.tables import way
+from ltu.shard.score import metrics
+from ltu.shard.score.paper import DISAGREEMENTS, TABLE2, UNSUPPORTED, reconstructed
+from ltu.shard.spec.words import TASKS
 from ltu.show.table import Table, number, per_cent
 
 CELLS = ("accuracy", "precision", "recall", "f1")

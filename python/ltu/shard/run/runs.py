@@ -10,11 +10,11 @@ from random import Random
 
 from ltu.errors import Error
 from ltu.files import sha256
-from ltu.shard.asking import Answers
-from ltu.shard.controls import CONTROLS
-from ltu.shard.prompts import RELATIONS, word_prompt
-from ltu.shard.spec import Question, Spec
-from ltu.shard.store import Asked, Store
+from ltu.shard.run.asking import Answers
+from ltu.shard.run.controls import CONTROLS
+from ltu.shard.run.store import Asked, Store
+from ltu.shard.spec.prompts import RELATIONS, word_prompt
+from ltu.shard.spec.specification import Question, Spec
 
 TRAINED_CLIPS, TRAINED_TERMS = "ltu.train.clips", "ltu.train.terms"
 

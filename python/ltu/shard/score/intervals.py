@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ltu.shard.metrics import Decisions, Floats
+from ltu.shard.score.metrics import Decisions, Floats
 
 ROUGH_BELOW = 20  # words
 LEVEL = 0.95

@@ -1,0 +1,1 @@
+"""Stored answers, scored: decisions, figures, intervals, causes, comparisons."""

@@ -1,0 +1,1 @@
+"""The specification of a benchmark: words, ontology, clips, and the questions that are made of them."""
