@@ -192,6 +192,11 @@ def test_unknown_devices_are_named(model_file: Path, recording: Path, device: st
     assert_one_line(result, device)
 
 
+def test_a_mistaken_number_of_threads_is_one_line(model_file: Path, recording: Path) -> None:
+    result = ltu_run("--gguf", model_file, "--audio", recording, "--prompt", PROMPT, "--threads", "100000")
+    assert_one_line(result, "100000", "512")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

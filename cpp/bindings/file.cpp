@@ -1,5 +1,6 @@
 // Model files as Python sees them: keys, tensors, types, quantisation.
 #include "bindings/bindings.h"
+#include "device/cores.h"
 #include "device/device.h"
 #include "file/gguf_file.h"
 #include "file/model.h"
@@ -155,7 +156,7 @@ void bind_file(py::module_ &m) {
         if (values.ndim() != 2)
           throw Error("quantize wants (rows, columns)");
         const std::vector<uint8_t> data =
-            quantize(values.data(), values.shape(0), values.shape(1), type_named(type), physical_cores());
+            quantize(values.data(), values.shape(0), values.shape(1), type_named(type), usable_cores());
         py::array_t<uint8_t> out({values.shape(0), static_cast<py::ssize_t>(data.size()) / values.shape(0)});
         std::memcpy(out.mutable_data(), data.data(), data.size());
         return out;

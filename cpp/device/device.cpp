@@ -1,13 +1,10 @@
 #include "device/device.h"
+#include "device/cores.h"
 #include "kernels/kernels.h"
 #include "support/error.h"
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-#include <fstream>
-#include <sched.h>
-#include <set>
-#include <thread>
 
 namespace ltu {
 
@@ -16,6 +13,13 @@ namespace {
 std::string lower(std::string text) {
   std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
   return text;
+}
+
+int checked_threads(int threads) {
+  if (threads < 0 || threads > Device::most_threads)
+    throw Error("threads is " + std::to_string(threads) + "; give at most " +
+                std::to_string(Device::most_threads) + ", or 0 for one for each core");
+  return threads ? threads : usable_cores();
 }
 
 // "cuda:1" asks for the second device of the back end that is called CUDA.
@@ -53,27 +57,7 @@ ggml_backend_dev_t find_device(const std::string &spec) {
 
 } // namespace
 
-int physical_cores() {
-#ifdef __linux__
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
-    std::set<std::string> cores; // threads of one core name the same siblings
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-      if (CPU_ISSET(cpu, &allowed)) {
-        std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
-                           "/topology/thread_siblings_list");
-        std::string siblings;
-        cores.insert(std::getline(file, siblings) ? siblings : std::to_string(cpu));
-      }
-    if (!cores.empty())
-      return static_cast<int>(cores.size());
-  }
-#endif
-  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
-
-Device::Device(const std::string &spec, int threads) : pool_(threads > 0 ? threads : physical_cores()) {
+Device::Device(const std::string &spec, int threads) : pool_(checked_threads(threads)) {
   ggml_backend_dev_t device = find_device(spec);
   const bool on_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
   // LTU_KERNELS=ggml computes on CPU what other devices compute: their graphs can be tested without one.

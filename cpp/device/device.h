@@ -17,8 +17,10 @@ class Device {
 public:
   static constexpr size_t graph_size = 8192; // tensors of one graph: up to 37 for each of max_blocks
   static constexpr int64_t max_blocks = 200;
+  static constexpr int most_threads = 512; // more of them would be a mistake
 
-  // spec: auto, cpu, cuda[:N], vulkan[:N] or metal. threads 0: one for each physical core.
+  // spec: auto, cpu, cuda[:N], vulkan[:N] or metal. threads: at most most_threads; 0: one for each core
+  // (device/cores.h).
   Device(const std::string &spec, int threads);
 
   const std::string &name() const { return name_; }
@@ -63,7 +65,5 @@ private:
 
   void make_scheduler();
 };
-
-int physical_cores(); // that this process may run on
 
 } // namespace ltu

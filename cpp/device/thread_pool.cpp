@@ -1,5 +1,8 @@
 #include "device/thread_pool.h"
+#include "support/error.h"
 #include <chrono>
+#include <string>
+#include <system_error>
 #include <unistd.h>
 
 namespace ltu {
@@ -33,8 +36,13 @@ void await_change(const std::atomic<uint32_t> &value, uint32_t old) {
 } // namespace
 
 ThreadPool::ThreadPool(int threads) : process_(getpid()) {
-  for (int i = 1; i < threads; ++i)
-    helpers_.emplace_back([this] { help(); });
+  try {
+    for (int i = 1; i < threads; ++i)
+      helpers_.emplace_back([this] { help(); });
+  } catch (const std::system_error &error) { // containers bound the number of threads
+    end();
+    throw Error("can't start " + std::to_string(threads) + " threads: " + error.what());
+  }
 }
 
 ThreadPool::~ThreadPool() {
@@ -42,6 +50,10 @@ ThreadPool::~ThreadPool() {
     new std::vector<std::thread>(std::move(helpers_)); // their threads are the parent's
     return;
   }
+  end();
+}
+
+void ThreadPool::end() {
   ending_ = true;
   ++jobs_;
   jobs_.notify_all();

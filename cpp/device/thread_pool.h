@@ -14,7 +14,7 @@ namespace ltu {
 // helper, but holds up nothing except a part that it had begun. Who waits spins for a moment, then sleeps.
 class ThreadPool {
 public:
-  explicit ThreadPool(int threads); // the caller of `run` is one of them
+  explicit ThreadPool(int threads); // the caller of `run` is one of them; throws Error
   ~ThreadPool();
 
   int threads() const { return static_cast<int>(helpers_.size()) + 1; }
@@ -36,6 +36,7 @@ private:
   alignas(64) std::atomic<uint32_t> jobs_{0};       // so far: what helpers wait for; the last one ends them
   std::atomic<bool> ending_{false};
 
+  void end();
   void help();
   void take_parts();
 };

@@ -25,7 +25,7 @@ struct Counters { // positions computed, by why
 
 struct EngineOptions {
   std::string device = "auto";
-  int threads = 0;              // 0: physical cores
+  int threads = 0;              // 0: one for each core (device/cores.h)
   size_t kv_memory = 0;         // bytes; 0: a quarter of the machine's memory
   bool tree = true;             // false: every answer computes its own prompt, for comparison
   int draft_width = 0;          // rows up to which drafts fill a step; 0: measured; 1: no drafts
