@@ -1,15 +1,15 @@
-# Decides which back ends of ggml are built: LTU_BACKENDS lists the ggml options to switch on.
-set(LTU_BACKENDS "")
+# Decides which back ends of ggml are built: `backends` lists them by the names of ggml's options, CUDA for GGML_CUDA.
+string(TOUPPER "${LTU_BACKENDS}" backends)
 
 function(ltu_backend NAME FOUND MISSING)
   set(choice "${LTU_${NAME}}")
-  if(choice STREQUAL "OFF" OR NOT choice)
+  if(choice STREQUAL "OFF" OR NOT choice OR NAME IN_LIST backends)
     return()
   endif()
   if(FOUND)
     message(STATUS "LTU: ${NAME} back end on")
-    list(APPEND LTU_BACKENDS "GGML_${NAME}")
-    set(LTU_BACKENDS "${LTU_BACKENDS}" PARENT_SCOPE)
+    list(APPEND backends "${NAME}")
+    set(backends "${backends}" PARENT_SCOPE)
   elseif(choice STREQUAL "ON")
     message(FATAL_ERROR "LTU_${NAME}=ON, but ${MISSING} was not found")
   else()

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <map>
 
 namespace ltu {
 
@@ -22,37 +23,43 @@ int checked_threads(int threads) {
   return threads ? threads : usable_cores();
 }
 
-// "cuda:1" asks for the second device of the back end that is called CUDA.
-ggml_backend_dev_t find_device(const std::string &spec) {
-  const size_t colon = spec.find(':');
-  const std::string kind = lower(spec.substr(0, colon));
-  size_t index = 0;
-  if (colon != std::string::npos) {
-    const std::string number = spec.substr(colon + 1);
-    if (number.empty() || number.size() > 3 || !std::all_of(number.begin(), number.end(), ::isdigit))
-      throw Error("unknown device " + spec + ": the part after the colon is a number, as in cuda:1");
-    index = std::stoul(number);
-  }
-  if (kind != "auto" && kind != "cpu" && kind != "cuda" && kind != "vulkan" && kind != "metal")
-    throw Error("unknown device " + spec + ": use auto, cpu, cuda[:N], vulkan[:N] or metal");
-  std::string present = "cpu";
-  size_t seen = 0;
+// A device of ggml's registry as users name it: its back end, a colon, its number there.
+struct Listed {
+  ggml_backend_dev_t device;
+  std::string backend;
+  int number;
+
+  std::string name() const { return backend + ":" + std::to_string(number); }
+};
+
+std::vector<Listed> accelerators() {
+  std::vector<Listed> list;
+  std::map<std::string, int> seen;
   for (size_t i = 0; i < ggml_backend_dev_count(); ++i) {
     ggml_backend_dev_t device = ggml_backend_dev_get(i);
-    const bool gpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_GPU ||
-                     ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_IGPU;
-    const std::string family = lower(ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)));
-    if (gpu)
-      present += ", " + lower(ggml_backend_dev_name(device));
-    const bool wanted = kind == "auto"  ? gpu
-                        : kind == "cpu" ? false
-                                        : gpu && family == (kind == "metal" ? "mtl" : kind);
-    if (wanted && seen++ == index)
-      return device;
+    const auto type = ggml_backend_dev_type(device);
+    if (type != GGML_BACKEND_DEVICE_TYPE_GPU && type != GGML_BACKEND_DEVICE_TYPE_IGPU)
+      continue;
+    std::string backend = lower(ggml_backend_reg_name(ggml_backend_dev_backend_reg(device)));
+    if (backend == "mtl") // ggml's word for Metal
+      backend = "metal";
+    list.push_back({device, backend, seen[backend]++});
   }
-  if (kind == "auto" || kind == "cpu")
+  return list;
+}
+
+// "cuda:1" is the second device of the back end that is called CUDA, "cuda" the first.
+ggml_backend_dev_t find_device(const std::string &spec) {
+  const std::string wanted = lower(spec);
+  std::string present = "auto, cpu";
+  for (const Listed &listed : accelerators()) {
+    if (wanted == "auto" || wanted == listed.name() || (wanted == listed.backend && listed.number == 0))
+      return listed.device;
+    present += ", " + listed.name();
+  }
+  if (wanted == "auto" || wanted == "cpu")
     return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
-  throw Error("device " + spec + " is not there; this build and machine have: " + present);
+  throw Error("unknown device " + spec + "; this build and machine have " + present);
 }
 
 } // namespace

@@ -19,8 +19,8 @@ public:
   static constexpr int64_t max_blocks = 200;
   static constexpr int most_threads = 512; // more of them would be a mistake
 
-  // spec: auto, cpu, cuda[:N], vulkan[:N] or metal. threads: at most most_threads; 0: one for each core
-  // (device/cores.h).
+  // spec: auto, cpu, or a back end of ggml that this build has, with its device's number: cuda, cuda:1,
+  // vulkan, metal, … threads: at most most_threads; 0: one for each core (device/cores.h).
   Device(const std::string &spec, int threads);
 
   const std::string &name() const { return name_; }

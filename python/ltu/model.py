@@ -56,7 +56,9 @@ def load(
 ) -> Model:
     """Opens a model file; without a path the demo model, which is built once into the user's cache.
 
-    device: "auto", "cpu", "cuda[:N]", "vulkan[:N]" or "metal". threads: of the CPU, None: physical cores.
+    device: "auto" (the first that is no CPU, else the CPU), "cpu", or a back end that was built, with its
+    device's number: "cuda", "cuda:1", "vulkan", "metal", … threads: of the CPU; None: physical cores, no more
+    than the container grants.
     kv_memory: bytes that the KV cache may take, None: a quarter of the machine's memory. draft_width:
     positions up to which drafted tokens fill a step, None: measured, 1: no drafts. tree: False to compute
     each answer's prompt by itself. These three change how long answers take, never the answers, on a CPU.
