@@ -99,10 +99,17 @@ set(ggml_prefix "${LTU_CACHE}/ggml-${key}")
 # 3. The libraries.
 if(NOT EXISTS "${ggml_prefix}")
   message(STATUS "LTU: building ggml (once; kept in ${ggml_prefix})")
+  # 139 compilers of CUDA took 49 GB at once; a gigabyte for each leaves room.
+  cmake_host_system_information(RESULT jobs QUERY NUMBER_OF_LOGICAL_CORES)
+  cmake_host_system_information(RESULT megabytes QUERY AVAILABLE_PHYSICAL_MEMORY)
+  math(EXPR most_jobs "1 + ${megabytes} / 1000")
+  if(jobs GREATER most_jobs)
+    set(jobs ${most_jobs})
+  endif()
   ltu_run("Configuring ggml" "${CMAKE_COMMAND}" -G "${CMAKE_GENERATOR}" "-DCMAKE_MAKE_PROGRAM=${CMAKE_MAKE_PROGRAM}"
     "-DCMAKE_C_COMPILER=${CMAKE_C_COMPILER}" "-DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}" ${ggml_options}
     "-DCMAKE_INSTALL_PREFIX=${scratch}/prefix" -S "${ggml_source}" -B "${scratch}/build")
-  ltu_run("Building ggml" "${CMAKE_COMMAND}" --build "${scratch}/build" --parallel --target install)
+  ltu_run("Building ggml" "${CMAKE_COMMAND}" --build "${scratch}/build" --parallel ${jobs} --target install)
   ltu_publish("${scratch}/prefix" "${ggml_prefix}")
   file(REMOVE_RECURSE "${scratch}")
 endif()
