@@ -16,7 +16,7 @@ class Base:
     tokenizer_json: str  # Hugging Face JSON in which [AUDIO] is one token outside the embedding table
     bos_id: int
     eos_id: int
-    sha256: str  # of the GGUF file, or of the directory's weight files in the order of their names
+    sha256: str  # the GGUF file's, or that of the directory's weight files in the order of their names
 
 
 def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:

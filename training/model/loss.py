@@ -1,4 +1,4 @@
-"""Next-token cross-entropy with a term for every *target* that is text (shared design, "Training loss")."""
+"""Next-token cross-entropy with a term for every *target* that is text."""
 
 import torch
 import torch.nn.functional as F
