@@ -46,21 +46,23 @@ class DataConfig:
     development: Path | None = None  # items to measure the loss on during training
     reported: tuple[Path, ...] = ()  # SHARD specifications whose clips must not be among those of the items
     cache: Path | None = None  # folder of features and token ids; left out: "cache" beside the items
-    max_text_tokens: int | None = None  # of prompt and answer; what is longer is cut, and counted
+    max_text_tokens: int | None = None  # most in prompt and answer; longer items are cut, and counted
     loss_on: Literal["text", "answer"] = "text"
     shared: int = 1  # most questions about a clip that share its positions (packing.py)
-    views: int = 1  # per clip; more than one: random views beside the clip itself, for a frozen encoder
+    views: int = (
+        1  # inputs for a clip and a frozen encoder: the clip itself and random changes of it (augment.py)
+    )
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     output: Path
     train: tuple[Part, ...] = ("lora", "projector", "encoder")
-    checkpoint: Path | None = None  # to start from: a folder of ours, or a file of the original LTU
-    encoder_weights: Path | None = None  # of CAV-MAE, to start from in place of a checkpoint
+    checkpoint: Path | None = None  # the run starts from it: a folder of ours, or a file of the original LTU
+    encoder_weights: Path | None = None  # CAV-MAE's, to start from in place of a checkpoint
     epochs: float = 1.0
-    batch: int = 4  # of one process and one accumulated step
-    positions: int | None = None  # most in a global batch, padding included, in place of `batch` examples
+    batch: int = 4  # groups in one process and one accumulated step
+    positions: int | None = None  # most positions in a global batch, padding included, in place of `batch`
     gradient_accumulation_steps: int = 1
     gradient_checkpointing: bool = False
     learning_rate: float = 2e-5
@@ -137,7 +139,7 @@ def _build(kind: Any, value: Any, folder: Path, where: str) -> Any:
         return tuple(
             _build(get_args(kind)[0], entry, folder, where) for entry in _of_type(list, value, where)
         )
-    if get_origin(kind) is UnionType:  # of a type and None, which TOML can't say
+    if get_origin(kind) is UnionType:  # a type or None, which TOML can't say
         return _build(get_args(kind)[0], value, folder, where)
     return folder / _of_type(str, value, where) if kind is Path else _of_type(kind, value, where)
 

@@ -14,6 +14,7 @@ from ltu import _engine
 from ltu.convert import convert, export_llama, gguf_file
 from ltu.convert.names import bare
 from ltu.errors import ModelFileError
+from ltu.training.model.base import load_base
 from ltu.training.model.encoder import EncoderConfig
 from ltu.training.model.ltu import LTU, LoraSizes, trained_tensors
 
@@ -135,6 +136,19 @@ def test_exported_llama_is_what_transformers_reads(tmp_path: Path, rope: str) ->
     model = LlamaForCausalLM.from_pretrained(tmp_path, gguf_file="l.gguf", config=config, dtype=torch.float32)
     with torch.no_grad():
         np.testing.assert_allclose(logits, model(torch.tensor([ids])).logits[0].numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("rope", ROPE)
+def test_training_reads_a_gguf_base_with_its_rope_scaling(tmp_path: Path, rope: str) -> None:
+    model = make(tmp_path, rope)
+    written = convert(
+        tmp_path / "hf", checkpoint=tmp_path / "trained", outtype="f32", output=tmp_path / "m.gguf"
+    )
+    export_llama(written.path, tmp_path / "l.gguf")
+    ids = torch.arange(2, 202)[None]
+    with torch.no_grad():
+        logits = load_base(tmp_path / "l.gguf").model(ids).logits
+        np.testing.assert_allclose(logits.numpy(), model.llama(ids).logits.numpy(), atol=1e-3)
 
 
 def test_settings_and_provenance_reach_the_file(tmp_path: Path) -> None:

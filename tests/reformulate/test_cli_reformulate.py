@@ -134,7 +134,7 @@ def test_a_slow_server_is_asked_again(source: Path, tmp_path: Path, server: Serv
     assert len(server.requests) == 8
 
 
-def test_what_the_checks_refuse_to_the_end_is_recorded_and_the_rest_written(
+def test_items_that_use_up_their_tries_are_listed_and_the_others_written(
     source: Path, tmp_path: Path, server: Server
 ) -> None:
     rows = taken(items(30))

@@ -64,6 +64,19 @@ def test_appendix_a_masks_by_input_and_differs_at_a_clips_edges_alone(
     assert total == pytest.approx(by_input + edges, rel=1e-5)
 
 
+@pytest.mark.parametrize("bos", [BOS, None])
+def test_an_end_with_the_id_of_bos_is_learnt(tiny_ltu: LTU, bos: int | None) -> None:
+    """SmolLM2's base and GPT-2 end a text with the token that begins it; transformers is the oracle."""
+    ids = torch.tensor([[BOS, 5, 6, 7, BOS]])
+    labels = text_labels(ids, torch.tensor([5]), bos)
+    with torch.no_grad():
+        ours = tiny_ltu(ids, torch.ones_like(ids), encoded=torch.empty(0), labels=labels).loss
+        theirs = tiny_ltu.llama.get_base_model()(input_ids=ids, labels=ids).loss
+    torch.testing.assert_close(ours, theirs)
+    prepended = torch.tensor([[A, A, BOS, 7, BOS]])
+    assert text_labels(prepended, torch.tensor([5]), BOS)[0].tolist() == [IGNORED] * 3 + [7, BOS]
+
+
 def test_padding_adds_no_target() -> None:
     ids = torch.tensor([[*PREPENDED, 0, 0], [*INTERLEAVED, 5, 6]])
     labels = text_labels(ids, torch.tensor([6, 8]), BOS)

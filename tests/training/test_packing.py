@@ -58,3 +58,21 @@ def test_sharing_changes_neither_loss_nor_gradients(tiny_ltu: LTU, answers_only:
     torch.testing.assert_close(losses[0], losses[1])
     for shared, alone in zip(*gradients, strict=True):
         torch.testing.assert_close(shared, alone, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("audio", [(), AUDIO])
+def test_questions_without_a_common_text_stay_alone(tiny_ltu: LTU, audio: tuple[int, ...]) -> None:
+    """Without BOS the first text of a branch was predicted from the branch before it: a target too many."""
+    clips = ONE if audio else ()
+    examples = [
+        Example((*audio, *ids), len(audio) + 3, clips) for ids in ((5, 6, 7, 40, 1), (9, 8, 7, 41, 1))
+    ]
+    groups = share_beginnings(examples, most=2)
+    assert [len(group.examples) for group in groups] == [1, 1]
+    collate = Collator({"one.wav": torch.randn(1, 32, 16)}, "encoded", None, False, seed=0)
+    batch = collate(groups)
+    assert batch["weights"].sum() == (10 if audio else 8)
+    with torch.no_grad():
+        together = tiny_ltu(**batch, num_items_in_batch=1).loss
+        one, other = (tiny_ltu(**collate([group]), num_items_in_batch=1).loss for group in groups)
+    torch.testing.assert_close(together, one + other)

@@ -89,7 +89,7 @@ def test_an_epoch_draws_each_group_once_whatever_the_processes(processes: int) -
     assert [sorted(step) for step in alone] != whole
 
 
-def test_a_process_without_a_group_gets_one_without_targets() -> None:
+def test_in_a_short_last_batch_a_process_with_nothing_left_gets_a_group_without_targets() -> None:
     batches = Batches([1, 1, 1], batch=1, seed=0, processes=2, process=1)
     shares = list(batches)
     assert sorted(min(share) < 0 for share in shares) == [False, True]

@@ -156,7 +156,7 @@ def test_properties_of_sounds_that_have_them() -> None:
     assert max(by_word["noisy"][name] for name in ("low", "high")) < by_word["noisy"]["noise"]
 
 
-def test_what_is_not_clearly_one_or_the_other_has_no_word() -> None:
+def test_a_clip_that_is_neither_loud_nor_quiet_gets_neither_word() -> None:
     clips = [Clip(np.full(SAMPLE_RATE, level, np.float32), "") for level in (0.01, 0.02, 0.1, 0.5, 0.6)]
     words = [{"loud", "quiet"} & set(Scale(clips).words(clip)) for clip in clips]
     assert words == [{"quiet"}, {"quiet"}, set(), {"loud"}, {"loud"}]

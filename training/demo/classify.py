@@ -36,7 +36,7 @@ class Recipe:
     smoothing: float = 0.1
     average: float = 0.998  # decay of the averaged weights
     mix_alpha: float = 0.5
-    teacher_share: float = 0.75  # of the target, when there is a teacher
+    teacher_share: float = 0.75  # how much of the target is the teacher's output, when there is a teacher
     seed: int = 0
 
 

@@ -1,4 +1,4 @@
-"""What the finished demo model gets right on recordings that it never heard, asked in Table 1's words."""
+"""Which answers of the finished demo model are right, on unheard recordings, in Table 1's words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

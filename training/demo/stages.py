@@ -26,13 +26,16 @@ from ltu.training.run.checkpoint import load_checkpoint, save_checkpoint
 from ltu.training.run.train import train
 
 SEED = 0
-CLIPS = 8  # of each class that one pool of questions is about
+CLIPS = 8  # from each class; one pool of questions is about them
 PAIRS = 16  # questions of a pool about each term that are true, and as many that are false
 
 
 @dataclass(frozen=True)
 class Round:
-    """The first word of an answer carries all that is hard about it; the rest is learnt last, and quickly."""
+    """One round of training: a yes/no answer's first word alone is learnt, or the whole answer.
+
+    The first word carries the decision and is hard to learn; the words after it follow quickly.
+    """
 
     pools: int
     learning_rate: float

@@ -57,7 +57,7 @@ class Batches(Sampler[list[int]]):
             yield share or [-1 - int(batch[0])]
 
     def _filled(self, order: npt.NDArray[np.intp], positions: int) -> list[npt.NDArray[np.intp]]:
-        """Groups, the longest first, cut into batches that are full; a longer group is a batch of its own."""
+        """Cuts groups, the longest first, into batches of at most `positions`; a longer group is alone."""
         starts, longest = [0], self._lengths[order[0]]
         for place, index in enumerate(order):
             if (place + 1 - starts[-1]) * longest > positions and place > starts[-1]:
@@ -67,7 +67,11 @@ class Batches(Sampler[list[int]]):
 
 
 class Drawings(Dataset[Group]):
-    """Drawing number epoch · groups + index → that group; -1 - number: the same without targets."""
+    """The groups of all epochs under numbers: epoch e asks for group i of n under the number e · n + i.
+
+    The number seeds the choice of views, so that each epoch hears others. Number k is also there as -1 - k,
+    without targets: `Batches` gives it to a process that has nothing left of a last, short batch.
+    """
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self._groups = groups

@@ -35,7 +35,7 @@ class StoredClip:
 
 @dataclass(frozen=True)
 class Clips:
-    """What was asked for: clips by name, reasons by name, and float16[rows, 1024, 128] mapped from disk."""
+    """The clips that were asked for, by name; the broken ones' reasons; float16[rows, 1024, 128], mapped."""
 
     stored: Mapping[str, StoredClip]
     broken: Mapping[str, str]
@@ -84,7 +84,7 @@ def read_clips(names: Iterable[str], audio: Path, cache: Path) -> Clips:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Whole lines; what a kill left of a last one is cut off."""
+    """The file's whole lines; half a last line, which a kill left, is cut off."""
     if not path.is_file():
         return
     with path.open("r+b") as file:

@@ -29,7 +29,7 @@ class Items:
 class Data:
     train: Items
     development: Items | None
-    clips: Clips  # of both
+    clips: Clips  # those of training and development items
 
     def hashes(self, items: Items) -> set[str]:
         return {self.clips.stored[name].hash for name in items.counts.clips}
@@ -76,7 +76,7 @@ def _refuse_reported(data: Data, config: DataConfig) -> None:
 
 
 def summary(data: Data, config: DataConfig, named: bool = True) -> Iterator[str]:
-    """What was found, a line each; `named` False: without paths and names of files."""
+    """Lines about the items and clips that were found; `named` False leaves out paths and names of files."""
     for items, file in ((data.train, config.items), (data.development, config.development)):
         if items is None:
             continue

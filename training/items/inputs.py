@@ -1,4 +1,4 @@
-"""What stands for a clip in a batch: its features, or outputs of an encoder that is not trained."""
+"""The inputs that stand for a clip in a batch: its features, or outputs of a frozen encoder."""
 
 import hashlib
 import json

@@ -34,7 +34,11 @@ class Group:
 
 
 def share_beginnings(examples: Sequence[Example], most: int) -> list[Group]:
-    """Groups of at most `most` examples. What is shared holds all audio and ends before any answer begins."""
+    """Groups of at most `most` examples, whose common beginning holds all audio and some text.
+
+    It ends before any answer begins. Examples that have no such beginning stay alone: the first text of a
+    branch would be predicted from the branch before it, and BOS would be a target.
+    """
     groups: list[Group] = []
     for example in sorted(examples, key=lambda e: (e.audio, e.ids)):
         group = groups[-1] if groups else None
@@ -43,7 +47,8 @@ def share_beginnings(examples: Sequence[Example], most: int) -> list[Group]:
             ends = min(e.prompt - 1 for e in (*group.examples, example))
             alike = takewhile(lambda pair: pair[0] == pair[1], zip(first.ids, example.ids, strict=False))
             shared = min(len(list(alike)), ends, group.shared or ends)
-            if AUDIO_POSITION not in first.ids[shared:] + example.ids[shared:]:
+            text = any(id != AUDIO_POSITION for id in first.ids[:shared])
+            if text and AUDIO_POSITION not in first.ids[shared:] + example.ids[shared:]:
                 groups[-1] = Group((*group.examples, example), shared)
                 continue
         groups.append(Group((example,)))

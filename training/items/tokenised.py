@@ -21,7 +21,7 @@ from ltu.training.items.examples import Row, cut, example, read_items
 from ltu.training.items.packing import Example, Group
 
 ROWS = 1000  # in a record batch
-VERSION = 1  # of the files; another one makes them anew
+VERSION = 1  # goes up when the files change: older ones are then made anew
 SCHEMA = pa.schema(
     {"ids": pa.list_(pa.int32()), "prompt": pa.int32(), "audio": pa.list_(pa.string()), "length": pa.int32()}
 )
@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the items; `cut` and `left_out` by format, for the length limit."""
+    """Counts of the items: `cut` and `left_out` are by format and for the length limit."""
 
     items: int
     broken: int  # left out because a clip can't be read

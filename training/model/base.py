@@ -4,10 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from ltu.convert.llama import HUGGING_FACE, read_base
+from ltu.convert.model import Model
+from ltu.errors import ModelFileError
 from ltu.files import sha256
+
+SCALING = "llama.rope.scaling."  # keys of a GGUF file
+ROPE = {  # the rest of such a key → transformers' name
+    "factor": "factor",
+    "original_context_length": "original_max_position_embeddings",
+}
 
 
 @dataclass(frozen=True)
@@ -16,7 +24,7 @@ class Base:
     tokenizer_json: str  # Hugging Face JSON in which [AUDIO] is one token outside the embedding table
     bos_id: int
     eos_id: int
-    sha256: str  # of the GGUF file, or of the directory's weight files in the order of their names
+    sha256: str  # the GGUF file's, or that of the directory's weight files in the order of their names
 
 
 def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:
@@ -25,12 +33,13 @@ def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:
     `matrices`: type of the linear layers' weights. When it is autocast's, nothing that is computed changes:
     autocast would make the same cast at each step.
     """
-    keys = read_base(path).keys
+    read = read_base(path)
+    keys = read.keys
     if path.is_dir():
         model = LlamaForCausalLM.from_pretrained(path, dtype="auto" if matrices else torch.float32)
         weights = sorted([*path.glob("*.safetensors"), *path.glob("*.bin")])
     else:
-        model = LlamaForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+        model = _from_gguf(path, read)
         weights = [path]
     if matrices:
         cast(model, matrices)
@@ -41,6 +50,28 @@ def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:
         int(keys["tokenizer.ggml.eos_token_id"]),
         sha256(*weights),
     )
+
+
+def _from_gguf(path: Path, base: Model) -> LlamaForCausalLM:
+    """transformers' reading of a GGUF file, with the rotary settings that it leaves out."""
+    config = LlamaConfig.from_pretrained(path.parent, gguf_file=path.name)
+    if settings := {name: value for name, value in base.keys.items() if name.startswith(SCALING)}:
+        if unknown := sorted(settings.keys() - {SCALING + name for name in (*ROPE, "type", "finetuned")}):
+            raise ModelFileError(f"{path}: {unknown[0]} is not supported in training; give a directory")
+        kind = settings.get(SCALING + "type", "linear")
+        if kind not in ("none", "linear", "yarn"):
+            raise ModelFileError(f"{path}: rope scaling {kind!r} is not supported")
+        known = {to: settings[SCALING + name] for name, to in ROPE.items() if SCALING + name in settings}
+        theta = base.keys.get("llama.rope.freq_base", 10000.0)
+        if kind != "none":
+            config.rope_parameters = {"rope_type": kind, "rope_theta": theta, **known}
+    model = LlamaForCausalLM.from_pretrained(
+        path.parent, gguf_file=path.name, config=config, dtype=torch.float32
+    )
+    if "rope_freqs.weight" in base.tensors:
+        divisors = torch.from_numpy(base.tensors["rope_freqs.weight"].float32()).view(-1)
+        model.model.rotary_emb.inv_freq /= divisors
+    return model
 
 
 def cast(model: LlamaForCausalLM, matrices: torch.dtype) -> None:

@@ -34,7 +34,7 @@ class EncoderConfig:
 
     @property
     def embeddings(self) -> int:
-        """That a clip is pooled to."""
+        """The number of embeddings that a clip is pooled to."""
         return self.grid[1] // TIME_POOL
 
     @property

@@ -1,4 +1,4 @@
-"""Next-token cross-entropy with a term for every *target* that is text (shared design, "Training loss")."""
+"""Next-token cross-entropy with a term for every *target* that is text."""
 
 import torch
 import torch.nn.functional as F
@@ -12,12 +12,14 @@ def text_labels(ids: Tensor, lengths: Tensor, bos_id: int | None) -> Tensor:
     """Ids [batch, positions] (right-padded, AUDIO_POSITION for audio) → labels of the same shape.
 
     Audio, padding and BOS are no targets: the last audio position predicts the word after it, nothing
-    predicts audio, and in the prepended format nothing predicts BOS.
+    predicts audio, and in the prepended format nothing predicts BOS. BOS is known by its place, the first of
+    the text: the same id later is a target, since some vocabularies end a text with the token that begins it.
     """
     padding = torch.arange(ids.shape[1], device=ids.device) >= lengths[:, None]
     untrained = padding | (ids == AUDIO_POSITION)
     if bos_id is not None:
-        untrained |= ids == bos_id
+        text = (ids != AUDIO_POSITION).cumsum(1)
+        untrained |= (ids == bos_id) & (text == 1)
     untrained[:, 0] = True  # nothing stands before it
     return ids.masked_fill(untrained, IGNORED)
 

@@ -95,8 +95,9 @@ class LTU(nn.Module):
         `attention_mask` is [batch, positions], or [batch, 1, positions, positions] saying who sees whom.
 
         With `labels` (IGNORED where nothing is learnt) logits are made for the targets alone, with `at`
-        [batch, positions] for the places that it marks: [n, vocabulary], row by row. `before` is the place
-        whose logits predict a label (left out: the one before it), `weights` how often a label counts (once).
+        [batch, positions] for the places that it marks: [n, vocabulary], row by row. `before` [batch,
+        positions] is the place whose logits predict a label, by default the one to its left; `weights`
+        [batch, positions] says how often a label counts, by default once.
         """
         sizes = self.audio_encoder.config
         if encoded is None:
@@ -128,7 +129,7 @@ class LTU(nn.Module):
 
 
 def trained_tensors(model: LTU) -> dict[str, Tensor]:
-    """What `ltu.safetensors` holds: encoder, projector and LoRA under the bare names of the original LTU."""
+    """The tensors of `ltu.safetensors`: encoder, projector, LoRA, under the original LTU's bare names."""
     return {name: parameter.detach() for name, parameter in _named(model)}
 
 

@@ -13,7 +13,7 @@ from ltu.training.reformulate.completion import Reply, judge, read_completion, r
 from ltu.training.reformulate.progress import PAGE, Progress
 from ltu.training.reformulate.question import Question
 
-MOST_REQUESTS = 30_000  # of one file; the provider takes 200 MB, and two refused answers make one 6 kB
+MOST_REQUESTS = 30_000  # in one file; the provider takes 200 MB, and two refused answers make one 6 kB
 URL = "/v1/chat/completions"
 RESULT = "a line of a batch's results"
 

@@ -21,7 +21,7 @@ class Verdict:
 
 
 def check_answer(kind: Kind, instruction: str, answer: str) -> Verdict:
-    """Of a model's whole answer, the JSON around the prompt included."""
+    """Judges a model's whole answer, the JSON around the prompt included."""
     try:
         document = json.loads(answer)
     except ValueError:
@@ -34,7 +34,7 @@ def check_answer(kind: Kind, instruction: str, answer: str) -> Verdict:
 
 
 def check(kind: Kind, instruction: str, prompt: str) -> str:
-    """What is wrong with a prompt; "" if nothing is."""
+    """The first problem of a prompt; "" if it has none."""
     places = re.findall(re.escape(AUDIO), prompt, re.IGNORECASE)
     text = prompt.replace(AUDIO, " ")
     if not _words(text):

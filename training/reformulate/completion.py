@@ -25,7 +25,7 @@ RESPONSE_FORMAT = {
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model answered; `problem` says why there is no answer, "" where there is one."""
+    """A model's answer; `problem` says why there is no answer, "" where there is one."""
 
     answer: str
     problem: str = ""
@@ -49,7 +49,7 @@ def request(question: Question, model: str, seed: int) -> dict[str, Any]:
 
 
 def read_completion(body: Any) -> Reply:
-    """Of a response's decoded body, whatever a server has put there."""
+    """Reads the answer from a response's decoded body, whatever a server has put there."""
     try:
         message = body["choices"][0]["message"]
         usage = body.get("usage") or {}

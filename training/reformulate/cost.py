@@ -1,4 +1,4 @@
-"""What the work will cost, before it starts, and what it has cost."""
+"""Tokens and dollars: estimated before the work starts, counted after it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What so many tokens cost at a share of the prices; `prices` None: they aren't known."""
+    """The price of tokens at a share of the provider's prices; `prices` None: they aren't known."""
 
     tokens: Tokens
     prices: Prices | None

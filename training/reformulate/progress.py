@@ -1,4 +1,4 @@
-"""What is done, in one SQLite file: docs/reformulate.md documents the tables, which are an interface.
+"""The progress of the work in one SQLite file, whose tables are an interface (docs/reformulate.md).
 
 Every item stands there before the first request, every answer as soon as it has come. So work that was killed
 goes on with what has no answer yet.
@@ -37,7 +37,7 @@ PAGE = 1000  # items that are read at a time, so that all of them need not fit i
 
 @dataclass(frozen=True)
 class Done:
-    """An item as it goes into the output; no prompt: `problem` says why."""
+    """An item as it goes into the output; without a prompt, `problem` says why."""
 
     number: int
     digest: str
@@ -109,7 +109,7 @@ class Progress(Database):
         return Question(row["number"], row["kind"], row["instruction"], tuple((r[0], r[1]) for r in refused))
 
     def record(self, answered: Iterable[tuple[Question, Reply, Verdict]]) -> None:
-        """The next answer of each question."""
+        """Records the next answer to each question."""
         with self.transaction() as db:
             for question, reply, verdict in answered:
                 attempt = len(question.refused) + 1
@@ -122,7 +122,7 @@ class Progress(Database):
                 )
 
     def batches(self) -> int:
-        """How many batch files were written."""
+        """The number of batch files that were written."""
         return int(self.db.execute("SELECT count(*) FROM batches").fetchone()[0])
 
     def wrote(self, batch: str) -> bool:
@@ -135,7 +135,7 @@ class Progress(Database):
             db.executemany("UPDATE items SET batch = ? WHERE number = ?", values)
 
     def take_from_batch(self, name: str, item: int) -> int:
-        """The item may be asked again, if it waits in that file; how many do (0 or 1)."""
+        """Lets the item be asked again if it waits in that file; returns how many items that are (0 or 1)."""
         update = "UPDATE items SET batch = NULL WHERE number = ? AND batch = ?"
         return self.db.execute(update, (item, name)).rowcount
 
@@ -151,7 +151,7 @@ class Progress(Database):
         return Counts(*self.db.execute(select, (self.tries,)).fetchone())
 
     def work(self) -> list[tuple[Kind, int, int]]:
-        """What is pending: (kind, questions, characters of the questions)."""
+        """Pending questions by kind: (kind, questions, characters of the questions)."""
         select = (
             "SELECT kind, count(*), sum(length(instruction)) FROM items WHERE prompt IS NULL AND attempts < ?"
             " AND batch IS NULL GROUP BY kind ORDER BY kind"
@@ -167,7 +167,7 @@ class Progress(Database):
         return (Done(*row) for row in rows)
 
     def tokens(self, batched: bool) -> Tokens:
-        """Of answers from batch files, or of the others."""
+        """Tokens of the answers that came from batch files, or of those that were asked for directly."""
         select = (
             "SELECT coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM attempts"
             " WHERE (batch IS NOT NULL) = ?"
@@ -175,7 +175,7 @@ class Progress(Database):
         return Tokens(*self.db.execute(select, (batched,)).fetchone())
 
     def models(self) -> list[str]:
-        """As the server calls them."""
+        """Names of the models that answered, as the server calls them."""
         return [row[0] for row in self.db.execute("SELECT DISTINCT model FROM attempts WHERE model != ''")]
 
     def validity(self) -> dict[Kind, tuple[int, int, int]]:

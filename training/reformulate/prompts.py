@@ -1,4 +1,4 @@
-"""What a language model is asked: the paper's templates, filled in."""
+"""The messages that a language model is asked with: the paper's templates, filled in."""
 
 import hashlib
 import random
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from ltu.training.reformulate.openaqa import Kind
 from ltu.training.reformulate.resources import table, text
 
-KEY = "revised_prompt"  # of the JSON object that the templates ask for
+KEY = "revised_prompt"  # where the prompt stands in the JSON object that the templates ask for
 COOLEST, WARMEST = 0.7, 1.1  # temperatures, section 3
 Message = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Draw:
-    """What chance decides for one item: the variation instruction (Table 3) and the temperature."""
+    """The random choices for one item: the variation instruction (Table 3) and the temperature."""
 
     variation: str
     temperature: float
@@ -37,12 +37,12 @@ def messages(kind: Kind, instruction: str, variation: str) -> list[Message]:
 
 
 def retry(answer: str, reason: str) -> list[Message]:
-    """What follows a refused answer; one that never came needs nothing."""
+    """The messages that tell a model why its answer was refused; an answer that never came needs none."""
     wording: str = table("prompts")["retry"]["user"]
     told = {"role": "user", "content": wording.replace("{reason}", reason)}
     return [{"role": "assistant", "content": answer}, told] if answer else []
 
 
 def fingerprint(name: str) -> str:
-    """Of a data file that decides how prompts come about."""
+    """Short hash of a data file that decides how prompts come about."""
     return hashlib.sha256(text(name).encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ from ltu.training.reformulate.openaqa import Item, Kind
 SAMPLE = 1000  # prompts of each task for distinct-n and self-BLEU: both depend on how many there are
 SHOWN = 20  # samples in the page
 BIN = 5  # words
-BEGINNINGS = 20  # of the first-words histogram
+BEGINNINGS = 20  # bars in the histogram of first words
 TOKEN = re.compile(r"\[AUDIO\]|\w+(?:['’-]\w+)*")
 Tokens = list[str]
 

@@ -1,4 +1,4 @@
-"""What a start of the command has come to: the output if all is done, and the figures in any case."""
+"""The result of one start: the output if every item is settled, and the figures in any case."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ def finish(
 
 
 def _spent(progress: Progress, settings: Mapping[str, Any], prices: Prices | None) -> dict[str, Any]:
-    """As the server counts tokens."""
+    """Tokens and dollars that were spent, as the server counts tokens."""
     if settings["by"] == rules.NAME:
         return {}
     direct, batched = progress.tokens(batched=False), progress.tokens(batched=True)

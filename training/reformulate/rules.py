@@ -56,7 +56,7 @@ def reformulate(kind: Kind, instruction: str, rng: random.Random) -> str:
 
 @cache
 def _audio() -> re.Pattern[str]:
-    """What names the audio: "the given audio clip", "this recording", "clip given"; not "audio quality"."""
+    """Matches words that name the audio: "the given audio clip", "clip given"; not "audio quality"."""
     rules = table("rules")["open"]
     articles, adjectives, nouns, others = (
         "|".join(rules[part]) for part in ("articles", "adjectives", "nouns", "compounds")

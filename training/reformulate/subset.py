@@ -51,7 +51,7 @@ class Selection:
 
 @dataclass
 class Survey:
-    """What a source holds; `thresholds` are the largest hashes that are taken."""
+    """The counts of a source; `thresholds` holds for each stratum the largest hash that is taken."""
 
     counts: Counter[Stratum] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)

@@ -40,7 +40,7 @@ class Work:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a later start on the same progress file must agree with."""
+        """The settings that a later start on the same progress file must repeat."""
         return {
             "source": self.selection.source.name,
             "bytes": self.selection.source.stat().st_size,
@@ -53,7 +53,7 @@ class Work:
 
 
 class Watch:
-    """What is told while the work goes on; this one keeps silent."""
+    """Listens while the work goes on; this one keeps silent, a command's shows it."""
 
     def note(self, line: str) -> None:
         """A fact for the user."""

@@ -79,7 +79,7 @@ def arguments(config: Config) -> TrainingArguments:
 
 
 def decisive(config: Config, base_sha256: str, clips: Iterable[str]) -> dict[str, Any]:
-    """What decides the weights that come out, and so whether a run may go on from a checkpoint.
+    """All settings that decide the weights, and so whether a run may go on from a checkpoint.
 
     clips: the hashes of those trained on.
     """

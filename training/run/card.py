@@ -10,7 +10,7 @@ from ltu.training.config import Config, Source
 from ltu.training.items.data import summary
 from ltu.training.run.train import Trained
 
-ROWS = 20  # of the table of losses
+ROWS = 20  # most in the table of losses
 
 
 def card(config: Config, trained: Trained) -> str:

@@ -1,4 +1,4 @@
-"""What a training run leaves: `ltu.safetensors` (only what was trained) and `ltu.json` (what it is)."""
+"""The checkpoint that a run leaves: `ltu.safetensors` (trained tensors alone) and `ltu.json` (about them)."""
 
 import json
 from collections.abc import Collection

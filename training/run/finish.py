@@ -1,4 +1,4 @@
-"""What a finished run leaves beside its checkpoint: LoRA as PEFT has it, a merged model, a model card."""
+"""Files beside a finished run's checkpoint: LoRA as PEFT has it, a merged model, a model card."""
 
 import shutil
 from pathlib import Path

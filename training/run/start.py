@@ -1,4 +1,4 @@
-"""What a run starts from: one of our checkpoints, a file of the original LTU, or CAV-MAE's encoder."""
+"""Weights that a run starts from: a checkpoint of ours, a file of the original LTU, or CAV-MAE's encoder."""
 
 from pathlib import Path
 from typing import Any

@@ -34,7 +34,7 @@ class Trained:
     terms: set[str]
     steps: int
     log: list[dict[str, float]]
-    main: bool  # of several processes, the one that writes
+    main: bool  # whether this is the process that writes
 
 
 def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:

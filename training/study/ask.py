@@ -1,4 +1,4 @@
-"""What a finished model answers: about development clips, and to the benchmark."""
+"""Answers of a finished model: about development clips, and to the benchmark."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -25,7 +25,7 @@ from ltu.training.study.materials import DEVELOPMENT
 from ltu.training.study.models import Training
 from ltu.training.study.properties import OPPOSITE
 
-MOST_TOKENS = 64  # of an answer: a model that has learnt its items by heart may never stop
+MOST_TOKENS = 64  # in an answer: a model that has learnt its items by heart may never stop
 NODES = 256  # for exact answers: such a model may never decide, either
 CONTROLS_SEED, CONTROLS = 0, 400  # the seed whose models are asked them, and about so many questions
 
@@ -38,7 +38,7 @@ def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
     """
     every = Settings(exact=True, node_budget=NODES, stop_when_decided=HEADLINE)
     sample = replace(every, controls=True, limit=CONTROLS)
-    kept = folder.cache / "embeddings"  # of all models: they have one encoder
+    kept = folder.cache / "embeddings"  # one folder for all models: they have one encoder
     with load(folder.gguf(training), "cpu", threads, embeddings=kept) as model:
         model.max_new_tokens = MOST_TOKENS
         _sweep(model, folder.benchmark, folder.results(training), esc10, every)
@@ -86,7 +86,7 @@ def check(folder: Folder, training: Training, esc10: Path, threads: int) -> None
 
 
 def kind_of(row: dict[str, str]) -> str:
-    """What a yes/no question is about, or "label"; "" for what has no one right answer."""
+    """The topic of a yes/no question, or "label"; "" for a question that has no one right answer."""
     if row["term"]:
         return "property" if row["term"] in OPPOSITE else "name"
     return "label" if row["output"].startswith("Labels:") else ""

@@ -34,7 +34,7 @@ class Estimate:
     low: float
     high: float
     seen: float
-    seed_share: float  # of the variance
+    seed_share: float  # how much of the variance is between seeds
 
     @property
     def known(self) -> bool:
@@ -46,7 +46,7 @@ class Answers:
     """One model's answers to one task, asked in one way or several: probabilities, or shares of repeats."""
 
     decisions: Decisions
-    recordings: npt.NDArray[np.str_]  # of the clip, one a question
+    recordings: npt.NDArray[np.str_]  # each question's clip's
 
     def figure(self, figure: Figure) -> float:
         return figure(confusion(self.decisions))

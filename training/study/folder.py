@@ -44,11 +44,11 @@ class Folder:
         return self.path / f"seed-{seed}" / "start"
 
     def training(self, training: Training) -> Path:
-        """ltu-train's output."""
+        """The output folder of ltu-train."""
         return self.path / training.name
 
     def log(self, training: Training) -> Path:
-        """Written last: it says that the training is finished."""
+        """The training's log, which is written last: it says that the training is finished."""
         return self.training(training) / "log.json"
 
     def gguf(self, training: Training) -> Path:
@@ -61,9 +61,9 @@ class Folder:
         return self.training(training) / "controls.db"
 
     def report(self, training: Training) -> Path:
-        """ltu-shard's, written when all answers are there."""
+        """ltu-shard's report, which is written when all answers are there."""
         return self.training(training) / "report.json"
 
     def development(self, training: Training) -> Path:
-        """What the model answers about development clips."""
+        """Counts of the model's right answers about development clips."""
         return self.training(training) / "development.json"

@@ -25,7 +25,7 @@ else:
 
 DATASET = "esc10"
 CLOSED_TASK = "classification"
-NAMES = 2  # of each class that a round asks about, with yes and with no
+NAMES = 2  # for each class: a round asks about so many with yes, and as many with no
 FEATURES = 2  # most that an answer tells
 Rng = np.random.Generator
 T = TypeVar("T")
@@ -89,7 +89,7 @@ def _round(clips: Sequence[Sound], rng: Rng) -> Iterator[Row]:
 
 @cache
 def names_of(label: str) -> tuple[Term, ...]:
-    """What a class is called, as `training/demo/terms.toml` has it."""
+    """Names of a class, as `training/demo/terms.toml` has it."""
     return tuple(term for term in terms() if term.kind == "name" and label in term.true_of)
 
 

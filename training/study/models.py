@@ -13,8 +13,8 @@ Part = Literal["base", "large", "small"]
 @dataclass(frozen=True)
 class Recipe:
     title: str
-    format: Format  # of its items
-    part: Part  # of a seed's questions
+    format: Format  # its items'
+    part: Part  # which of a seed's questions it learns
     long: bool = False  # as many steps as FT-Large
 
     def epochs(self, sizes: Sizes) -> int:

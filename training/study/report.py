@@ -23,7 +23,7 @@ from ltu.training.study.models import Training
 from ltu.training.study.sizes import Sizes
 from ltu.training.study.tables import tables
 
-Runs = Mapping[str, Sequence[Run]]  # of each model, one a seed
+Runs = Mapping[str, Sequence[Run]]  # model → its runs, one for each seed
 Document = dict[str, Any]
 ABOUT_TERMS = ("recall", "precision", "f1", "j", "yes_rate", "unparsed")
 HEARD = ("", "word", "silence", "noise", "other")  # "": the clip
@@ -40,7 +40,7 @@ def write_report(folder: Folder, trainings: Sequence[Training], sizes: Sizes, to
 
 
 def write_pages(document: Document, to: Path) -> list[Path]:
-    """What people read of results.json: .md, .html and the figures."""
+    """Files that show results.json to people: .md, .html and the figures."""
     shown, drawn, notes = list(tables(document)), list(figures(document)), document["notes"]
     figure_part = figures_of((figure.caption, figure.svg) for figure in drawn)
     parts = [heading_of(HEADING, notes), table_of(shown[0]), figure_part, *map(table_of, shown[1:])]
@@ -77,7 +77,7 @@ def _document(folder: Folder, trainings: Sequence[Training], sizes: Sizes) -> Do
 
 
 def _runs(trainings: Sequence[Training], results: Callable[[Training], Path]) -> Runs:
-    """Of each model its seeds."""
+    """The scored runs of each model, one for each seed."""
     runs: dict[str, list[Run]] = {}
     for training in trainings:
         runs.setdefault(training.model, []).append(load_run(Store(results(training))))
@@ -85,7 +85,7 @@ def _runs(trainings: Sequence[Training], results: Callable[[Training], Path]) ->
 
 
 def _model(folder: Folder, training: Training) -> Document:
-    """What became of one training, and what it answers about development clips."""
+    """One training's steps and losses, and its model's answers about development clips."""
     log = _read(folder.log(training))
     keep = ("model", "seed", "rate", "steps", "development_loss")
     return {**{name: log[name] for name in keep}, "development": _read(folder.development(training))}
@@ -120,7 +120,7 @@ def _read(path: Path) -> Any:
 
 
 def _finite(value: Any) -> Any:
-    """What has no value becomes null."""
+    """The document with null in place of NaN, which JSON lacks."""
     if isinstance(value, dict):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -19,13 +19,13 @@ class Sizes:
 
     claims: bool  # whether verdicts may be drawn
     seeds: int
-    base_rounds: int  # of questions
+    base_rounds: int  # how many rounds of questions a base model learns
     large_rounds: int  # the first of them: FT-Large's
     small_rounds: int  # the first of these: FT-Small's
     development_rounds: int
-    base_rates: tuple[float, ...]  # of LoRA: the one with the least loss on development clips is taken
+    base_rates: tuple[float, ...]  # LoRA's learning rates: the one with the least development loss is taken
     tuned_rates: tuple[float, ...]  # the same for all that is trained from the base model
-    clips_per_word: int  # of the benchmark
+    clips_per_word: int  # in the benchmark
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the key."""

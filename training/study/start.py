@@ -1,4 +1,4 @@
-"""What a base model starts from: the demo's encoder, a fitted projector, a LoRA that changes nothing yet."""
+"""A base model's start: the demo's encoder, a fitted projector, a LoRA that changes nothing yet."""
 
 import json
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def write_start(recordings: Sequence[Recording], config: Config, folder: Path, s
     with as_file(files("ltu") / "assets" / "demo") as demo:
         described: dict[str, Any] = json.loads((demo / "ltu.json").read_text(encoding="utf-8"))
         tensors = load_file(demo / "ltu.safetensors")
-    set_seed(seed)  # of LoRA's random half
+    set_seed(seed)  # for LoRA's random half
     base = load_base(config.base.path)
     model = LTU(base.model, config.encoder, config.lora)
     encoder = {name.removeprefix(ENCODER): t for name, t in tensors.items() if name.startswith(ENCODER)}

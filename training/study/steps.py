@@ -21,7 +21,7 @@ AT_ONCE, UNTIL_FREE = 0, -1  # how long filelock waits for a lock
 
 
 class Work(Protocol):
-    """What the steps do: study.work.Work, or a test's."""
+    """The work of the steps: study.work.Work, or a test's."""
 
     def write_benchmark(self) -> None: ...
     def write_questions(self, name: str, rounds: Mapping[Part, int]) -> None: ...

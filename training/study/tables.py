@@ -24,7 +24,7 @@ def tables(document: Row) -> Iterator[Table]:
 
 
 def claimed() -> Table:
-    """What is asked before any run."""
+    """The table of questions that are fixed before any run."""
     rows = [
         (c.id, c.says, c.paper, c.task, NAMES.get(c.figure, c.figure), difference_of(c), SIGNS[c.sign])
         for c in claims()

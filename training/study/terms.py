@@ -1,4 +1,4 @@
-"""What the benchmark asks about, and whether a training text holds any of it."""
+"""The benchmark's terms, and a guard against training texts that hold one of them."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence

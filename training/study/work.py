@@ -1,4 +1,4 @@
-"""What the study's steps do, by the library's own functions; each leaves a file that says it is done."""
+"""The work of the study's steps, by the library's own functions; each leaves a file when it is done."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
