@@ -6,8 +6,9 @@ from collections import Counter
 
 import pytest
 
-from ltu.shard.spec.prompts import PAPER_CELLS, prompt
-from ltu.shard.spec.words import TASKS, shipped_words
+from ltu.shard.spec.prompts import PAPER_CELLS, term_prompt
+from ltu.shard.spec.relations import relations
+from ltu.shard.spec.words import shipped_words
 from ltu.training.reformulate.checks import check, check_answer
 from ltu.training.reformulate.completion import read_completion, request
 from ltu.training.reformulate.leaks import leaked
@@ -171,10 +172,10 @@ def test_draws_cover_the_variations_and_temperatures_evenly() -> None:
 
 def test_every_question_of_shard_would_be_reported() -> None:
     for word in shipped_words():
-        for task in TASKS:
-            for term in word.terms(task):
+        for relation in relations():
+            for term in word.asked(relation):
                 for cell in PAPER_CELLS:
-                    assert term in leaked(prompt(task, cell, term) or "")
+                    assert term in leaked(term_prompt(relation, cell, term))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ltu.sampling import Sampling
 from ltu.shard.spec.specification import Spec
 from ltu.shard.spec.words import Word, true_terms
 
-ABOUT = re.compile(r"(?:similar to|a type of) (.+?)(?:\?|: is)", re.IGNORECASE)
+ABOUT = re.compile(r"(?:similar to|a type of|a part of) (.+?)(?:\?|: is)", re.IGNORECASE)
 
 
 def chance(*what: Any) -> np.random.Generator:
@@ -123,7 +123,7 @@ class FakeModel:
             return f"Labels: {label}; Speech"
         term = about[1]
         if not query.sequence.clips:  # the word stands in the prompt
-            word = text.removeprefix("Is ").split(" similar to")[0].split(" a type of")[0]
+            word = re.split(" (?:similar to|a type of|a part of) ", text.removeprefix("Is "))[0]
             heard = next((w for w in self.hears.values() if w.word == word), None)
         if heard is not None and random.random() < self.skill:
             yes = term.casefold() in true_terms(heard)

@@ -70,7 +70,6 @@ def test_table2_needs_no_results() -> None:
         (("build", "--clips", ".", "--out", "x", "--folds", "4"), "--folds"),
         (("build", "--clips", ".", "--out", "x", "--preset", "esc10", "--folds", "four"), "--folds"),
         (("build", "--clips", ".", "--out", "x", "--reviewed", "f"), "--reviewed"),
-        (("run", "--spec", "s", "--out", "x", "--tasks", "singing"), "--tasks"),
         (("report",), "RESULTS"),
     ],
 )
@@ -78,6 +77,14 @@ def test_wrong_usage_exits_with_2_and_names_the_option(arguments: tuple[str, ...
     done = typed(*arguments)
     assert done.exit_code == 2
     assert option in done.output
+
+
+def test_a_task_that_the_specification_does_not_ask_is_wrong_usage(results: Path, tmp_path: Path) -> None:
+    spec = results.with_name("s.jsonl")
+    for tasks in ("singing", ","):
+        done = typed("run", "--spec", spec, "--out", tmp_path / "x", "--tasks", tasks)
+        assert done.exit_code == 2
+        assert "--tasks" in done.output
 
 
 @pytest.mark.parametrize("command", ["report", "list", "validate"])

@@ -15,8 +15,7 @@ from ltu.shard.spec.clips import Candidate
 from ltu.shard.spec.negatives import Positive, assign, balanced
 from ltu.shard.spec.ontology import DISTANCES, audioset
 from ltu.shard.spec.specification import Question, Spec, SpecClip
-from ltu.shard.spec.specification import build as build_module
-from ltu.shard.spec.words import TASKS, shipped_words, true_terms
+from ltu.shard.spec.words import shipped_words, true_terms
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +63,7 @@ def test_answers_that_ignore_the_term_score_zero(whole: dict[bool, Spec], tier: 
 
 
 def test_no_positive_is_lost_in_the_default_tier(whole: dict[bool, Spec]) -> None:
-    terms = sum(len(word.hypernyms) for word in shipped_words())
+    terms = sum(len(word.terms["hypernyms"]) for word in shipped_words())
     asked = tiers(whole[False], "hypernym", "elsewhere")
     assert Counter(q.expected for q in asked) == {True: 4 * terms, False: 4 * terms}
 
@@ -74,9 +73,9 @@ def test_every_negative_is_false_of_its_clip_and_as_far_as_it_says(whole: dict[b
     true = {word.label: true_terms(word) for word in spec.words}
     owners = defaultdict(set)
     for word in spec.words:
-        for task in TASKS:
-            for term in word.terms(task):
-                owners[task, term].add(word.label)
+        for relation in spec.relations:
+            for term in word.asked(relation):
+                owners[relation.name, term].add(word.label)
     for q in spec.questions:
         if q.expected is False:
             label = spec.clips[q.clip].label

@@ -2,8 +2,10 @@
 
 import pytest
 
-from ltu.shard.spec.prompts import ALL_CELLS, PAPER_CELLS, Cell, prompt, word_prompt
+from ltu.shard.spec.prompts import ALL_CELLS, PAPER_CELLS, Cell, identity_prompt, term_prompt, word_prompt
+from ltu.shard.spec.relations import relations
 
+RELATION = {relation.name: relation for relation in relations()}
 LONG, SHORT = Cell("prepended", "long"), Cell("interleaved", "short")
 
 
@@ -24,13 +26,13 @@ LONG, SHORT = Cell("prepended", "long"), Cell("interleaved", "short")
     ],
 )
 def test_prompt(task: str, cell: Cell, text: str) -> None:
-    assert prompt(task, cell, "pump organ") == text.format("pump organ")  # type: ignore[arg-type]
+    made = term_prompt(RELATION[task], cell, "pump organ") if task in RELATION else identity_prompt(cell)
+    assert made == text.format("pump organ")
 
 
 def test_a_prompt_holds_the_placeholder_once_unless_the_clip_is_prepended() -> None:
     for cell in ALL_CELLS:
-        for task in ("identity", "synonym", "hypernym"):
-            text = prompt(task, cell, "dog")
+        for text in (identity_prompt(cell), *(term_prompt(each, cell, "dog") for each in relations())):
             if text is not None:
                 assert text.count("[AUDIO]") == (cell.position != "prepended")
 
@@ -40,4 +42,4 @@ def test_the_papers_cells_are_its_two_rows() -> None:
 
 
 def test_the_word_takes_the_place_of_the_sound() -> None:
-    assert word_prompt("hypernym", "dog", "animal") == "Is dog a type of animal?"
+    assert word_prompt(RELATION["hypernym"], "dog", "animal") == "Is dog a type of animal?"

@@ -30,18 +30,20 @@ def test_every_word_is_one_of_the_527_labels_once() -> None:
 
 @pytest.mark.parametrize("word", BOTH, ids=lambda w: w.word)
 def test_terms_keep_the_rules(word: Word) -> None:
-    assert 1 <= len(word.synonyms) <= 2
-    assert 1 <= len(word.hypernyms) <= 2
-    for term in (*word.synonyms, *word.hypernyms):
+    assert 1 <= len(word.terms["synonyms"]) <= 2
+    assert 1 <= len(word.terms["hypernyms"]) <= 2
+    for term in word.all_terms:
         assert "_" not in term
         assert term == term.strip()
         assert term
         assert term.casefold() not in VULGAR
         assert term[0].islower() or re.fullmatch(r"[A-Z][a-z]+ [a-z]+", term), "only species have capitals"
-    assert not UNINFORMATIVE & set(word.hypernyms)
-    assert stem(word.word) not in {stem(term) for term in word.synonyms}, "a spelling variant or inflection"
-    assert len({stem(term) for term in word.synonyms}) == len(word.synonyms)
-    assert not set(word.synonyms) & set(word.hypernyms)
+    assert not UNINFORMATIVE & set(word.terms["hypernyms"])
+    assert stem(word.word) not in {stem(term) for term in word.terms["synonyms"]}, (
+        "a spelling variant or inflection"
+    )
+    assert len({stem(term) for term in word.terms["synonyms"]}) == len(word.terms["synonyms"])
+    assert not set(word.terms["synonyms"]) & set(word.terms["hypernyms"])
     assert 0 <= word.score <= 1
     assert word.gloss
     assert re.fullmatch(r".+\.n\.\d\d", word.synset)
@@ -49,12 +51,12 @@ def test_terms_keep_the_rules(word: Word) -> None:
 
 @pytest.mark.parametrize("word", BOTH, ids=lambda w: w.word)
 def test_a_hypernym_does_not_stand_in_the_label(word: Word) -> None:
-    assert not set(label_parts(word.label)) & set(word.hypernyms)
+    assert not set(label_parts(word.label)) & set(word.terms["hypernyms"])
 
 
 def test_a_synonym_belongs_to_one_word_only() -> None:
     for table in (WORDS, ESC10):
-        owners = Counter(term.casefold() for word in table for term in word.synonyms)
+        owners = Counter(term.casefold() for word in table for term in word.terms["synonyms"])
         assert max(owners.values()) == 1
 
 
@@ -75,7 +77,7 @@ def test_esc10_map_has_the_ten_classes() -> None:
 
 @pytest.mark.parametrize("word", BOTH, ids=lambda w: w.word)
 def test_a_words_own_terms_are_never_its_negatives(word: Word) -> None:
-    assert {term.casefold() for term in (*word.synonyms, *word.hypernyms)} <= true_terms(word)
+    assert {term.casefold() for term in word.all_terms} <= true_terms(word)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ def test_the_development_loss_is_the_mean_over_all_targets(recordings: Path, bas
 
 
 def write_spec(path: Path, hash: str) -> None:
-    word = Word("Bird", "bird", "biophony", "bird.n.01", "", 1.0, ("fowl",), ("animal",))
+    terms = {"synonyms": ("fowl",), "hypernyms": ("animal",)}
+    word = Word("Bird", "bird", "biophony", "bird.n.01", "", 1.0, terms)
     Spec({}, (word,), (SpecClip(0, "reported.wav", "Bird", "r", hash),), ()).write(path)
 
 

@@ -11,7 +11,8 @@ from ltu.files import write_json
 from ltu.query import Distribution
 from ltu.shard.run.store import Asked
 from ltu.shard.score.scored import Run, Scored
-from ltu.shard.spec.prompts import ALL_CELLS, RELATIONS, Cell, prompt
+from ltu.shard.spec.prompts import ALL_CELLS, Cell, identity_prompt
+from ltu.shard.spec.relations import IDENTITY, PAPER_TASKS
 from ltu.shard.spec.words import shipped_words
 from ltu.training.study import report
 from ltu.training.study.claims import claims, judge
@@ -29,7 +30,9 @@ def made(seed: int, right: float) -> Run:
     """Two questions of each kind about each clip in each way, one of another tier, and all controls."""
     rng, label, scored = np.random.default_rng(seed), next(iter(WORDS)), []
     for control in ("", "word", "silence", "noise", "other"):
-        for task, cell in ((t, c) for t in RELATIONS for c in ALL_CELLS if prompt(t, c, "x") is not None):
+        for task, cell in (
+            (t, c) for t in PAPER_TASKS for c in ALL_CELLS if t != IDENTITY or identity_prompt(c)
+        ):
             for clip in CLIPS:
                 for expected, tiers in ((True, "elsewhere,branch"), (False, "elsewhere"), (False, "branch")):
                     about = ("", "", None, "") if task == "identity" else ("x", label, expected, tiers)

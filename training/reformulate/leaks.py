@@ -4,7 +4,7 @@ import re
 from functools import cache
 
 from ltu.shard.spec.labels import named
-from ltu.shard.spec.words import TASKS, shipped_words
+from ltu.shard.spec.words import shipped_words
 
 # A clause that opens with an auxiliary verb. "Can you describe …" is a request, "Can you hear …" a question.
 YES_NO = re.compile(
@@ -21,7 +21,7 @@ YES_NO = re.compile(
 def _terms() -> dict[str, str]:
     """Each term and its plural → the term, of the 78 words and of ESC-10's."""
     words = [*shipped_words("words"), *shipped_words("esc10")]
-    terms = {term for word in words for task in TASKS for term in word.terms(task)}
+    terms = {term for word in words for term in word.all_terms}
     return {form: term for term in sorted(terms) for form in (term, f"{term}s")}
 
 

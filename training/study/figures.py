@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ltu.shard.report.figures import COLOURS
 from ltu.shard.report.tables import way
 from ltu.shard.spec.prompts import ALL_CELLS
-from ltu.shard.spec.words import TASKS
-from ltu.show.svg import GREY, axes_of, drawing, svg_of
+from ltu.shard.spec.relations import IDENTITY, PAPER_RELATIONS
+from ltu.show.svg import GREY, PALETTE, axes_of, drawing, svg_of
 from ltu.training.study.models import RECIPES
 from ltu.training.study.tables import NAMES
 
 Row = Mapping[str, Any]
+COLOURS = dict(zip((*PAPER_RELATIONS, IDENTITY), PALETTE, strict=False))
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ def _verdicts(rows: Sequence[Row]) -> str:
 
 
 def _ways(rows: Sequence[Row]) -> str:
-    figure, axes = axes_of(8.4, 0.32 * len(ALL_CELLS) * 2 + 1, columns=len(TASKS))
+    figure, axes = axes_of(8.4, 0.32 * len(ALL_CELLS) * 2 + 1, columns=len(PAPER_RELATIONS))
     marks = dict(zip(RECIPES, "osD^v", strict=True))
-    for one, task in zip(axes, TASKS, strict=True):
+    for one, task in zip(axes, PAPER_RELATIONS, strict=True):
         for step, model in enumerate(RECIPES):
             for place, cell in enumerate(reversed(ALL_CELLS)):
                 wanted = {"model": model, "task": task, **cell._asdict()}

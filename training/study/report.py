@@ -10,8 +10,8 @@ from typing import Any
 from ltu.files import write_json, write_text
 from ltu.shard.run.store import Store
 from ltu.shard.score.scored import Run, load_run
-from ltu.shard.spec.prompts import ALL_CELLS, PAPER_CELLS, RELATIONS, prompt
-from ltu.shard.spec.words import TASKS
+from ltu.shard.spec.prompts import ALL_CELLS, PAPER_CELLS, identity_prompt
+from ltu.shard.spec.relations import IDENTITY, PAPER_RELATIONS, PAPER_TASKS
 from ltu.show.html import document_of, figures_of, heading_of, table_of
 from ltu.show.markdown import to_markdown
 from ltu.training.study.ask import CONTROLS_SEED
@@ -94,9 +94,9 @@ def _model(folder: Folder, training: Training) -> Document:
 def _levels(runs: Runs) -> Iterator[Document]:
     """Every figure of each model in each way of asking, with the interval over recordings and seeds."""
     for model, seeds in runs.items():
-        for task in RELATIONS:
+        for task in PAPER_TASKS:
             for cell in ALL_CELLS:
-                if prompt(task, cell) is None:
+                if task == IDENTITY and identity_prompt(cell) is None:
                     continue
                 found = [answers(run, task, [cell]) for run in seeds]
                 names = ("named",) if task == "identity" else ABOUT_TERMS
@@ -107,7 +107,7 @@ def _levels(runs: Runs) -> Iterator[Document]:
 def _controls(runs: Runs) -> Iterator[Document]:
     """J in the paper's ways of asking, whatever is heard in place of the clip, of one seed."""
     for model, seeds in runs.items():
-        for task in TASKS:
+        for task in PAPER_RELATIONS:
             for cell in PAPER_CELLS:
                 for heard in HEARD:
                     found = [answers(run, task, [cell], heard) for run in seeds]

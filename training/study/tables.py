@@ -5,6 +5,7 @@ from typing import Any
 
 from ltu.shard.report.tables import HEARD, way, with_interval
 from ltu.shard.spec.prompts import ALL_CELLS
+from ltu.shard.spec.relations import PAPER_RELATIONS
 from ltu.show.table import Table, number, per_cent
 from ltu.training.study.ask import CONTROLS_SEED
 from ltu.training.study.claims import SMALL, Claim, Side, claims
@@ -106,7 +107,7 @@ def _levels(document: Row, model: str, cell: Row) -> tuple[str, ...]:
 
     named = figures("identity")
     cells = [per_cent(named["named"]["value"]) if named else "–"]
-    for task in ("synonym", "hypernym"):
+    for task in PAPER_RELATIONS:
         found = figures(task)
         cells += [per_cent(found[name]["value"]) for name in ("recall", "precision", "f1")]
         cells.append(with_interval(found["j"]))

@@ -8,7 +8,7 @@ from functools import cache
 from tokenizers import Tokenizer
 
 from ltu.errors import Error
-from ltu.shard.spec.words import TASKS, Word, shipped_words
+from ltu.shard.spec.words import Word, shipped_words
 from ltu.training.demo.questions import labels_of
 
 
@@ -24,12 +24,13 @@ def benchmark_words() -> list[Word]:
         return tuple(term for term in terms if not _pattern([term]).search(taught))
 
     return [
-        replace(word, synonyms=untaught(word.synonyms), hypernyms=untaught(word.hypernyms)) for word in words
+        replace(word, terms={column: untaught(terms) for column, terms in word.terms.items()})
+        for word in words
     ]
 
 
 def asked_terms() -> list[str]:
-    return sorted({term for word in benchmark_words() for task in TASKS for term in word.terms(task)})
+    return sorted({term for word in benchmark_words() for term in word.all_terms})
 
 
 def leaks(texts: Iterable[str]) -> list[str]:

@@ -28,7 +28,6 @@ from ltu.cli.shard_results import export, harness, list_, report, validate
 from ltu.shard.run.store import Store
 from ltu.shard.spec.build import build as build_spec
 from ltu.shard.spec.clips import choose, from_audioset, from_folders, from_labels_csv
-from ltu.shard.spec.prompts import RELATIONS
 from ltu.shard.spec.specification import read_spec
 from ltu.shard.spec.words import read_words, shipped_words
 
@@ -95,7 +94,7 @@ def build(
         candidates = from_folders(clips, words)
     chosen = choose(candidates, per_word, random.Random(seed))
     notes: list[str] = []
-    spec = build_spec(words, chosen, clips, name, seed, questions.value, paper, per_word, notes.append)
+    spec = build_spec(words, chosen, clips, name, seed, questions.value, paper, per_word, say=notes.append)
     spec.write(out)
     for note in notes:
         NOTES.print(note, markup=False)
@@ -114,8 +113,8 @@ def run(
     repeats: Annotated[int, typer.Option(min=1, help="Independent answers to each question.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal answers.")] = 0,
     tasks: Annotated[
-        str, typer.Option(metavar="TASK[,TASK…]", help="identity, synonym, hypernym.")
-    ] = ",".join(RELATIONS),
+        str, typer.Option(metavar="TASK[,TASK…]", help="identity, or a relation; absent: all.")
+    ] = "",
     words: Annotated[str, typer.Option(metavar="WORD[,WORD…]", help="Only clips of these words.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many questions, at random.")] = None,
     controls: Annotated[
@@ -162,11 +161,11 @@ def run(
     from ltu.shard.run.sweep import sweep
 
     wanted = tuple(part.strip() for part in tasks.split(",") if part.strip())
-    if not wanted or set(wanted) - set(RELATIONS):
-        raise wrong_usage("--tasks", f"{tasks!r} is not out of {', '.join(RELATIONS)}")
     benchmark = read_spec(spec)
+    if (tasks and not wanted) or set(wanted) - set(benchmark.tasks):
+        raise wrong_usage("--tasks", f"{tasks!r} is not out of {', '.join(benchmark.tasks)}")
     chosen = tuple(part.strip() for part in words.split(",") if part.strip())
-    ordered = tuple(task for task in RELATIONS if task in wanted)
+    ordered = tuple(task for task in benchmark.tasks if task in wanted)
     stop = HEADLINE if stop_when_decided else None
     settings = Settings(
         repeats, seed, controls, ordered, chosen, limit, exact, scores, epsilon, node_budget, stop

@@ -9,7 +9,7 @@ from ltu.cli.console import Json, command, print_json, show, wrong_usage
 from ltu.errors import Error
 from ltu.files import write_json_lines, write_text
 from ltu.shard.run.store import Store
-from ltu.shard.spec.prompts import RELATIONS
+from ltu.shard.spec.relations import IDENTITY
 from ltu.shard.spec.specification import Spec, read_spec
 
 SpecOrResults = Annotated[Path, typer.Argument(metavar="FILE", help="A specification or results.")]
@@ -118,7 +118,7 @@ def export(
     scored = load_run(Store(results), run)
     out.mkdir(parents=True, exist_ok=True)
     written = {}
-    for condition in conditions(scored, RELATIONS):
+    for condition in conditions(scored, (IDENTITY, *scored.relation_names)):
         way = (condition.task, condition.position, condition.wording)
         path = out / f"samples_shard_{'_'.join(way)}.jsonl"
         rows = list(samples(scored, way))
@@ -162,5 +162,5 @@ def _other_run(results: Path, against: str) -> Any:
 def _word_row(spec: Spec, label: str) -> dict[str, Any]:
     word = spec.word(label)
     clips = sum(clip.label == label for clip in spec.clips)
-    terms = {"synonyms": ", ".join(word.synonyms), "hypernyms": ", ".join(word.hypernyms)}
+    terms = {column: ", ".join(terms) for column, terms in word.terms.items()}
     return {"label": label, "group": word.group, "synset": word.synset, "clips": clips, **terms}

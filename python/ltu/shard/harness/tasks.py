@@ -8,7 +8,8 @@ from typing import Any
 from ltu.files import write_json_lines, write_text
 from ltu.prompt import AUDIO
 from ltu.shard.spec.ontology import DISTANCES
-from ltu.shard.spec.prompts import RELATIONS, Cell
+from ltu.shard.spec.prompts import Cell
+from ltu.shard.spec.relations import IDENTITY
 from ltu.shard.spec.specification import Spec
 
 PLACEHOLDER = "<audio>"  # the harness's name of [AUDIO]
@@ -40,14 +41,14 @@ def write_tasks(spec: Spec, clips: Path, out: Path) -> list[str]:
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "scoring.py", FUNCTIONS)
     names = []
-    for task in RELATIONS:
+    for task in spec.tasks:
         data = out.resolve() / f"{task}.jsonl"
         write_json_lines(data, _rows(spec, task, clips))
         mean = METRIC.format(name="acc", aggregation="mean")
         both = mean + METRIC.format(name="j", aggregation="!function scoring.youden")
-        score = "identity" if task == "identity" else "relation"
-        kinds = [("", "generate_until", GENERATE.format(score=score), mean if task == "identity" else both)]
-        if task != "identity":
+        score = "identity" if task == IDENTITY else "relation"
+        kinds = [("", "generate_until", GENERATE.format(score=score), mean if task == IDENTITY else both)]
+        if task != IDENTITY:
             kinds.append(("_choice", "multiple_choice", CHOOSE, mean))
         for ending, kind, more, metrics in kinds:
             name = f"shard_{task}{ending}"
@@ -61,7 +62,7 @@ def _rows(spec: Spec, task: str, clips: Path) -> Iterator[dict[str, Any]]:
     """The questions of the headline: Table 1's interleaved prompt, negatives from elsewhere."""
     by_id = {clip.id: clip for clip in spec.clips}
     for q in spec.questions:
-        if q.task == task and q.cell == CELL and (task == "identity" or DISTANCES[0] in q.tiers):
+        if q.task == task and q.cell == CELL and (task == IDENTITY or DISTANCES[0] in q.tiers):
             clip = by_id[q.clip]
             target = clip.label if q.expected is None else "Yes" if q.expected else "No"
             what = {"prompt": q.prompt.replace(AUDIO, PLACEHOLDER), "term": q.term, "target": target}

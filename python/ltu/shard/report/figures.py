@@ -1,12 +1,12 @@
 """The page's figures, as SVG text."""
 
 from collections.abc import Iterator
+from itertools import cycle
 from typing import Any
 
 from ltu.shard.report.tables import way
 from ltu.show.svg import GREY, PALETTE, axes_of, drawing, svg_of
 
-COLOURS = dict(zip(("synonym", "hypernym", "identity"), PALETTE, strict=False))
 CAUSES = {"not heard": "#b8c4ce", "not known": "#e0b25b", "not joined": "#a33b3b"}
 
 
@@ -35,6 +35,11 @@ def figures(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "Wrong answers by cause", _causes(document["errors"])
 
 
+def colours_of(rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Of each task that the rows are about, in their order."""
+    return dict(zip(dict.fromkeys(row["task"] for row in rows), cycle(PALETTE), strict=False))
+
+
 def _j(document: dict[str, Any], whole: list[dict[str, Any]]) -> str:
     controls = {
         (r["task"], r["position"], r["wording"], r["name"]): r["figures"]["j"]["value"]
@@ -42,10 +47,11 @@ def _j(document: dict[str, Any], whole: list[dict[str, Any]]) -> str:
         if r["part"] == "control"
     }
     figure, axes = axes_of(6.4, 0.5 * len(whole) + 1.1)
+    colours = colours_of(whole)
     marks = {"word": "s", "silence": "o", "noise": "^", "other": "x"}
     for place, row in enumerate(reversed(whole)):
         j = row["figures"]["j"]
-        _interval(axes, j, place, COLOURS[row["task"]])
+        _interval(axes, j, place, colours[row["task"]])
         for name, mark in marks.items():
             value = controls.get((row["task"], row["position"], row["wording"], name))
             if value is not None:
@@ -70,12 +76,13 @@ def _interval(axes: Any, j: dict[str, float | None], place: float, colour: str) 
 
 def _plane(whole: list[dict[str, Any]]) -> str:
     figure, axes = axes_of(4.6, 4.2)
+    colours = colours_of(whole)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     for row in whole:
         hit, kept = row["figures"]["recall"], row["figures"]["specificity"]
         alarm = 1 - kept["value"]
         open_mark = {"markerfacecolor": "none"} if row["position"] == "prepended" else {}
-        colour = COLOURS[row["task"]]
+        colour = colours[row["task"]]
         axes.plot(alarm, hit["value"], "D", color=colour, label=f"{row['task']}: {way(row)}", **open_mark)
         if hit["low"] is not None and kept["low"] is not None:
             axes.plot([alarm, alarm], [hit["low"], hit["high"]], color=colour, linewidth=1)
@@ -108,6 +115,7 @@ def _heat(groups: list[dict[str, Any]]) -> str:
 def _scatter(words: list[dict[str, Any]]) -> str:
     ways = list(dict.fromkeys((row["task"], way(row)) for row in words))
     figure, axes = axes_of(3.1 * len(ways), 3.1, columns=len(ways))
+    colours = colours_of(words)
     for one, (task, asked) in zip(axes, ways, strict=True):
         rows = [row for row in words if (row["task"], way(row)) == (task, asked)]
         rows = [row for row in rows if row["recall"] is not None and row["specificity"] is not None]
@@ -115,7 +123,7 @@ def _scatter(words: list[dict[str, Any]]) -> str:
         named: list[tuple[float, float]] = []
         for row in rows:
             x, y = 1 - row["specificity"], row["recall"]
-            one.plot(x, y, "o", color=COLOURS[task], markersize=4, alpha=0.6)
+            one.plot(x, y, "o", color=colours[task], markersize=4, alpha=0.6)
             if all(abs(x - a) + abs(y - b) > 0.07 for a, b in named):
                 named.append((x, y))
                 name = row["label"].split(",")[0]

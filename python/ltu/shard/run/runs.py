@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -13,7 +13,7 @@ from ltu.files import sha256
 from ltu.shard.run.asking import Answers
 from ltu.shard.run.controls import CONTROLS
 from ltu.shard.run.store import Asked, Store
-from ltu.shard.spec.prompts import RELATIONS, word_prompt
+from ltu.shard.spec.prompts import word_prompt
 from ltu.shard.spec.specification import Question, Spec
 
 TRAINED_CLIPS, TRAINED_TERMS = "ltu.train.clips", "ltu.train.terms"
@@ -26,7 +26,7 @@ class Settings:
     repeats: int = 4
     seed: int = 0
     controls: bool = False
-    tasks: tuple[str, ...] = RELATIONS
+    tasks: tuple[str, ...] = ()  # none: all of the specification
     words: tuple[str, ...] = ()
     limit: int | None = None
     exact: bool = False
@@ -38,6 +38,7 @@ class Settings:
 
 def prepare(store: Store, spec: Spec, model: Answers, clips_folder: Path, settings: Settings) -> int:
     """The run with this model, specification and settings: found, or written down whole. Raises Error."""
+    settings = replace(settings, tasks=settings.tasks or spec.tasks)
     model_hash = sha256(Path(model.path))
     sampling = json.dumps(asdict(model.sampling))
     selection = json.dumps({k: v for k, v in asdict(settings).items() if k not in ("repeats", "seed")})
@@ -98,7 +99,9 @@ def select(spec: Spec, settings: Settings) -> list[Question]:
         )
     wanted = {known[name] for name in names} or {word.label for word in spec.words}
     label = {clip.id: clip.label for clip in spec.clips}
-    chosen = [q for q in spec.questions if q.task in settings.tasks and label[q.clip] in wanted]
+    chosen = [
+        q for q in spec.questions if q.task in (settings.tasks or spec.tasks) and label[q.clip] in wanted
+    ]
     if settings.limit is not None and settings.limit < len(chosen):
         kept = set(Random(0).sample(range(len(chosen)), settings.limit))
         chosen = [question for index, question in enumerate(chosen) if index in kept]
@@ -110,6 +113,7 @@ def _asked(
 ) -> Iterator[Asked]:
     """Questions and their controls; ids go on where the specification's end."""
     word = {clip.id: spec.word(clip.label).word for clip in spec.clips}
+    relation = {each.name: each for each in spec.relations}
     other = {clip.id: clip.other for clip in spec.clips}
     next_id = max(question.id for question in spec.questions) + 1
     for q in chosen:
@@ -119,6 +123,6 @@ def _asked(
         for control in CONTROLS if controls else ():
             if (control == "word" and q.task == "identity") or (control == "other" and other[q.clip] is None):
                 continue
-            text = word_prompt(q.task, word[q.clip], q.term) if control == "word" else q.prompt
+            text = word_prompt(relation[q.task], word[q.clip], q.term) if control == "word" else q.prompt
             yield Asked(next_id, q.id, control, q.clip, q.task, q.position, q.wording, *about, text, *marks)
             next_id += 1

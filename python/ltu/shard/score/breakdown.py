@@ -15,7 +15,7 @@ from ltu.shard.score.intervals import Estimate, interval, words_of
 from ltu.shard.score.metrics import Decisions, Floats
 from ltu.shard.score.scored import Run, Scored
 from ltu.shard.spec.ontology import DISTANCES
-from ltu.shard.spec.words import TASKS
+from ltu.shard.spec.relations import IDENTITY
 
 TIER = DISTANCES[0]  # "elsewhere": the only one that the headline counts
 
@@ -33,8 +33,9 @@ class Condition:
         return (asked.task, asked.position, asked.wording) == (self.task, self.position, self.wording)
 
 
-def conditions(run: Run, tasks: Sequence[str] = TASKS) -> list[Condition]:
-    """What a run asked, in its order."""
+def conditions(run: Run, tasks: Sequence[str] = ()) -> list[Condition]:
+    """What a run asked, in its order; without `tasks` all that is about terms."""
+    tasks = tasks or run.relation_names
     asked = dict.fromkeys((s.asked.task, s.asked.position, s.asked.wording) for s in run.scored)
     found = [Condition(*each) for each in asked if each[0] in tasks]
     return sorted(found, key=lambda c: (tasks.index(c.task), c.position != "prepended"))
@@ -145,7 +146,7 @@ def word_rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
 
 def identity_rows(run: Run) -> Iterator[dict[str, Any]]:
     """Labels named, for each way of asking and each control."""
-    for condition in conditions(run, ("identity",)):
+    for condition in conditions(run, (IDENTITY,)):
         for control in ("", *CONTROLS):
             asked = [s for s in run.scored if condition.holds(s) and s.asked.control == control]
             if not asked:

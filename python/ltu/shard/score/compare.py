@@ -13,7 +13,8 @@ from ltu.shard.score.causes import j
 from ltu.shard.score.intervals import holm, interval, pseudo_values, swap_test, words_needed
 from ltu.shard.score.metrics import Decisions, confusion, recall
 from ltu.shard.score.scored import Run, Scored, counts
-from ltu.shard.spec.prompts import PAPER_CELLS, RELATIONS
+from ltu.shard.spec.prompts import PAPER_CELLS
+from ltu.shard.spec.relations import IDENTITY
 
 Pairs = list[tuple[Scored, Scored]]
 
@@ -22,7 +23,7 @@ def within(run: Run) -> list[dict[str, Any]]:
     """The paper's two ways of asking: (interleaved, short) minus (prepended, long)."""
     before, after = PAPER_CELLS
     found = []
-    for task in RELATIONS:
+    for task in (IDENTITY, *run.relation_names):
         one, other = Condition(task, *after), Condition(task, *before)
         pairs = _pairs(run, one, run, other)
         found.append(_compared(run, one, pairs, "interleaved, short − prepended, long"))
@@ -34,7 +35,7 @@ def between(run: Run, other: Run) -> list[dict[str, Any]]:
     name = f"{run.row['model']} (run {run.row['id']}) − {other.row['model']} (run {other.row['id']})"
     found = [
         _compared(run, condition, _pairs(run, condition, other, condition), name)
-        for condition in conditions(run, RELATIONS)
+        for condition in conditions(run, (IDENTITY, *run.relation_names))
     ]
     return _corrected(found)
 

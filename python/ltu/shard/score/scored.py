@@ -16,6 +16,7 @@ from ltu.shard import HEADLINE
 from ltu.shard.run.store import Asked, Store
 from ltu.shard.score.metrics import Decisions, Floats, Ints
 from ltu.shard.spec.labels import labels_named, names_part, relatives, right_labels
+from ltu.shard.spec.relations import Relation, relations_of
 from ltu.shard.spec.words import Word
 
 
@@ -78,6 +79,15 @@ class Run:
     @property
     def name(self) -> str:
         return f"{self.row['model']} on {self.row['spec']}"
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        return relations_of(json.loads(self.row["header"]))
+
+    @property
+    def relation_names(self) -> tuple[str, ...]:
+        """In the order in which they are asked."""
+        return tuple(relation.name for relation in self.relations)
 
     @property
     def stopped_by(self) -> str | None:
@@ -150,7 +160,10 @@ def load_run(store: Store, id: int | None = None) -> Run:
         for asked in store.questions(run)
         if asked.id in texts
     )
-    words = {word["label"]: Word.from_json(json.loads(word["row"])) for word in store.rows("words", run)}
+    asked = relations_of(json.loads(row["header"]))
+    words = {
+        word["label"]: Word.from_json(json.loads(word["row"]), asked) for word in store.rows("words", run)
+    }
     failures = {failure["clip"]: failure["reason"] for failure in store.rows("failures", run)}
     sessions = [dict(session) for session in store.rows("sessions", run)]
     return Run(row, words, clips, failures, sessions, scored)

@@ -3,6 +3,7 @@
 import random
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -12,9 +13,10 @@ from ltu.errors import AudioError, Error
 from ltu.shard.spec.clips import Candidate
 from ltu.shard.spec.negatives import Pairs, Positive, assign, balanced, per_clip
 from ltu.shard.spec.ontology import DISTANCES, Distance, audioset
-from ltu.shard.spec.prompts import cells, prompt
+from ltu.shard.spec.prompts import cells, identity_prompt, term_prompt
+from ltu.shard.spec.relations import IDENTITY, Relation, relations
 from ltu.shard.spec.specification import Question, Spec, SpecClip
-from ltu.shard.spec.words import TASKS, Task, Word, true_terms
+from ltu.shard.spec.words import Word, true_terms
 
 Say = Callable[[str], None]
 
@@ -22,7 +24,7 @@ Say = Callable[[str], None]
 class Fact(NamedTuple):
     """What may be asked of a clip, and what is right; `tiers` as in a Question."""
 
-    task: Task
+    relation: Relation
     about: Positive
     expected: bool
     tiers: tuple[Distance, ...]
@@ -37,6 +39,7 @@ def build(
     questions: Literal["paper", "all"] = "paper",
     paper_negatives: bool = False,
     per_word: int = 4,
+    asked: Sequence[Relation] = relations(),
     say: Say = lambda note: None,
 ) -> Spec:
     """A whole benchmark. `say` is told, one line each, what could not be had. Raises Error."""
@@ -54,27 +57,27 @@ def build(
     by_label = {word.label: word for word in words}
     true = {word.label: true_terms(word) for word in words}
     facts: list[Fact] = []
-    for task in TASKS:
-        positives = [Positive(c.id, t, c.label) for c in clips for t in by_label[c.label].terms(task)]
-        facts += _facts(task, positives, clips, true, seed, paper_negatives, say)
+    for relation in asked:
+        positives = [Positive(c.id, t, c.label) for c in clips for t in by_label[c.label].asked(relation)]
+        facts += _facts(relation, positives, clips, true, seed, paper_negatives, say)
     clips = _with_other(clips, facts, true, random.Random(f"{seed} other"))
     rows: list[Question] = []
     for clip in clips:
         mine = [fact for fact in facts if fact.about.clip == clip.id]
-        mine.sort(key=lambda fact: (TASKS.index(fact.task), fact.about.term))
+        mine.sort(key=lambda fact: (asked.index(fact.relation), fact.about.term))
         for cell in cells(questions):
-            if (text := prompt("identity", cell)) is not None:
-                rows.append(Question(len(rows), clip.id, "identity", *cell, text))
-            for task, about, expected, tiers in mine:
-                text = prompt(task, cell, about.term)
-                assert text is not None
+            if (text := identity_prompt(cell)) is not None:
+                rows.append(Question(len(rows), clip.id, IDENTITY, *cell, text))
+            for relation, about, expected, tiers in mine:
+                text = term_prompt(relation, cell, about.term)
                 id, term, label = len(rows), about.term, about.term_word
-                rows.append(Question(id, clip.id, task, *cell, text, term, label, expected, tiers))
+                rows.append(Question(id, clip.id, relation.name, *cell, text, term, label, expected, tiers))
     header = {
         "name": name,
         "seed": seed,
         "questions": questions,
         "negatives": "two a clip and relation" if paper_negatives else "balanced by term and by clip",
+        "relations": [asdict(relation) for relation in asked],
         "clips_folder": str(folder.resolve()),
         "sources": {"words": name, "ontology": "AudioSet, 632 classes", "synsets": "WordNet 3.1"},
         "versions": {"ltu-engine": __version__},
@@ -97,7 +100,7 @@ def read_clips(candidates: Sequence[Candidate], folder: Path) -> list[SpecClip]:
 
 
 def _facts(
-    task: Task,
+    relation: Relation,
     positives: list[Positive],
     clips: Sequence[SpecClip],
     true: dict[str, frozenset[str]],
@@ -128,7 +131,7 @@ def _facts(
     tiers: dict[Positive, list[Distance]] = {positive: [] for positive in positives}
     negatives: list[Fact] = []
     for distance in DISTANCES[:1] if paper_negatives else DISTANCES:
-        rng = random.Random(f"{seed} {task} {distance}")
+        rng = random.Random(f"{seed} {relation.name} {distance}")
         kept: Sequence[Positive] = positives
         pairs: Pairs
         if paper_negatives:
@@ -137,15 +140,15 @@ def _facts(
             kept, pairs = balanced(positives, at(distance), rng)
         if distance == DISTANCES[0] and len(kept) < len(positives):
             left_out = len(positives) - len(kept)
-            say(f"{task}: {left_out} of {len(positives)} questions have no balanced negative")
+            say(f"{relation.name}: {left_out} of {len(positives)} questions have no balanced negative")
         for positive in kept:
             tiers[positive].append(distance)
         turns: dict[str, int] = defaultdict(int)
         for clip, term in pairs:  # a term of several words stands for each of them in turn
             word = asked_for[term][turns[term] % len(asked_for[term])]
             turns[term] += 1
-            negatives.append(Fact(task, Positive(clip, term, word), False, (distance,)))
-    return [Fact(task, p, True, tuple(tiers[p])) for p in positives if tiers[p]] + negatives
+            negatives.append(Fact(relation, Positive(clip, term, word), False, (distance,)))
+    return [Fact(relation, p, True, tuple(tiers[p])) for p in positives if tiers[p]] + negatives
 
 
 def _with_other(

@@ -9,12 +9,10 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from ltu.prompt import AUDIO
+from ltu.shard.spec.relations import Relation
 
-Relation = Literal["identity", "synonym", "hypernym"]
 Position = Literal["prepended", "interleaved", "leading"]
 Wording = Literal["long", "short", "question_first"]
-RELATIONS: tuple[Relation, ...] = ("identity", "synonym", "hypernym")
-RELATION_WORDS = {"synonym": "similar to", "hypernym": "a type of"}
 
 
 class Cell(NamedTuple):
@@ -48,21 +46,25 @@ _IDENTITY = {
 }
 
 
-def prompt(task: Relation, cell: Cell, term: str = "") -> str | None:
-    """The prompt, or None for the one combination that does not exist (identity has no term to put first)."""
+def identity_prompt(cell: Cell) -> str | None:
+    """None for the one way that does not exist: there is no term to put first."""
     if cell.position == "leading":
-        return f"{AUDIO} {prompt(task, Cell('prepended', cell.wording), term)}"
-    if task == "identity":
-        return _IDENTITY.get(cell)
-    relation = RELATION_WORDS[task]
+        return f"{AUDIO} {identity_prompt(Cell('prepended', cell.wording))}"
+    return _IDENTITY.get(cell)
+
+
+def term_prompt(relation: Relation, cell: Cell, term: str) -> str:
+    """A question about a term, put in one way."""
+    if cell.position == "leading":
+        return f"{AUDIO} {term_prompt(relation, Cell('prepended', cell.wording), term)}"
     if cell.wording == "question_first":
-        return f"{relation.capitalize()} {term}: is {AUDIO}?"
-    return _ABOUT_TERM[cell].format(relation=relation, term=term)
+        return f"{relation.phrase.capitalize()} {term}: is {AUDIO}?"
+    return _ABOUT_TERM[cell].format(relation=relation.phrase, term=term)
 
 
-def word_prompt(task: Relation, word: str, term: str) -> str:
+def word_prompt(relation: Relation, word: str, term: str) -> str:
     """The short question with the word where the sound would be: what the language model knows."""
-    return f"Is {word} {RELATION_WORDS[task]} {term}?"
+    return f"Is {word} {relation.phrase} {term}?"
 
 
 def cells(questions: Literal["paper", "all"]) -> Iterator[Cell]:

@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from ltu.errors import Error
 from ltu.files import read_json_lines, write_text
 from ltu.shard.spec.ontology import Distance
-from ltu.shard.spec.prompts import Cell, Position, Relation, Wording, prompt
+from ltu.shard.spec.prompts import Cell, Position, Wording, identity_prompt, term_prompt
+from ltu.shard.spec.relations import IDENTITY, Relation, relations_of
 from ltu.shard.spec.words import Word
 
 FORMAT = 1
@@ -41,7 +42,7 @@ class Question:
 
     id: int
     clip: int
-    task: Relation
+    task: str
     position: Position
     wording: Wording
     prompt: str
@@ -61,6 +62,15 @@ class Spec:
     words: tuple[Word, ...]
     clips: tuple[SpecClip, ...]
     questions: tuple[Question, ...]
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        return relations_of(self.header)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Identity and the relations, in the order in which they are asked."""
+        return (IDENTITY, *(relation.name for relation in self.relations))
 
     @property
     def hash(self) -> str:
@@ -112,7 +122,7 @@ def read_spec(path: Path) -> Spec:
                     raise ValueError("made by another version; build it again")
                 header = row
             elif kind == "word":
-                words.append(Word.from_json(row))
+                words.append(Word.from_json(row, relations_of(header or {})))
             elif kind == "clip":
                 clips.append(_row(SpecClip, row))
             elif kind == "question":
@@ -133,6 +143,7 @@ def check(spec: Spec) -> Iterator[str]:
     """What contradicts itself in a specification, one line each."""
     labels = {word.label for word in spec.words}
     clips = {clip.id: clip for clip in spec.clips}
+    relations = {relation.name: relation for relation in spec.relations}
     if len(clips) != len(spec.clips):
         yield "two clips have the same id"
     if len({question.id for question in spec.questions}) != len(spec.questions):
@@ -146,9 +157,17 @@ def check(spec: Spec) -> Iterator[str]:
         where = f"question {question.id}"
         if question.clip not in clips:
             yield f"{where}: its clip {question.clip} is not in the file"
-        elif question.task != "identity" and question.term_label not in labels:
+        elif question.task not in spec.tasks:
+            yield f"{where}: its task {question.task!r} is not among {', '.join(spec.tasks)}"
+        elif question.task != IDENTITY and question.term_label not in labels:
             yield f"{where}: the word {question.term_label!r} of its term is not in the file"
-        elif (question.expected is None) != (question.task == "identity"):
+        elif (question.expected is None) != (question.task == IDENTITY):
             yield f"{where}: a question about a term needs an expected answer, an identity question has none"
-        elif question.prompt != prompt(question.task, question.cell, question.term):
+        elif question.prompt != _prompt(question, relations.get(question.task)):
             yield f"{where}: its prompt is not what its task, position, wording and term make"
+
+
+def _prompt(question: Question, relation: Relation | None) -> str | None:
+    if relation is None:
+        return identity_prompt(question.cell)
+    return term_prompt(relation, question.cell, question.term)

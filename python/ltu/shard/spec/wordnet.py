@@ -2,8 +2,8 @@
 
 Only building a table needs this (and nltk with its "wordnet" data); the shipped tables do not. A proposal
 is for review. A review file maps each label to the reader's choices, which go before the automatic ones:
-`word`, `synset`, `synonyms`, `hypernyms`, `also` (terms true of the word that WordNet does not connect),
-`class` (a data set's name of it) and `why`.
+`word`, `synset`, the columns of terms (`synonyms`, …), `also` (terms true of the word that WordNet does not
+connect), `class` (a data set's name of it) and `why`.
 """
 
 import json
@@ -18,6 +18,7 @@ from typing import Any
 
 from ltu.errors import Error
 from ltu.shard.spec.ontology import audioset, label_parts
+from ltu.shard.spec.relations import relations
 from ltu.shard.spec.words import Word, group_of
 
 Synset = Any  # nltk is untyped
@@ -125,9 +126,10 @@ def proposal(label: str, choice: dict[str, Any], wordnet: Any) -> Word:
     parts = label_parts(label)
     named = (part for part in parts if synset in wordnet.synsets(part.replace(" ", "_"), "n"))
     word = choice.get("word") or next(named, parts[0])
+    proposed = {"synonyms": synonyms(synset, word, wordnet), "hypernyms": hypernyms(synset, wordnet)}
     terms = {
-        "synonyms": choice.get("synonyms") or synonyms(synset, word, wordnet)[:2],
-        "hypernyms": choice.get("hypernyms") or hypernyms(synset, wordnet)[:2],
+        relation.terms: tuple(choice.get(relation.terms) or proposed.get(relation.terms, ())[:2])
+        for relation in relations()
     }
     known = {printed(n) for s in (synset, *ancestors(synset)) for n in s.lemma_names()}
     return Word(
@@ -137,8 +139,7 @@ def proposal(label: str, choice: dict[str, Any], wordnet: Any) -> Word:
         synset=synset.name(),
         gloss=synset.definition(),
         score=round(next((score for score, s in scored if s == synset), 0.0), 2),
-        synonyms=tuple(terms["synonyms"]),
-        hypernyms=tuple(terms["hypernyms"]),
+        terms=terms,
         outside=tuple(t for each in terms.values() for t in each if t not in known),
         reviewed=choice.get("why", ""),
         dataset_class=choice.get("class", ""),
@@ -148,7 +149,7 @@ def proposal(label: str, choice: dict[str, Any], wordnet: Any) -> Word:
 def table(review: dict[str, dict[str, Any]], wordnet: Any) -> list[Word]:
     """A whole table; `related` needs all of its terms, so it comes last."""
     words = [proposal(label, choice, wordnet) for label, choice in review.items()]
-    terms = {term for word in words for term in (*word.synonyms, *word.hypernyms)}
+    terms = {term for word in words for term in word.all_terms}
     true_of = [{*related(word, terms, wordnet), *review[word.label].get("also", ())} for word in words]
     return [replace(word, related=tuple(sorted(true))) for word, true in zip(words, true_of, strict=True)]
 

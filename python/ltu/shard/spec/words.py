@@ -1,6 +1,7 @@
 """The benchmark's words: an AudioSet label, its sense in WordNet, and the terms asked about it."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
@@ -8,9 +9,8 @@ from typing import Any, Literal
 from ltu.errors import Error
 from ltu.files import read_json_lines
 from ltu.shard.spec.ontology import audioset, label_parts
+from ltu.shard.spec.relations import Relation, relations
 
-Task = Literal["synonym", "hypernym"]
-TASKS: tuple[Task, ...] = ("synonym", "hypernym")
 GROUPS = {
     "Human sounds": "anthrophony",
     "Music": "anthrophony",
@@ -25,8 +25,9 @@ class Word:
     """One row of a word table (assets/shard/*.jsonl).
 
     `word` stands in a sentence where the sound would; `score` is how well the ontology agrees with the
-    synset (0 to 1, `reviewed` says why another was taken); `outside` are terms that are not from WordNet;
-    `related` are terms of the table that would be true of this word, so never its negatives.
+    synset (0 to 1, `reviewed` says why another was taken); `terms` has the columns that relations name
+    ("synonyms", …); `outside` are terms that are not from WordNet; `related` are terms of the table that
+    would be true of this word, so never its negatives.
     """
 
     label: str
@@ -35,23 +36,32 @@ class Word:
     synset: str
     gloss: str
     score: float
-    synonyms: tuple[str, ...]
-    hypernyms: tuple[str, ...]
+    terms: dict[str, tuple[str, ...]]
     outside: tuple[str, ...] = ()
     related: tuple[str, ...] = ()
     reviewed: str = ""
     dataset_class: str = ""
 
-    def terms(self, task: Task) -> tuple[str, ...]:
-        return self.synonyms if task == "synonym" else self.hypernyms
+    @property
+    def all_terms(self) -> tuple[str, ...]:
+        return tuple(term for column in self.terms.values() for term in column)
+
+    def asked(self, relation: Relation) -> tuple[str, ...]:
+        """The terms that have this relation to the word."""
+        return self.terms.get(relation.terms, ())
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Fields in their order, each column of terms as one of its own."""
+        rows = ({**value} if name == "terms" else {name: value} for name, value in vars(self).items())
+        return {name: value for row in rows for name, value in row.items()}
 
     @classmethod
-    def from_json(cls, row: dict[str, Any]) -> "Word":
+    def from_json(cls, row: dict[str, Any], asked: Sequence[Relation] | None = None) -> "Word":
+        """Raises TypeError for a column that is neither a field nor one of the relations'."""
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
-        return cls(**values)
+        columns = [relation.terms for relation in asked or relations()]
+        terms = {column: values.pop(column) for column in columns if column in values}
+        return cls(**values, terms=terms)
 
 
 def group_of(label: str) -> str:
@@ -71,7 +81,7 @@ def true_terms(word: Word) -> frozenset[str]:
     ontology = audioset()
     labels = {word.label} | ontology.ancestors(word.label) | ontology.descendants(word.label)
     parts = {part for label in labels for part in (label.casefold(), *label_parts(label))}
-    own = {*word.synonyms, *word.hypernyms, *word.related, word.word}
+    own = {*word.all_terms, *word.related, word.word}
     return frozenset(parts | {term.casefold() for term in own})
 
 
