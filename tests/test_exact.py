@@ -154,7 +154,7 @@ def test_forced_answers_are_scores_taken_step_by_step(model: ltu.Model) -> None:
     steps = {}
     for mode, width in (("score", 1), ("forced", 1), ("forced", 8)):
         engine = _engine.Engine(model.path, "cpu", 1, draft_width=width)
-        sampling = _engine.Sampling(*astuple(SAMPLING), False)
+        sampling = SAMPLING.engine()
         for given in continuations * 2:
             score = _engine.Score([given], sampling, by_token=mode == "forced")
             engine.add(_engine.Query(sequence.ids, [], score))
