@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from ltu.demo import demo_model_path
+from ltu.demo_model import demo_model_path
 from machine import processor
 from sweep import work_of
 from sweep_peers import Ours

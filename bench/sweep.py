@@ -38,7 +38,8 @@ from rich.table import Table
 
 import ltu
 from ltu.convert import export_llama
-from ltu.demo import ASSETS, SOUNDS, demo_base, demo_model_path
+from ltu.demo import SOUNDS
+from ltu.demo_model import ASSETS, demo_base, demo_model_path
 from ltu.training.demo.questions import ask, table_1, terms
 from machine import memory_mb, processor
 from shapes import SCALES, SHAPES, write_random, write_random_llama

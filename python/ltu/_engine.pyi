@@ -135,8 +135,9 @@ class Engine:
     ) -> None:
         """Opens, checks and loads a model file.
 
-        threads 0: physical cores, no more than the container grants. kv_memory: bytes of KV cache, 0: a quarter of the memory. step_answers,
-        step_prompt_positions: so many advance in one step, 0: what suits the device; no bit depends on them.
+        threads 0: physical cores, no more than the container grants. kv_memory: bytes of KV cache, 0: a
+        quarter of the memory. step_answers, step_prompt_positions: so many advance in one step, 0: what suits
+        the device; no bit depends on them.
         Raises ModelFileError (names the key or tensor), Error for an unknown device.
         """
     def encode(self, features: Float32) -> Float32:

@@ -23,7 +23,10 @@ Gguf = Annotated[
     str | None, typer.Option("--gguf", metavar="FILE", help="Model file; absent: the demo model.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, or a back end that was built, as in cuda or cuda:1.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; absent: physical cores, no more than the container grants.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="CPU threads; absent: physical cores, no more than the container grants."),
+]
 KvMemory = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Of the KV cache: 512M, 4G, …; absent: a quarter of the memory."),
