@@ -129,7 +129,7 @@ def measure(name: str, chosen: argparse.Namespace, folder: Path) -> dict[str, An
     times, done = [], Done()
     for round in range(1 if name in SLOW else chosen.rounds + 1):
         if name.startswith("ours"):
-            peer = make()  # it would remember the answers of the round before and guess them
+            peer = make()  # it would draft from the answers of the round before
         start = time.perf_counter()
         done = peer(work)
         if round or name in SLOW:

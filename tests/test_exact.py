@@ -147,7 +147,7 @@ def test_tempered_scores_are_what_the_sampler_draws_from(model: ltu.Model) -> No
 
 
 def test_forced_answers_are_scores_taken_step_by_step(model: ltu.Model) -> None:
-    """One step a token, and guesses that come true save steps: benchmarks of random weights rest on it."""
+    """One step a token, and drafts that are taken save steps: benchmarks of random weights rest on it."""
     continuations = [[70 + i % 3 for i in range(12)], [71] * 12]
     sequence = model.prompter.sequence(PROMPT)
     scored = {}
