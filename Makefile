@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-cpp test-peers lint format bench demo-model study study-quick
+.PHONY: demo test test-cpp test-peers lint rooms format bench demo-model study study-quick
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine
@@ -28,7 +28,12 @@ lint: $(VENV)/dev
 	@rm -rf build/typed && mkdir -p build/typed/ltu
 	@ln -s $(CURDIR)/python/ltu/* $(CURDIR)/convert $(CURDIR)/training build/typed/ltu
 	$(BIN)/mypy -p ltu
+	$(BIN)/mypy --config-file tests/mypy.ini $$(git ls-files 'tests/*.py' ':!*/conftest.py')
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.h')
+
+# What imports what, room by room; fails on a circle or on an arrow against the direction of the data.
+rooms: $(BIN)/python
+	$(BIN)/python tests/rooms.py
 
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .

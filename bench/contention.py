@@ -38,7 +38,8 @@ class Work:
 
     def __init__(self, threads: int) -> None:
         import ltu
-        from ltu.demo import ASSETS, SOUNDS
+        from ltu.demo import SOUNDS
+        from ltu.demo_model import ASSETS
 
         self.ltu, self.model = ltu, ltu.load(device="cpu", threads=threads)
         self.clips = []

@@ -2,7 +2,7 @@
 
     python bench/growth.py [--rounds 3] [--json FILE] [--figure FILE]
 
-The demo model on two threads, without guesses; clips are encoded before the clock starts. One of the three is
+The demo model on two threads, without drafts; clips are encoded before the clock starts. One of the three is
 varied, the others stay at 4 repeats, 8 questions and 2 clips. The slope is that of the least squares line.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from ltu.demo import demo_model_path
+from ltu.demo_model import demo_model_path
 from machine import processor
 from sweep import work_of
 from sweep_peers import Ours

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ltu.convert import convert, export_llama, requantise
-from ltu.demo import demo_base
+from ltu.demo_model import demo_base
 from machine import processor
 from peers import LlamaCpp, Ours, TorchModel, write_checkpoint
 

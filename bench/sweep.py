@@ -38,7 +38,8 @@ from rich.table import Table
 
 import ltu
 from ltu.convert import export_llama
-from ltu.demo import ASSETS, SOUNDS, demo_base, demo_model_path
+from ltu.demo import SOUNDS
+from ltu.demo_model import ASSETS, demo_base, demo_model_path
 from ltu.training.demo.questions import ask, table_1, terms
 from machine import memory_mb, processor
 from shapes import SCALES, SHAPES, write_random, write_random_llama
@@ -128,7 +129,7 @@ def measure(name: str, chosen: argparse.Namespace, folder: Path) -> dict[str, An
     times, done = [], Done()
     for round in range(1 if name in SLOW else chosen.rounds + 1):
         if name.startswith("ours"):
-            peer = make()  # it would remember the answers of the round before and guess them
+            peer = make()  # it would draft from the answers of the round before
         start = time.perf_counter()
         done = peer(work)
         if round or name in SLOW:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 
-from ltu import __version__
 from ltu.convert import gguf_file
 from ltu.convert.gguf_file import Progress, Value
 from ltu.convert.llama import heads, read_base
@@ -15,6 +14,7 @@ from ltu.convert.names import LLAMA_BLOCK
 from ltu.convert.tensor import Tensor, merged, permuted
 from ltu.errors import Error, ModelFileError
 from ltu.files import sha256
+from ltu.version import __version__
 
 PathName = str | PathLike[str]
 ENCODINGS = {

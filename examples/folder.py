@@ -18,8 +18,7 @@ def queries() -> Iterator[ltu.Query]:
         except ltu.AudioError as error:
             print(f"skipped: {error}", file=sys.stderr)
             continue
-        sequence = model.prompter.sequence("Can you list the labels based on [AUDIO] ?", [clip])
-        yield ltu.Query(sequence, tag=path.name)
+        yield model.query("Can you list the labels based on [AUDIO] ?", clip, tag=path.name)
 
 
 for answer in model.answers(queries()):  # in the order in which they finish

@@ -147,14 +147,14 @@ def test_tempered_scores_are_what_the_sampler_draws_from(model: ltu.Model) -> No
 
 
 def test_forced_answers_are_scores_taken_step_by_step(model: ltu.Model) -> None:
-    """One step a token, and guesses that come true save steps: benchmarks of random weights rest on it."""
+    """One step a token, and drafts that are taken save steps: benchmarks of random weights rest on it."""
     continuations = [[70 + i % 3 for i in range(12)], [71] * 12]
     sequence = model.prompter.sequence(PROMPT)
     scored = {}
     steps = {}
     for mode, width in (("score", 1), ("forced", 1), ("forced", 8)):
         engine = _engine.Engine(model.path, "cpu", 1, draft_width=width)
-        sampling = _engine.Sampling(*astuple(SAMPLING), False)
+        sampling = SAMPLING.engine()
         for given in continuations * 2:
             score = _engine.Score([given], sampling, by_token=mode == "forced")
             engine.add(_engine.Query(sequence.ids, [], score))

@@ -74,7 +74,7 @@ def test_tree_and_drafts_change_no_answer(path: Path, expected: Rows) -> None:
     for tree in (False, True):
         for width in (1, 8, 200):
             model = load(path, tree=tree, draft_width=width)
-            for _ in range(2):  # the second time earlier answers say what to guess
+            for _ in range(2):  # the second time drafts come from earlier answers
                 assert rows(model.answers(queries(model))) == expected
             about = model.description()
             computed[tree, width] = about["prompt_positions"]

@@ -26,8 +26,7 @@ public:
   const std::string &name() const { return name_; }
   int threads() const { return pool_.threads(); }
   ThreadPool &pool() { return pool_; }
-  // On CPU products and attention are our own: equal bits whatever the batch and the threads (DESIGN.md, "The
-  // runtime").
+  // On CPU products and attention are our own: equal bits whatever the batch and the threads.
   bool own_kernels() const { return own_kernels_; }
   ggml_backend_buffer_type_t buffer_type() const {
     return ggml_backend_get_default_buffer_type(main_ ? main_.get() : cpu_.get());

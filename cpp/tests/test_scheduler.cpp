@@ -204,7 +204,8 @@ void drafts_fill_the_width_that_yields_most() {
 void drafts_follow_what_was_said_before() {
   Drafts drafts;
   drafts.learn(std::vector<int32_t>{5, 6, 7, 8});
-  CHECK(drafts.propose(std::vector<int32_t>{1}, std::vector<int32_t>{5, 6}, 4) == (std::vector<int32_t>{7, 8}));
+  CHECK(drafts.propose(std::vector<int32_t>{1}, std::vector<int32_t>{5, 6}, 4) ==
+        (std::vector<int32_t>{7, 8}));
   CHECK(drafts.propose(std::vector<int32_t>{20, 21, 22, 23}, std::vector<int32_t>{20, 21}, 1) ==
         (std::vector<int32_t>{22}));
   CHECK(Drafts().propose(std::vector<int32_t>{1}, std::vector<int32_t>{2}, 3).empty());

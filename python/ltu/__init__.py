@@ -4,8 +4,6 @@ model = ltu.load("model.gguf")
 [answer] = model.generate("Is [AUDIO] a type of bird?", audio="bird.wav")
 """
 
-from importlib.metadata import PackageNotFoundError, version
-
 from ltu.audio import Clip, load_audio
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError, Error, ModelFileError, PromptError
@@ -26,11 +24,7 @@ from ltu.query import (
 from ltu.readings import Options, Reading
 from ltu.sampling import Sampling
 from ltu.submit import Ticket
-
-try:
-    __version__ = version("ltu-engine")
-except PackageNotFoundError:  # run from the source tree
-    __version__ = "0"
+from ltu.version import __version__
 
 __all__ = [
     "AUDIO",
@@ -56,6 +50,7 @@ __all__ = [
     "Ticket",
     "Token",
     "TokenLogprobs",
+    "__version__",
     "load",
     "load_audio",
 ]

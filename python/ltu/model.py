@@ -71,7 +71,7 @@ def load(
     from ltu import _engine  # here, because audio and prompts need no engine
 
     if path is None:
-        from ltu.demo import demo_model_path
+        from ltu.demo_model import demo_model_path
 
         path = demo_model_path()
     engine = _engine.Engine(

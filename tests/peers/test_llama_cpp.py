@@ -8,7 +8,7 @@ import pytest
 
 import ltu
 from ltu.convert import export_llama
-from ltu.demo import demo_model_path
+from ltu.demo_model import demo_model_path
 
 PROMPTS = ["Is a rooster a type of bird?", "What makes the sound of rain?", "List three tools."]
 CLEAR = (

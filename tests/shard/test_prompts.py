@@ -1,4 +1,4 @@
-"""Prompts are the paper's Table 1, byte for byte, and DESIGN's crossed forms."""
+"""Prompts are the paper's Table 1, byte for byte, and our forms that cross its format with its wording."""
 
 import pytest
 

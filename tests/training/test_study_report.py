@@ -35,10 +35,12 @@ def made(seed: int, right: float) -> Run:
         ):
             for clip in CLIPS:
                 for expected, tiers in ((True, "elsewhere,branch"), (False, "elsewhere"), (False, "branch")):
-                    about = ("", "", None, "") if task == "identity" else ("x", label, expected, tiers)
+                    about: tuple[Any, ...] = (
+                        ("", "", None, "") if task == "identity" else ("x", label, expected, tiers)
+                    )
                     if task == "identity" and (not expected or control == "word"):
                         continue
-                    where = (control, clip, task, *cell)
+                    where: tuple[Any, ...] = (control, clip, task, *cell)
                     asked = Asked(len(scored), len(scored), *where, *about, "", False, False)
                     hit = bool(rng.uniform() < right) and not control
                     yes = float(hit == expected)

@@ -7,7 +7,7 @@ from typing import Annotated
 import torch
 import typer
 
-from ltu.demo import demo_base
+from ltu.demo_model import demo_base
 from ltu.training.config import read_config
 from ltu.training.demo import stages
 from ltu.training.demo.esc10 import read_folds

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ltu import __version__
 from ltu.training.reformulate import rules
 from ltu.training.reformulate.cost import Prices, batch_share
 from ltu.training.reformulate.files import Files
@@ -13,6 +12,7 @@ from ltu.training.reformulate.openaqa import KINDS
 from ltu.training.reformulate.output import Written, write
 from ltu.training.reformulate.progress import Progress
 from ltu.training.reformulate.quality import Quality
+from ltu.version import __version__
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import typer
 from filelock import FileLock
 
 from ltu.cli.console import application, command
-from ltu.demo import demo_base
+from ltu.demo_model import demo_base
 from ltu.shard.spec.clips import labels_table
 from ltu.training.config import Config, read_config
 from ltu.training.study.folder import Folder

@@ -20,11 +20,10 @@ def usage_table(model: Model, load_seconds: float) -> Table:
         table.add_row("", "", "an answer's last bits depend on those beside it (--batch-invariant)")
     table.add_row("load", f"{load_seconds:.2f} s")
     table.add_row("encode", f"{d['encode_seconds']:.2f} s", f"{d['clips']} clips")
-    guessed = d["taken_drafts"]
-    for name, what, more in (("prompt", "prefill", 0), ("answer", "decode", guessed)):
+    for name, what, more in (("prompt", "prefill", 0), ("answer", "decode", d["taken_drafts"])):
         seconds, tokens = d[f"{name}_seconds"], d[f"{name}_positions"] + more
         rate = f", {tokens / seconds:.0f} tokens/s" if seconds else ""
-        drafts = f", {more} of them guessed" if more else ""
+        drafts = f", {more} of them drafts" if more else ""
         table.add_row(what, f"{seconds:.2f} s", f"{tokens} tokens{rate}{drafts}")
     cache = d["kv_cells_used"] * d["kv_cell_bytes"]
     table.add_row("weights", _mb(d["weight_bytes"]))

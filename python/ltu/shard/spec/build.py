@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ltu import __version__
 from ltu.audio import load_audio
 from ltu.errors import AudioError, Error
 from ltu.shard.spec.clips import Candidate
@@ -17,6 +16,7 @@ from ltu.shard.spec.prompts import cells, identity_prompt, term_prompt
 from ltu.shard.spec.relations import IDENTITY, Relation, relations
 from ltu.shard.spec.specification import Question, Spec, SpecClip
 from ltu.shard.spec.words import Word, true_terms
+from ltu.version import __version__
 
 Say = Callable[[str], None]
 
