@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ltu.shard.score.metrics import Decisions, confusion, youden
+from ltu.shard.spec import build as build_module
 from ltu.shard.spec.build import build
 from ltu.shard.spec.clips import Candidate
 from ltu.shard.spec.negatives import Positive, assign, balanced
