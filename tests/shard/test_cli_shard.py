@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake import Benchmark
 from typer.testing import CliRunner, Result
 
 import ltu.model
+import ltu.shard.run.cluster
 from ltu.cli.shard import app
+from ltu.sampling import Sampling
 
 
 def typed(*arguments: object) -> Result:
@@ -19,6 +22,8 @@ def typed(*arguments: object) -> Result:
 def results(benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What `ltu-shard run` leaves."""
     model = benchmark.model(tmp_path / "m.gguf")
+    temperature, top_p, penalty = (float(np.float32(number)) for number in (0.1, 0.95, 1.1))
+    model.sampling = Sampling(temperature, 500, top_p, penalty)  # as a model file has them
     model.description = lambda: {"device": "none", "kernels": "none"}  # type: ignore[attr-defined]
     monkeypatch.setattr(ltu.model, "load", lambda gguf, device, threads, **_: model)
     spec = tmp_path / "s.jsonl"
@@ -42,6 +47,33 @@ def test_build_run_report(benchmark: Benchmark, results: Path, tmp_path: Path) -
     assert page.read_text().startswith("<!doctype html>")
     for form in ((), ("--markdown",), ("--csv",)):
         assert "hypernym" in typed("report", results, *form).stdout
+
+
+def test_workers_of_a_cluster_keep_embeddings_too(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--embeddings did nothing beside --engine ray."""
+    loads: list[dict[str, object]] = []
+    loaded = ltu.model.load
+
+    def load(gguf, device, threads, **more):  # type: ignore[no-untyped-def]
+        loads.append(more)
+        return loaded(gguf, device, threads, **more)
+
+    def cluster(local, workers, load, threads, gpu):  # type: ignore[no-untyped-def]
+        return load(local.path)
+
+    monkeypatch.setattr(ltu.model, "load", load)
+    monkeypatch.setattr(ltu.shard.run.cluster, "Cluster", cluster)
+    how = ("--gguf", tmp_path / "m.gguf", "--spec", results.with_name("s.jsonl"), "--out", tmp_path / "c.db")
+    done = typed("run", *how, "--engine", "ray", "--embeddings", tmp_path / "kept", "--limit", "5")
+    assert done.exit_code == 0, done.output
+    assert [more["embeddings"] for more in loads] == [tmp_path / "kept"] * 2
+
+
+def test_numbers_are_written_as_they_were_meant(results: Path) -> None:
+    sampling = json.loads(typed("report", results, "--json").stdout)["run"]["sampling"]
+    assert sampling == {"temperature": 0.1, "top_k": 500, "top_p": 0.95, "repetition_penalty": 1.1}
 
 
 def test_list_and_validate_take_both_kinds_of_file(results: Path) -> None:

@@ -93,3 +93,14 @@ def test_a_share_of_nothing_is_not_a_number() -> None:
     pooled = confusion(random_decisions(0).where(np.zeros(60, bool)))
     assert math.isnan(metrics.recall(pooled))
     assert math.isnan(metrics.precision(pooled))
+
+
+def test_variance_of_probabilities_is_what_that_of_ever_more_repeats_tends_to() -> None:
+    """Their sums miss 1 by rounding; such a sum was once taken for a number of repeats above 1."""
+    p = np.array([0.1, 0.7, 0.3])
+    none = np.zeros(3, np.int64)
+    exact = Decisions(np.array([True, False, True]), p, (1 - p) * (1 + 1e-9), 0 * p, none, none)
+    draws = np.random.default_rng(0).binomial(200_000, p)
+    counted = Decisions(exact.expected, draws, 200_000 - draws, none, none, none)
+    found = metrics.within_question_variance(exact)
+    assert found == pytest.approx(metrics.within_question_variance(counted), abs=2e-3)

@@ -13,9 +13,9 @@ from ltu.query import Query
 from ltu.sampling import Sampling
 from ltu.shard import HEADLINE
 from ltu.shard.report.document import report
-from ltu.shard.run.runs import Settings, check_kernels, prepare
+from ltu.shard.run.runs import Settings
+from ltu.shard.run.session import run
 from ltu.shard.run.store import Store
-from ltu.shard.run.sweep import sweep
 from ltu.shard.score.scored import load_run
 from ltu.shard.spec.specification import read_spec
 from ltu.training.demo.questions import FORMATS
@@ -48,11 +48,7 @@ def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
 
 
 def _sweep(model: Model, spec: Path, results: Path, clips: Path, settings: Settings) -> None:
-    store = Store(results, create=True)
-    with store.writing():
-        run = prepare(store, read_spec(spec), model, clips, settings)
-        check_kernels(store, run, model.description()["kernels"])
-        summary = sweep(model, store, run, lambda count: None, model.description())
+    summary = run(model, read_spec(spec), results, settings, model.description(), clips)
     say(f"{file}: {reason}" for file, reason in summary.failures.items())
 
 

@@ -3,9 +3,26 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from ltu.files import write_json_lines
+from ltu.shard.score.breakdown import conditions
 from ltu.shard.score.scored import Run, Scored
+from ltu.shard.spec.relations import IDENTITY
+
+
+def write_samples(run: Run, folder: Path) -> dict[str, int]:
+    """One file for each task and way of asking; gives how many lines each has."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for condition in conditions(run, (IDENTITY, *run.relation_names)):
+        way = (condition.task, condition.position, condition.wording)
+        path = folder / f"samples_shard_{'_'.join(way)}.jsonl"
+        rows = list(samples(run, way))
+        write_json_lines(path, rows)
+        written[str(path)] = len(rows)
+    return written
 
 
 def samples(run: Run, condition: tuple[str, str, str]) -> Iterator[dict[str, Any]]:

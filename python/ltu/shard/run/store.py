@@ -97,6 +97,14 @@ def _result(group: Answered, place: int) -> tuple[Any, ...]:
     return (group.audio_hash, group.finished, group.seconds, *exact, group.log_odds)
 
 
+def is_result_file(path: Path) -> bool:
+    """Whether it is one, or something else that is there. Raises Error for a file that is not."""
+    if not path.is_file():
+        raise Error(f"{path}: no such file")
+    with path.open("rb") as file:
+        return file.read(15) == b"SQLite format 3"
+
+
 class Store(Database):
     """One result file."""
 
@@ -177,6 +185,12 @@ class Store(Database):
         columns = "id, p_yes, p_no, p_neither, p_undecided, nodes, log_odds"
         rows = self.db.execute(f"SELECT {columns} FROM questions WHERE run = ?", (run,))
         return {r[0]: (None if r[1] is None else Distribution(*r[1:6]), r[6]) for r in rows}
+
+    def problems(self) -> list[str]:
+        """What is broken in the file, one line each."""
+        broken = [row[0] for row in self.db.execute("PRAGMA integrity_check") if row[0] != "ok"]
+        orphans = self.db.execute("PRAGMA foreign_key_check")
+        return broken + [f"a row of {r[0]} refers to a row of {r[2]} that is missing" for r in orphans]
 
     def rows(self, table: str, run: int) -> list[sqlite3.Row]:
         """All rows of a table of one run: sessions, words, clips, answers or failures, in key order."""

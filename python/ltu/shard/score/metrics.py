@@ -147,8 +147,13 @@ def yes_share(d: Decisions) -> Floats:
 
 
 def within_question_variance(d: Decisions) -> float:
-    """Mean over questions of the unbiased variance of "says yes" between repeats; 0 with one repeat."""
+    """Mean over questions of the unbiased variance of "says yes" between repeats; 0 with one repeat.
+
+    Of probabilities in place of counts: what it tends to with ever more repeats, p(1 − p).
+    """
     n = d.repeats
+    if not np.issubdtype(n.dtype, np.integer):
+        return float((d.yes * (1 - d.yes)).mean()) if len(d) else 0.0
     many = n > 1
     if not many.any():
         return 0.0

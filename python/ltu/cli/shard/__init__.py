@@ -1,0 +1,26 @@
+"""ltu-shard: the SHARD benchmark; one file per command."""
+
+from ltu.cli.console import application
+from ltu.cli.shard.build import build
+from ltu.cli.shard.export import export
+from ltu.cli.shard.harness import harness
+from ltu.cli.shard.list import list_
+from ltu.cli.shard.report import report
+from ltu.cli.shard.run import run
+from ltu.cli.shard.validate import validate
+
+app = application("SHARD: does a model join what it hears with what it knows?")
+for name, work in (
+    ("build", build),
+    ("run", run),
+    ("report", report),
+    ("list", list_),
+    ("validate", validate),
+    ("export", export),
+    ("harness", harness),
+):
+    app.command(name)(work)
+
+
+def main() -> None:
+    app(prog_name="ltu-shard")

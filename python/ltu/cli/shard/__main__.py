@@ -1,0 +1,5 @@
+"""`python -m ltu.cli.shard`."""
+
+from ltu.cli.shard import main
+
+main()

@@ -1,0 +1,155 @@
+"""ltu-shard run: a model is asked a specification's questions, its answers are stored."""
+
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ltu.cli.console import (
+    NOTES,
+    BatchInvariant,
+    Device,
+    Gguf,
+    Json,
+    KvMemory,
+    Threads,
+    command,
+    memory_of,
+    show,
+    wrong_usage,
+)
+from ltu.cli.progress import progress_bar
+from ltu.shard import HEADLINE
+from ltu.shard.run.runs import Settings
+from ltu.shard.run.session import run as run_session
+from ltu.shard.run.sweep import Summary
+from ltu.shard.spec.specification import Spec, read_spec
+
+
+class Engine(str, Enum):
+    local = "local"
+    ray = "ray"
+
+
+@command
+def run(
+    spec: Annotated[Path, typer.Option(metavar="FILE", help="From ltu-shard build.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Results (SQLite); gone on with if there.")],
+    gguf: Gguf = None,
+    clips: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where the recordings are now; absent: as built.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Independent answers to each question.")] = 4,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal answers.")] = 0,
+    tasks: Annotated[
+        str, typer.Option(metavar="TASK[,TASK…]", help="identity, or a relation; absent: all.")
+    ] = "",
+    words: Annotated[str, typer.Option(metavar="WORD[,WORD…]", help="Only clips of these words.")] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many questions, at random.")] = None,
+    controls: Annotated[
+        bool,
+        typer.Option("--controls", help="Ask also with the word, silence, noise or another clip."),
+    ] = False,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Also the exact probabilities of yes, no and neither.")
+    ] = False,
+    epsilon: Annotated[float, typer.Option(help="--exact: what may stay undecided.")] = 1e-3,
+    node_budget: Annotated[
+        int, typer.Option(min=1, help="--exact: most positions for a question, decided or not.")
+    ] = 4096,
+    scores: Annotated[
+        bool, typer.Option("--scores", help="Also the untempered log-odds of yes against no.")
+    ] = False,
+    stop_when_decided: Annotated[
+        bool, typer.Option("--stop-when-decided", help="End answers once the careful reading can't change.")
+    ] = False,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of an answer; absent: the file's.")
+    ] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Keep the clips' embeddings here, for the next sweep."),
+    ] = None,
+    allow_mixed: Annotated[
+        bool, typer.Option("--allow-mixed", help="Go on with a run that other kernels began.")
+    ] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+    kv_memory: KvMemory = None,
+    batch_invariant: BatchInvariant = False,
+    engine: Annotated[Engine, typer.Option(help="ray: on the workers of a Ray cluster.")] = Engine.local,
+    workers: Annotated[int, typer.Option(min=1, help="ray: how many, each with a model.")] = 2,
+    json: Json = False,
+) -> None:
+    """Asks a model every question and stores the answers."""
+    from ltu.model import load as load_model
+    from ltu.shard.run.cluster import Cluster
+
+    benchmark = read_spec(spec)
+    settings = Settings(
+        repeats=repeats,
+        seed=seed,
+        controls=controls,
+        tasks=_tasks(tasks, benchmark),
+        words=_listed(words),
+        limit=limit,
+        exact=exact,
+        scores=scores,
+        epsilon=epsilon,
+        node_budget=node_budget,
+        stop_when_decided=HEADLINE if stop_when_decided else None,
+    )
+    load = partial(
+        load_model,
+        device=device,
+        threads=threads,
+        kv_memory=memory_of("--kv-memory", kv_memory),
+        batch_invariant=batch_invariant,
+        embeddings=embeddings,
+    )
+    local = load(gguf)
+    local.max_new_tokens = max_new_tokens or local.max_new_tokens
+    model = Cluster(local, workers, load, threads, gpu=device != "cpu") if engine is Engine.ray else local
+    computed_by = {**local.description(), "requested": device, "engine": engine.value}
+    with progress_bar() as bar:
+        task = bar.add_task("questions", total=None)
+        summary = run_session(
+            model,
+            benchmark,
+            out,
+            settings,
+            computed_by,
+            clips,
+            allow_mixed,
+            lambda answered, asked: bar.update(task, completed=answered, total=asked),
+        )
+    for file, reason in summary.failures.items():
+        NOTES.print(f"{file}: {reason}", markup=False)
+    show({"file": str(out), **_told(summary, repeats)}, json)
+
+
+def _tasks(tasks: str, spec: Spec) -> tuple[str, ...]:
+    """In the specification's order."""
+    wanted = _listed(tasks)
+    if (tasks and not wanted) or set(wanted) - set(spec.tasks):
+        raise wrong_usage("--tasks", f"{tasks!r} is not out of {', '.join(spec.tasks)}")
+    return tuple(task for task in spec.tasks if task in wanted)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _told(summary: Summary, repeats: int) -> dict[str, object]:
+    rate = summary.answered * repeats / summary.seconds if summary.seconds else 0.0
+    return {
+        "run": summary.run,
+        "questions": summary.questions,
+        "answered before": summary.answered_before,
+        "answered now": summary.answered,
+        "clips that failed": len(summary.failures),
+        "seconds": round(summary.seconds, 1),
+        "answers per second": round(rate, 1),
+    }

@@ -1,0 +1,27 @@
+"""ltu-shard validate: whether a file is whole."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ltu.cli.console import Json, command, show
+from ltu.errors import Error
+from ltu.shard.run.store import Store, is_result_file
+from ltu.shard.spec.specification import read_spec
+
+
+@command
+def validate(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A specification or results.")],
+    json: Json = False,
+) -> None:
+    """Checks that a file is whole and does not contradict itself."""
+    if is_result_file(file):
+        store = Store(file)
+        if problems := store.problems():
+            raise Error(f"{file}: {problems[0]}")
+        show({"file": str(file), "runs": len(store.runs())}, json)
+    else:
+        spec = read_spec(file)
+        show({"file": str(file), **spec.header["counts"], "sha256": spec.hash}, json)
