@@ -35,13 +35,13 @@ def made(seed: int, right: float) -> Run:
         ):
             for clip in CLIPS:
                 for expected, tiers in ((True, "elsewhere,branch"), (False, "elsewhere"), (False, "branch")):
-                    about: tuple[Any, ...] = (
-                        ("", "", None, "") if task == "identity" else ("x", label, expected, tiers)
-                    )
+                    about = ("", "", None, "") if task == "identity" else ("x", label, expected, tiers)
                     if task == "identity" and (not expected or control == "word"):
                         continue
-                    where: tuple[Any, ...] = (control, clip, task, *cell)
-                    asked = Asked(len(scored), len(scored), *where, *about, "", False, False)
+                    where = (control, clip, task, *cell)
+                    number = len(scored)
+                    fields: tuple[Any, ...] = (number, number, *where, *about, "", False, False)
+                    asked = Asked(*fields)
                     hit = bool(rng.uniform() < right) and not control
                     yes = float(hit == expected)
                     text = (
