@@ -42,6 +42,8 @@ class BaseConfig:
 class DataConfig:
     items: Path  # JSON lines: audio_id (a path or a list of them), instruction, output, optionally term
     audio: Path  # folder that the items' paths start from
+    audio_prefixes: tuple[str, ...] = ()  # beginnings of the items' paths that `audio` stands for
+    allow_missing: bool = False  # go on although more than 1 % of the clips are not there
     datasets: tuple[Source, ...] = ()
     development: Path | None = None  # items to measure the loss on during training
     reported: tuple[Path, ...] = ()  # SHARD specifications whose clips must not be among those of the items

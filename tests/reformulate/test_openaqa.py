@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from openaqa_rows import items, write_source
 
 from ltu.errors import Error
+from ltu.training import json_list
 from ltu.training.reformulate import openaqa
 from ltu.training.reformulate.openaqa import read_openaqa
 from ltu.training.reformulate.subset import Selection, apportion, selected, survey
@@ -27,7 +28,7 @@ def numbers(selection: Selection) -> list[int]:
 def test_items_are_those_of_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, indent: int | None
 ) -> None:
-    monkeypatch.setattr(openaqa, "CHUNK", chunk)
+    monkeypatch.setattr(json_list, "CHUNK", chunk)
     rows = items(12)
     rows[0]["output"] = 'Labels: "}]" \\ \u2028 😀 {'
     path = tmp_path / "source.json"
@@ -86,19 +87,19 @@ def test_bytes_that_are_no_utf8_are_an_error(tmp_path: Path) -> None:
 def test_a_broken_item_does_not_draw_the_rest_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openaqa, "CHUNK", 1000)
-    monkeypatch.setattr(openaqa, "LONGEST", 5000)
+    monkeypatch.setattr(json_list, "CHUNK", 1000)
+    monkeypatch.setattr(json_list, "LONGEST", 5000)
     path = tmp_path / "source.json"
     path.write_text('[{"instruction": broken, ' + " " * 1_000_000)
     read = 0
-    scanner_more = openaqa._Scanner._more
+    scanner_more = json_list._Scanner._more
 
-    def counted(scanner: openaqa._Scanner) -> bool:
+    def counted(scanner: json_list._Scanner) -> bool:
         nonlocal read
         read += 1
         return scanner_more(scanner)
 
-    monkeypatch.setattr(openaqa._Scanner, "_more", counted)
+    monkeypatch.setattr(json_list._Scanner, "_more", counted)
     with pytest.raises(Error, match="item 1"):
         list(read_openaqa(path))
     assert read < 10

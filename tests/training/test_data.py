@@ -1,7 +1,9 @@
 """Clips are read once, items are tokenised to disk, and what is left out is counted."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,12 @@ from ltu import audio
 from ltu.audio import load_audio
 from ltu.defaults import TEMPLATE
 from ltu.errors import Error
-from ltu.training.config import read_config
+from ltu.training.config import DataConfig, read_config
 from ltu.training.items import clips as clips_module
+from ltu.training.items import data
 from ltu.training.items.clips import ROW, read_clips
-from ltu.training.items.data import summary
-from ltu.training.items.examples import cut
+from ltu.training.items.data import check_files, summary
+from ltu.training.items.examples import cut, read_items
 from ltu.training.items.inputs import features_of
 from ltu.training.items.packing import Example
 from ltu.training.items.tokenised import Tokeniser, tokenised
@@ -81,7 +84,7 @@ def test_items_with_broken_clips_are_left_out_and_counted(
 ) -> None:
     (recordings / "1.wav").write_text("no sound")
     (recordings / "3.wav").unlink()
-    path = write_run(recordings.parent, base_folder, ["lora"], items=ITEMS * 2)
+    path = write_run(recordings.parent, base_folder, ["lora"], items=ITEMS * 2, data="allow_missing = true")
     trained = train(read_config(path))
     assert trained.data.train.counts.broken == 4
     assert trained.clips == {load_audio(recordings / "0.wav").hash}
@@ -92,7 +95,7 @@ def test_items_with_broken_clips_are_left_out_and_counted(
     train(read_config(path))
     assert sorted(read) == NAMES
 
-    write_run(recordings.parent, base_folder, ["lora"], items=ITEMS[1:2])
+    write_run(recordings.parent, base_folder, ["lora"], items=ITEMS[1:2], data="allow_missing = true")
     with pytest.raises(Error, match=r"items\.jsonl: holds no items that can be used: .*1\.wav: is not audio"):
         train(read_config(path))
 
@@ -140,3 +143,71 @@ def test_an_item_with_too_few_clips_names_its_line(recordings: Path, base_folder
     path = write_run(recordings.parent, base_folder, ["lora"], items=[ITEMS[0], row])
     with pytest.raises(Error, match=r"items\.jsonl:2: the prompt holds 2 \[AUDIO\] and there are 1 clips"):
         train(read_config(path))
+
+
+def test_many_clips_are_read_by_several_processes_with_the_same_bits(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (recordings / "2.wav").write_bytes(b"no audio")
+    alone = read_clips(NAMES, recordings, tmp_path / "alone")
+    monkeypatch.setattr(clips_module, "POOLED", 1)
+    monkeypatch.setattr(clips_module.os, "sched_getaffinity", lambda _: {0, 1})
+    pooled = read_clips(NAMES, recordings, tmp_path / "pooled")
+    assert (pooled.stored, pooled.broken) == (alone.stored, alone.broken)
+    assert list(pooled.broken) == ["2.wav"]
+    for name in ("clips.jsonl", "features.f16"):
+        assert (tmp_path / "pooled" / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+OPENAQA = [
+    {
+        "instruction": "What is heard?",
+        "input": "",
+        "audio_id": f"/data/sls/audioset/dave_version/audio/{name}",
+        "dataset": "as_20k",
+        "task": "open-ended question",
+        "output": "A tone.",
+    }
+    for name in NAMES
+]
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_openaqa_as_released_is_read_and_its_absolute_paths_are_mapped(
+    tmp_path: Path, indent: int | None
+) -> None:
+    items = tmp_path / "openaqa.json"
+    items.write_text(json.dumps(OPENAQA, indent=indent))
+    rows = list(read_items(items, ["/data/", "/data/sls/audioset/dave_version/audio"]))
+    assert [row.audio for row in rows] == [(name,) for name in NAMES]
+    assert [row.format for row in rows] == ["prepended"] * 4
+    assert rows[2].where == f"{items}: item 3"
+    items.write_text(json.dumps(OPENAQA)[:-1])
+    with pytest.raises(Error, match=r"openaqa\.json: item 5 is not an item with audio_id.*ends too early"):
+        list(read_items(items))
+
+
+def test_missing_clips_are_said_before_anything_is_loaded(recordings: Path, tmp_path: Path) -> None:
+    items = tmp_path / "openaqa.json"
+    items.write_text(json.dumps(OPENAQA))
+    config = DataConfig(items, recordings)
+    with pytest.raises(Error, match=r"4 of 4 clips are not there, the first: /data/.*data\.audio_prefixes"):
+        check_files(config)
+    mapped = replace(config, audio_prefixes=("/data/sls/audioset/dave_version/audio/",))
+    check_files(mapped)
+    (recordings / "1.wav").unlink()
+    with pytest.raises(Error, match=r"1 of 4 clips are not in .*, the first: 1\.wav; .*--allow-missing"):
+        check_files(mapped)
+    check_files(replace(mapped, allow_missing=True))
+
+
+def test_features_that_will_not_fit_on_the_disk_are_said_at_once(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = tmp_path / "items.jsonl"
+    items.write_text(json.dumps({**OPENAQA[0], "audio_id": NAMES}) + "\n")
+    monkeypatch.setattr(data.shutil, "disk_usage", lambda _: SimpleNamespace(free=4 * ROW - 1))
+    with pytest.raises(Error, match=r"free some space, or set data\.cache"):
+        check_files(DataConfig(items, recordings))
+    read_clips(NAMES[:1], recordings, tmp_path / "cache")
+    check_files(DataConfig(items, recordings))

@@ -5,9 +5,13 @@ one with the reason. A clip's line is written after its features: a kill loses a
 """
 
 import json
+import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,8 @@ from ltu.errors import AudioError
 from ltu.files import json_line
 
 ROW = FRAMES * MELS * 2  # bytes
+POOLED = 64  # clips from which on reading them is worth several processes
+MOST_WORKERS = 16
 Float16 = npt.NDArray[np.float16]
 
 
@@ -50,51 +56,69 @@ def frames_of(clip: Clip) -> int:
     return min(FRAMES, 1 + (len(clip.waveform) - WINDOW) // SHIFT)
 
 
+def new_clips(names: Iterable[str], audio: Path, cache: Path) -> int:
+    """How many clips `read_clips` would read: those that the cache lacks, or has of an older file."""
+    known = _known(cache)
+    return sum(_is_new(known, name, audio) for name in names)
+
+
 def read_clips(names: Iterable[str], audio: Path, cache: Path) -> Clips:
     """Reads from the folder `audio` what the cache lacks, or has of an older file; lists broken clips."""
     cache.mkdir(parents=True, exist_ok=True)
-    stored: dict[str, StoredClip] = {}
-    broken: dict[str, str] = {}
+    names = list(names)
     with FileLock(cache / "clips.lock"):
-        known = {line["name"]: line for line in _lines(cache / "clips.jsonl")}
+        _cut_half_line(cache / "clips.jsonl")
+        known = _known(cache)
         rows = sum("row" in line for line in _lines(cache / "clips.jsonl"))
+        new = [name for name in names if _is_new(known, name, audio)]
         with (
             (cache / "features.f16").open("ab") as features,
             (cache / "clips.jsonl").open("a", encoding="utf-8") as index,
+            closing(_read_all([audio / name for name in new])) as read,
         ):
             features.truncate(rows * ROW)
             console = Console(stderr=True)
-            for name in track(list(names), "reading clips", console=console, transient=True):
-                line = known.get(name)
-                stamp = _stamp(audio / name)
-                if line is None or line["stamp"] != stamp:
-                    line = {"name": name, "stamp": stamp, **_read(audio / name, rows, features)}
+            progress = track(read, "reading clips", len(new), console=console, transient=True)
+            for name, (line, data) in zip(new, progress, strict=True):
+                if data is not None:
+                    features.write(data)
                     features.flush()
-                    index.write(json_line(line))
-                    index.flush()
-                    rows += "row" in line
-                if "row" in line:
-                    stored[name] = StoredClip(line["row"], line["frames"], line["hash"])
-                else:
-                    broken[name] = line["error"]
+                    line["row"] = rows
+                    rows += 1
+                known[name] = {"name": name, **line}
+                index.write(json_line(known[name]))
+                index.flush()
+    broken = {name: known[name]["error"] for name in names if "error" in known[name]}
+    stored = {
+        name: StoredClip(line["row"], line["frames"], line["hash"])
+        for name in names
+        if "row" in (line := known[name])
+    }
     if not rows:
         return Clips(stored, broken, np.zeros((0, FRAMES, MELS), np.float16))
     mapped: Float16 = np.memmap(cache / "features.f16", np.float16, "r", shape=(rows, FRAMES, MELS))
     return Clips(stored, broken, mapped)
 
 
+def _known(cache: Path) -> dict[str, dict[str, Any]]:
+    return {line["name"]: line for line in _lines(cache / "clips.jsonl")}
+
+
+def _is_new(known: Mapping[str, Mapping[str, Any]], name: str, audio: Path) -> bool:
+    return name not in known or known[name]["stamp"] != _stamp(audio / name)
+
+
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The file's whole lines; half a last line, which a kill left, is cut off."""
-    if not path.is_file():
-        return
-    with path.open("r+b") as file:
-        whole = 0
-        for line in file:
-            if not line.endswith(b"\n"):
-                file.truncate(whole)
-                return
-            whole += len(line)
-            yield json.loads(line)
+    """The file's whole lines; a kill, or a process that is writing, may leave half a line at the end."""
+    if path.is_file():
+        with path.open("rb") as file:
+            yield from (json.loads(line) for line in file if line.endswith(b"\n"))
+
+
+def _cut_half_line(path: Path) -> None:
+    if path.is_file():
+        data = path.read_bytes()
+        os.truncate(path, data.rfind(b"\n") + 1)
 
 
 def _stamp(path: Path) -> list[int] | None:
@@ -105,12 +129,28 @@ def _stamp(path: Path) -> list[int] | None:
     return [status.st_size, status.st_mtime_ns]
 
 
-def _read(path: Path, row: int, features: Any) -> dict[str, Any]:
+def _read_all(paths: Sequence[Path]) -> Generator[tuple[dict[str, Any], bytes | None], None, None]:
+    """Each clip's line for the index and its features, in order; many clips are read by as many processes
+    as there are cores."""
+    workers = min(len(os.sched_getaffinity(0)), MOST_WORKERS) if hasattr(os, "sched_getaffinity") else 1
+    if len(paths) < POOLED or workers < 2:
+        yield from map(_read, paths)
+        return
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # torch's threads forbid a fork
+    try:
+        yield from pool.map(_read, paths, chunksize=4)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], bytes | None]:
+    """The clip's line without its row, and float16[1024, 128] as bytes; None for a broken clip."""
+    stamp = _stamp(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that ten seconds are heard is said once, in the documentation
             clip = load_audio(path)
     except AudioError as error:
-        return {"error": str(error)}
-    features.write(clip.features().astype(np.float16).tobytes())
-    return {"row": row, "frames": frames_of(clip), "hash": clip.hash}
+        return {"stamp": stamp, "error": str(error)}, None
+    line = {"stamp": stamp, "frames": frames_of(clip), "hash": clip.hash}
+    return line, clip.features().astype(np.float16).tobytes()

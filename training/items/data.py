@@ -1,5 +1,6 @@
 """Items and clips → the groups that a run trains and is measured on."""
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from ltu.errors import Error
 from ltu.files import sha256
 from ltu.shard.spec.specification import read_spec
 from ltu.training.config import DataConfig
-from ltu.training.items.clips import Clips, read_clips
+from ltu.training.items.clips import ROW, Clips, new_clips, read_clips
 from ltu.training.items.examples import read_items
 from ltu.training.items.packing import Group, positions, share_beginnings
 from ltu.training.items.tokenised import Counts, Tokeniser, Ungrouped, tokenised
+
+MISSING = 0.01  # the share of clips that may be missing without a word from the user
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,51 @@ def cache_folder(config: DataConfig) -> Path:
     return config.cache or config.items.parent / "cache"
 
 
+def check_files(config: DataConfig) -> None:
+    """Raises Error for what can be known of items and clips before a model is loaded.
+
+    Every item is one, at most MISSING of the clips' files are not there, and the features of the others fit
+    on the disk.
+    """
+    names = _names(config)
+    missing = [name for name in names if not (config.audio / name).is_file()]
+    if len(missing) > MISSING * len(names) and not config.allow_missing:
+        first, absolute = missing[0], missing[0].startswith("/")
+        where = "there" if absolute else f"in {config.audio}"
+        hint = "set data.audio_prefixes to what data.audio stands for" if absolute else "check data.audio"
+        raise Error(
+            f"{config.items}: {len(missing)} of {len(names)} clips are not {where}, the first: {first}; "
+            f"{hint}, or give --allow-missing to go on without their items"
+        )
+    cache = cache_folder(config)
+    folder = next(folder for folder in (cache, *cache.parents) if folder.is_dir())
+    needed, free = ROW * new_clips(names, config.audio, cache), shutil.disk_usage(folder).free
+    if needed > free:
+        raise Error(
+            f"{cache}: features of the clips take {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; "
+            "free some space, or set data.cache"
+        )
+
+
+def _files(config: DataConfig) -> list[Path]:
+    return [config.items, *([config.development] if config.development else [])]
+
+
+def _names(config: DataConfig) -> list[str]:
+    """Each clip's name once, in the order of the items."""
+    rows = (row for file in _files(config) for row in read_items(file, config.audio_prefixes))
+    return list(dict.fromkeys(name for row in rows for name in row.audio))
+
+
 def read_data(config: DataConfig, tokeniser: Tokeniser) -> Data:
     """Reads what the cache lacks. Groups of more than one example are held in memory. Raises Error."""
-    files = [config.items, *([config.development] if config.development else [])]
-    names = dict.fromkeys(name for file in files for row in read_items(file) for name in row.audio)
-    cache = cache_folder(config)
-    clips = read_clips(names, config.audio, cache)
+    files, cache = _files(config), cache_folder(config)
+    clips = read_clips(_names(config), config.audio, cache)
     read = []
     for file in files:
-        examples, counts = tokenised(file, sha256(file), clips.stored, list(clips.broken), tokeniser, cache)
+        examples, counts = tokenised(
+            file, sha256(file), clips.stored, list(clips.broken), tokeniser, cache, config.audio_prefixes
+        )
         if not len(examples):
             why = next(iter(clips.broken.values()), "each is longer than the limit") if counts.items else ""
             raise Error(f"{file}: holds no items that can be used{f': {why}' if why else ''}")

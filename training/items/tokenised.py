@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -95,20 +95,27 @@ class Ungrouped(Sequence[Group]):
 
 
 def tokenised(
-    items: Path, digest: str, usable: Container[str], broken: Sequence[str], tokeniser: Tokeniser, cache: Path
+    items: Path,
+    digest: str,
+    usable: Container[str],
+    broken: Sequence[str],
+    tokeniser: Tokeniser,
+    cache: Path,
+    prefixes: Sequence[str] = (),
 ) -> tuple[Examples, Counts]:
-    """Reads the items through, unless the cache has them; `digest` is of their file. Raises Error."""
-    key = hashlib.sha256(json.dumps([digest, tokeniser.digest, sorted(broken)]).encode()).hexdigest()[:16]
+    """Reads the items through, unless the cache has them; `digest` is their file's hash. Raises Error."""
+    what = [digest, tokeniser.digest, sorted(broken), *([list(prefixes)] if prefixes else [])]
+    key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
     path = cache / f"examples-{key}.arrow"
     if not path.is_file():
         with replacing(path) as draft:
-            counts = _write(draft, items, usable, tokeniser)
+            counts = _write(draft, read_items(items, prefixes), usable, tokeniser)
             write_json(path.with_suffix(".json"), asdict(counts))
     counts = Counts(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
     return Examples(path), counts
 
 
-def _write(path: Path, items: Path, usable: Container[str], tokeniser: Tokeniser) -> Counts:
+def _write(path: Path, items: Iterable[Row], usable: Container[str], tokeniser: Tokeniser) -> Counts:
     shortened: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
     total = broken = 0
@@ -116,14 +123,15 @@ def _write(path: Path, items: Path, usable: Container[str], tokeniser: Tokeniser
     terms: dict[str, None] = {}
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as stream:
         batch: list[dict[str, Any]] = []
-        for total, row in enumerate(read_items(items), 1):
+        for row in items:
+            total += 1
             if not all(name in usable for name in row.audio):
                 broken += 1
                 continue
             try:
                 made, was_cut = tokeniser(row)
             except PromptError as error:
-                raise Error(f"{items}:{total}: {error}") from None
+                raise Error(f"{row.where}: {error}") from None
             if made is None:
                 left_out[row.format] += 1
                 continue

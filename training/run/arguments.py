@@ -16,7 +16,16 @@ from ltu.training.config import Config
 AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 IRRELEVANT = {  # to the weights that come out
     "base": ("path", "source"),
-    "data": ("items", "audio", "datasets", "development", "reported", "cache"),
+    "data": (
+        "items",
+        "audio",
+        "audio_prefixes",
+        "allow_missing",
+        "datasets",
+        "development",
+        "reported",
+        "cache",
+    ),
     "train": (
         "output",
         "checkpoint",

@@ -10,7 +10,7 @@ from transformers import TrainerCallback, set_seed
 
 from ltu.training.config import Config
 from ltu.training.items.collate import Collator
-from ltu.training.items.data import Data, cache_folder, read_data, say, summary
+from ltu.training.items.data import Data, cache_folder, check_files, read_data, say, summary
 from ltu.training.items.inputs import encoded, features_of
 from ltu.training.items.tokenised import Tokeniser
 from ltu.training.model.base import load_base
@@ -45,6 +45,7 @@ def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:
     set_seed(config.train.seed)
     settings = arguments(config)
     autocast = AUTOCAST[config.train.precision]
+    check_files(config.data)  # before minutes of loading
     base = load_base(config.base.path, autocast)
     bos_id = base.bos_id if config.base.bos else None
     answers_only = config.data.loss_on == "answer"

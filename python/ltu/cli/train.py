@@ -1,5 +1,6 @@
 """ltu-train CONFIG.toml: one training run from one configuration file."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,10 @@ def train(
     gguf: Annotated[
         Path | None, typer.Option("--gguf", metavar="FILE", help="Also convert the result to a GGUF file.")
     ] = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option("--allow-missing", help="Go on although more than 1 % of the items' clips are missing."),
+    ] = False,
 ) -> None:
     """Fine-tunes an LTU model. Killed and started again, it goes on from its last checkpoint."""
     from ltu.convert import convert  # here, because torch takes seconds to import: not for --help
@@ -27,6 +32,8 @@ def train(
     from ltu.training.run.train import train as run
 
     described = read_config(config)
+    if allow_missing:
+        described = replace(described, data=replace(described.data, allow_missing=True))
     trained = run(described)
     if not trained.main:
         return

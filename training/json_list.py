@@ -1,0 +1,79 @@
+"""One JSON list of objects, read object by object: memory holds a chunk of the file and one object."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+CHUNK = 1 << 20  # characters that are read at a time
+LONGEST = 1 << 22  # characters of one item; more is a broken file, which must not fill the memory
+SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def is_json_list(path: Path) -> bool:
+    """Whether the file's first character is a list's. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+
+
+def read_json_list(path: Path) -> Iterator[dict[str, Any]]:
+    """The list's objects in turn. Raises ValueError where the file is not such a list; OSError."""
+    with path.open(encoding="utf-8-sig") as file:
+        yield from _elements(_Scanner(file))
+
+
+class _Scanner:
+    """JSON text with a place in it; more is read as the place comes to the end."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self._text, self._at = file, "", 0
+        self._decode = json.JSONDecoder().raw_decode
+
+    def peek(self) -> str:
+        """The next character that is not white space; "" at the end."""
+        while True:
+            space = SPACE.match(self._text, self._at)
+            assert space
+            self._at = space.end()
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return ""
+
+    def take(self, wanted: str) -> bool:
+        """Steps over a character if it is the next."""
+        found = self.peek() == wanted
+        self._at += found
+        return found
+
+    def object(self) -> dict[str, Any]:
+        if self.peek() != "{":
+            raise ValueError("no object" if self.peek() else "the file ends too early")
+        while True:
+            try:
+                value, self._at = self._decode(self._text, self._at)
+                return value  # type: ignore[no-any-return]
+            except json.JSONDecodeError:
+                if len(self._text) - self._at > LONGEST:
+                    raise
+                if not self._more():  # cut short, or not JSON from the start: Python's message says which
+                    raise
+
+    def _more(self) -> bool:
+        chunk = self._file.read(CHUNK)
+        self._text, self._at = self._text[self._at :] + chunk, 0
+        return bool(chunk)
+
+
+def _elements(scanner: _Scanner) -> Iterator[dict[str, Any]]:
+    if not scanner.take("["):
+        raise ValueError("the file is no JSON list")
+    if not scanner.take("]"):
+        yield scanner.object()
+        while scanner.take(","):
+            yield scanner.object()
+        if not scanner.take("]"):
+            raise ValueError("no comma before it" if scanner.peek() else "the file ends too early")
+    if scanner.peek():
+        raise ValueError("text after the end of the list")
