@@ -32,6 +32,7 @@ ltu.prompt
 ltu.query ltu.tokenizer
 ltu.convert ltu.owner
 ltu.embeddings ltu.submit ltu.demo_model
+ltu.stream
 ltu.model
 ltu
 ltu.demo

@@ -22,7 +22,8 @@ from ltu.prompt import Format, Prompter, PromptSequence
 from ltu.query import Answer, Distribution, Exact, Likely, Query, Sample, Score
 from ltu.readings import Reading
 from ltu.sampling import Sampling, SamplingFields
-from ltu.submit import Add, Stream, Ticket
+from ltu.stream import Stream
+from ltu.submit import Add, Ticket
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
