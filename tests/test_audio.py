@@ -2,7 +2,16 @@
 
 import io
 import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -141,3 +150,337 @@ def test_a_file_that_is_no_sound_is_one_clear_line(tmp_path: Path) -> None:
         load_audio(wav(np.full(1000, np.nan, np.float32), SAMPLE_RATE, subtype="FLOAT"))
     with pytest.raises(AudioError, match="not audio"):
         load_audio(io.BytesIO(b""))
+
+
+def heard(audio: Any, sample_rate: float | None = None) -> tuple[Clip, list[str]]:
+    """A clip and the warnings that it cost."""
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        clip = load_audio(audio, sample_rate)
+    return clip, [str(note.message) for note in notes]
+
+
+def stereo(seconds: float, rate: int = SAMPLE_RATE) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, 0.1, (int(seconds * rate), 2))
+    return noise.astype(np.float32)
+
+
+def encoded(format: str, subtype: str | None = None, rate: int = 44_100, seconds: float = 3.0) -> bytes:
+    return wav(stereo(seconds, rate), rate, format, subtype).getvalue()
+
+
+class Decoder:
+    """What `datasets` gives for a sound since its version 4."""
+
+    def get_all_samples(self) -> Any:
+        samples = type("AudioSamples", (), {})()
+        samples.data, samples.sample_rate = stereo(1.0).T, SAMPLE_RATE
+        return samples
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        stereo(1.0).T,
+        (stereo(1.0), SAMPLE_RATE),
+        (float(SAMPLE_RATE), stereo(1.0)),
+        {"array": stereo(1.0), "sampling_rate": SAMPLE_RATE, "path": None},
+        {"array": stereo(1.0).tolist(), "sampling_rate": float(SAMPLE_RATE)},
+        {"bytes": wav(stereo(1.0), SAMPLE_RATE, subtype="FLOAT").getvalue(), "path": "a.wav"},
+        wav(stereo(1.0), SAMPLE_RATE, subtype="FLOAT").getvalue(),
+        bytearray(wav(stereo(1.0), SAMPLE_RATE, subtype="FLOAT").getvalue()),
+        np.ma.masked_array(stereo(1.0)),
+        stereo(1.0).astype(np.float64),
+        Decoder(),
+    ],
+    ids=lambda audio: type(audio).__name__,
+)
+def test_every_way_to_hand_over_a_sound_gives_the_same_clip(audio: Any) -> None:
+    clip, notes = heard(audio)
+    assert clip.hash == load_audio(stereo(1.0)).hash
+    assert not notes
+
+
+def test_tensors_are_arrays() -> None:
+    torch = pytest.importorskip("torch")
+    assert load_audio(torch.from_numpy(stereo(1.0).T)).hash == load_audio(stereo(1.0)).hash
+    for tensor in (torch.ones(1000, requires_grad=True), torch.ones(1000, dtype=torch.bfloat16)):
+        with pytest.raises(AudioError, match="array: is no array of samples: "):
+            load_audio(tensor)
+
+
+@pytest.mark.parametrize("audio", [1, True, None, 0.5, object(), (1, 2), ("a", "b"), {"raw": [0.0]}, []])
+def test_what_is_no_sound_is_refused_by_its_type(audio: Any) -> None:
+    open_files = os.listdir("/proc/self/fd") if sys.platform == "linux" else []
+    with pytest.raises(AudioError, match=r"is no recording|holds no samples") as caught:
+        load_audio(audio)
+    assert " at 0x" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+    if sys.platform == "linux":
+        assert os.listdir("/proc/self/fd") == open_files
+
+
+@pytest.mark.parametrize("rate", [0, 1, -16_000, True, float("nan"), float("inf"), "16000", 2**31 - 1])
+def test_rates_that_no_recording_has_are_refused(rate: Any) -> None:
+    with pytest.raises(AudioError, match=r"sample rate of .* is not possible"):
+        load_audio(stereo(1.0), rate)
+    if isinstance(rate, int) and 0 < rate < 2**31:  # in a file's header
+        file = bytearray(encoded("WAV"))
+        struct.pack_into("<I", file, file.index(b"fmt ") + 12, int(rate))
+        with pytest.raises(AudioError, match=r"sample rate of .* is not possible"):
+            load_audio(bytes(file))
+
+
+def test_rates_may_be_floats() -> None:
+    assert load_audio(stereo(1.0, 44_100), 44_100.0).hash == load_audio(stereo(1.0, 44_100), 44_100).hash
+    assert load_audio(stereo(1.0, 22_050), np.float32(22_050.5)).seconds == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.round(tone(1.0) * 32768).astype(np.int64), "int64 have no full scale"),
+        (np.round(tone(1.0) * 32768), "divide 16-bit samples by 32768"),
+        (np.full(1000, 1e30), r"up to 1e\+30"),
+        (np.full(1000, 1e300), "NaN or infinite"),
+        (np.ma.masked_less(tone(1.0), 0), "masked"),
+        (np.zeros((1, 1, 1000)), r"shape \(1, 1, 1000\)"),
+        (np.zeros((1024, 128)), r"shape \(1024, 128\)"),
+        (tone(399 / SAMPLE_RATE), r"24\.9 ms long"),
+        ([[0.0, 0.1], [0.2]], "no array of samples"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_samples_that_mean_something_else_are_named(samples: Any, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        load_audio(samples)
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros(SAMPLE_RATE), "is silent: every sample that is heard is 0"),
+        (np.full(SAMPLE_RATE, 0.25), "is silent: every sample that is heard is 0.25"),
+        (np.round(tone(1.0) * 32768).astype(np.int32), "nearly silent"),
+        (np.stack([tone(1.0), -tone(1.0)], axis=1), "channels cancel"),
+    ],
+)
+def test_what_cannot_be_heard_is_said(samples: np.ndarray, message: str) -> None:
+    _, [note] = heard(samples)
+    assert message in note
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype"),
+    [
+        *((format, None) for format in ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "FLAC", "OGG")),
+        ("OGG", "OPUS"),
+        ("MP3", None),
+    ],
+)
+def test_half_a_file_is_heard_with_one_note(format: str, subtype: str | None) -> None:
+    whole = encoded(format, subtype, rate=48_000)
+    clip, notes = heard(whole)
+    assert not notes
+    half, [note] = heard(whole[: len(whole) // 2])
+    assert "is cut off or damaged; only" in note
+    assert 0.25 < half.seconds / clip.seconds < 0.6
+    same = len(half.waveform) - 2000
+    np.testing.assert_allclose(half.waveform[:same], clip.waveform[:same], atol=2e-4)
+
+
+def test_a_damaged_flac_is_heard_up_to_the_damage() -> None:
+    whole = bytearray(encoded("FLAC"))
+    middle = len(whole) // 2
+    whole[middle : middle + 300] = bytes(300)
+    clip, [note] = heard(bytes(whole))
+    assert "cut off or damaged" in note
+    assert 1.2 < clip.seconds < 1.6
+
+
+def test_a_file_whose_cut_lies_behind_what_is_heard_costs_no_second_note() -> None:
+    whole = encoded("WAV", seconds=30.0)
+    clip, [note] = heard(whole[: len(whole) // 2])
+    assert "only the first 10 s" in note
+    assert clip.hash == heard(whole)[0].hash
+
+
+@pytest.mark.parametrize("sizes", [(0, 0), (36, 0), (None, 0)])
+def test_a_wav_that_was_never_closed_is_heard(sizes: tuple[int | None, int]) -> None:
+    whole = encoded("WAV")
+    header = bytearray(whole)
+    struct.pack_into("<I", header, header.index(b"data") + 4, sizes[1])
+    if sizes[0] is not None:
+        struct.pack_into("<I", header, 4, sizes[0])
+    clip, [note] = heard(bytes(header))
+    assert "never closed" in note
+    assert clip.hash == load_audio(whole).hash
+
+
+@pytest.mark.parametrize("size", [0xFFFF_FFFF, 0x7FFF_FFFF - 36])
+def test_a_wav_from_a_pipe_is_whole(size: int) -> None:
+    whole = encoded("WAV")
+    header = bytearray(whole)
+    struct.pack_into("<I", header, header.index(b"data") + 4, size)
+    clip, notes = heard(bytes(header))
+    assert clip.hash == load_audio(whole).hash
+    assert not notes
+
+
+def test_chained_ogg_is_heard_to_its_end() -> None:
+    one, other = encoded("OGG"), encoded("OGG", rate=48_000)
+    clip, notes = heard(one + one)
+    assert not notes
+    assert clip.seconds == pytest.approx(6.0, abs=0.01)
+    np.testing.assert_allclose(clip.waveform[:40_000], load_audio(one).waveform[:40_000], atol=1e-5)
+    _, [note] = heard(one + one[: len(one) // 2])
+    assert "cut off" in note
+    clip, [note] = heard(one + other)
+    assert "changes its format" in note
+    assert clip.seconds == pytest.approx(3.0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (b"<!DOCTYPE html>\n<html>404</html>", "is a web page, not audio"),
+        (b"\xef\xbb\xbf  <HTML><body>", "is a web page, not audio"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "is a Git LFS pointer"),
+        (b"PK\x03\x04", "is a zip archive"),
+        (bytes(70_000), "not audio that can be read"),
+        (b"\0\0\0\x20ftypM4A ", "is an MP4 or M4A file"),
+        (b"\x1a\x45\xdf\xa3", "is a WebM or Matroska file"),
+    ],
+)
+def test_files_that_are_no_readable_audio_are_named(tmp_path: Path, start: bytes, message: str) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(start + b"." * 2000)
+    with pytest.raises(AudioError, match=message) as caught:
+        load_audio(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "container"),
+    [
+        (b"\0\0\0\x20ftypM4A ", "an MP4 or M4A file"),
+        (b"\x1a\x45\xdf\xa3", "a WebM or Matroska file"),
+        (b"#!AMR\n", "an AMR file"),
+    ],
+)
+def test_other_containers_say_what_converts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: bytes, container: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)  # as if it were not installed
+    path = tmp_path / "my song.m4a"
+    path.write_bytes(start + b"." * 2000)
+    with pytest.raises(AudioError, match=rf"is {container}; convert it: ffmpeg -i '.*my song.m4a' recording"):
+        load_audio(path)
+
+
+def with_ffmpeg(output: Path, *options: str) -> Path:
+    if not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed")
+    source = output.with_suffix(".source.wav")
+    soundfile.write(source, stereo(3.0, 48_000), 48_000)
+    subprocess.run(["ffmpeg", "-v", "error", "-i", source, *options, output], check=True, timeout=60)
+    return output
+
+
+def ffmpeg_samples(path: Path) -> np.ndarray:
+    """What ffmpeg hears: float32[n, 2] at 48 kHz."""
+    command = ["ffmpeg", "-v", "error", "-i", path, "-f", "f32le", "-ar", "48000", "-ac", "2", "-"]
+    raw = subprocess.run(command, check=True, capture_output=True, timeout=60).stdout
+    return np.frombuffer(raw, "<f4").reshape(-1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.m4a", ()),
+        ("alac.m4a", ("-c:a", "alac")),
+        ("a.webm", ()),
+        ("a.mka", ()),
+        ("a.aac", ()),
+        ("a.oga", ("-c:a", "flac")),
+        ("a.mp3", ()),
+        ("a.opus", ()),
+        ("adpcm.wav", ("-c:a", "adpcm_ima_wav")),
+        ("a.caf", ()),
+        ("a.w64", ()),
+    ],
+)
+def test_what_is_heard_is_what_ffmpeg_hears(tmp_path: Path, name: str, options: tuple[str, ...]) -> None:
+    pytest.importorskip("av")
+    path = with_ffmpeg(tmp_path / name, *options)
+    clip, notes = heard(path)
+    expected = load_audio(ffmpeg_samples(path), 48_000)
+    assert not notes
+    assert clip.seconds == pytest.approx(expected.seconds, abs=0.03)
+    common = min(len(clip.waveform), len(expected.waveform)) - 500
+    np.testing.assert_allclose(clip.waveform[500:common], expected.waveform[500:common], atol=5e-3)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("content", [encoded("WAV"), encoded("OGG")], ids=["WAV", "Ogg"])
+def test_a_pipe_is_heard(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(content,))
+    writer.start()
+    clip = load_audio(path)
+    writer.join()
+    assert clip.hash == load_audio(content).hash
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_file_names_of_other_encodings_are_read(tmp_path: Path) -> None:
+    path = os.fsdecode(bytes(tmp_path) + b"/gr\xfcn.wav")
+    Path(path).write_bytes(encoded("WAV"))
+    assert load_audio(path).hash == load_audio(encoded("WAV")).hash
+
+
+def at_its_end(path: Path) -> Any:
+    file = path.open("rb")
+    file.read()
+    return file
+
+
+def closed(path: Path) -> Any:
+    with path.open("rb") as file:
+        return file
+
+
+def as_text(path: Path) -> Any:
+    return path.open(errors="replace")
+
+
+@pytest.mark.parametrize(
+    ("opened", "message"), [(at_its_end, r"seek\(0\)"), (closed, "closed file"), (as_text, 'mode "rb"')]
+)
+def test_open_files_that_give_nothing_are_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], opened: Callable[[Path], Any], message: str
+) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(encoded("WAV"))
+    file = opened(path)
+    with pytest.raises(AudioError, match=message):
+        load_audio(file)
+    file.close()
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("", "path of the recording is empty"), ("x" * 300, "too long"), ("a\0b", "cannot be read")],
+)
+def test_paths_that_cannot_be_are_one_line(path: str, message: str) -> None:
+    with pytest.raises(AudioError, match=message):
+        load_audio(path)
+
+
+def test_a_buffer_without_a_name_shows_no_address() -> None:
+    for content in (b"text" * 500, encoded("FLAC")[:200]):
+        with pytest.raises(AudioError, match=r"^BytesIO: ") as caught:
+            load_audio(io.BytesIO(content))
+        assert "0x" not in str(caught.value)

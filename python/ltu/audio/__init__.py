@@ -1,0 +1,19 @@
+"""Anything that holds sound → `Clip` → the features that the encoder reads."""
+
+from ltu.audio.clip import AudioInput, Clip, load_audio
+from ltu.audio.features import CLIP_SAMPLES, FLOOR, FRONT_END, SHIFT, WINDOW, features, log_mel
+from ltu.defaults import SAMPLE_RATE
+
+__all__ = [
+    "CLIP_SAMPLES",
+    "FLOOR",
+    "FRONT_END",
+    "SAMPLE_RATE",
+    "SHIFT",
+    "WINDOW",
+    "AudioInput",
+    "Clip",
+    "features",
+    "load_audio",
+    "log_mel",
+]

@@ -1,0 +1,98 @@
+"""`Clip`, what the model hears, and `load_audio`, which makes one of anything that holds sound."""
+
+import hashlib
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import soxr
+
+from ltu.audio.features import CLIP_SAMPLES, WINDOW, Float32, features
+from ltu.audio.inputs import AudioInput, sound_of
+from ltu.audio.sound import Sound
+from ltu.defaults import SAMPLE_RATE
+from ltu.errors import AudioError
+
+LOUDEST = 32.0  # full scale is 1; louder floats are integers that nobody has divided
+SILENT = 1e-4  # between the lowest and the highest sample: three steps of 16 bits
+CANCELLED = 1e-2  # of what the louder channel has, when the mean of all has less
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One sound: 16 kHz mono float32, at most CLIP_SAMPLES long when `load_audio` made it."""
+
+    waveform: Float32 = field(repr=False)
+    name: str
+
+    @cached_property
+    def hash(self) -> str:
+        """Hex SHA-256 of the little-endian float32 samples that the model can hear."""
+        return hashlib.sha256(self.waveform[:CLIP_SAMPLES].astype("<f4").tobytes()).hexdigest()
+
+    @property
+    def seconds(self) -> float:
+        return len(self.waveform) / SAMPLE_RATE
+
+    def features(self) -> Float32:
+        """float32[1024, 128], normalised log-mel; computed once."""
+        return self._features
+
+    @cached_property
+    def _features(self) -> Float32:
+        result = features(self.waveform)
+        result.setflags(write=False)
+        return result
+
+
+def load_audio(audio: AudioInput, sample_rate: float | None = None) -> Clip:
+    """Reads a path, an open binary file, a file's bytes or samples as one clip.
+
+    Samples are an array [n], [n, channels] or [channels, n] of floats within ±1 or of signed integers; its
+    rate is `sample_rate` (default 16 kHz) or stands beside it: (array, rate), or a dictionary of `datasets`.
+    Channels are averaged, other rates are resampled, and what is longer than 1024 frames is cut. Warns of a
+    recording that is cut, damaged or silent; raises AudioError.
+    """
+    sound = sound_of(audio, sample_rate)
+    samples = _mixed(sound)
+    if sound.rate != SAMPLE_RATE:
+        samples = soxr.resample(samples, sound.rate, SAMPLE_RATE)
+    if len(samples) < WINDOW:
+        milliseconds = len(samples) * 1000 / SAMPLE_RATE
+        raise AudioError(f"{sound.name}: is {milliseconds:.1f} ms long; at least 25 ms are needed")
+    if sound.seconds > CLIP_SAMPLES / SAMPLE_RATE:
+        sound.notes.append(f"is {sound.seconds:.1f} s long; only the first 10 s are heard")
+    for note in sound.notes:
+        warnings.warn(f"{sound.name}: {note}", stacklevel=2)
+    waveform = np.ascontiguousarray(samples[:CLIP_SAMPLES], dtype=np.float32)
+    waveform.setflags(write=False)
+    return Clip(waveform, sound.name)
+
+
+def _mixed(sound: Sound) -> Float32:
+    """float32[n]: the mean of the channels. Notes what can't be heard. Raises AudioError for no samples,
+    samples that are not finite and samples beyond all measure."""
+    samples, name = sound.samples, sound.name
+    if not samples.size:
+        raise AudioError(f"{name}: holds no samples; give a recording of at least 25 ms")
+    finite = np.isfinite(samples).reshape(len(samples), -1).all(axis=1)
+    if not finite.all():
+        second = np.argmin(finite) / sound.rate
+        raise AudioError(
+            f"{name}: holds NaN or infinite samples, the first at {second:.3f} s; export the recording again"
+        )
+    peak = np.abs(samples).max()
+    if peak > LOUDEST:
+        raise AudioError(
+            f"{name}: has samples up to {peak:.3g}, where full scale is 1; divide 16-bit samples by 32768"
+        )
+    mono: Float32 = samples.mean(axis=1) if samples.ndim == 2 else samples
+    width, widest = np.ptp(mono), np.ptp(samples, axis=0).max()
+    if width < CANCELLED * widest:
+        sound.notes.append("its channels cancel, so that silence is heard; give one channel alone")
+    elif not width:
+        sound.notes.append(f"is silent: every sample that is heard is {mono[0]:g}")
+    elif width < SILENT:
+        sound.notes.append(f"is nearly silent: its samples reach {peak:.1g}, where full scale is 1")
+    return mono

@@ -1,0 +1,139 @@
+"""Encoded files → samples: libsndfile reads WAV, FLAC, Ogg, MP3 and its other formats, PyAV what it can't."""
+
+import io
+import re
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+import numpy as np
+import soundfile
+
+from ltu.audio.containers import HEAD, closed_wav, conversion, foreign, ogg_links, unread
+from ltu.audio.sound import RATES, Float32, Sound, checked_rate, seen
+from ltu.errors import AudioError
+
+BLOCK = 1024  # frames read at a time from a damaged file: what it loses before the damage
+UNRECOGNISED = 1  # libsndfile's code for a format that it doesn't know
+LOST = 0.05  # seconds that may lack without a note: encoders differ in what they count
+STREAMED = 0x7FFF_0000  # bytes: larger sizes are what programs write that don't know the size yet
+SIZES = re.compile(r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+
+
+def decode(file: BinaryIO, name: str) -> Sound:
+    """The recording that a seekable file holds from its start. Raises AudioError that says what it is."""
+    head = file.read(HEAD)
+    if not head:
+        raise AudioError(f"{name}: is empty (0 bytes), not audio; give a recording")
+    if problem := foreign(head):
+        raise AudioError(f"{name}: {problem}")
+    if container := unread(head):
+        sound, whole = _decode_with_av(file, name, container)
+    else:
+        sound, whole = _decode(file, name)
+        if len(sound.samples) < seen(sound.rate) and head.startswith(b"OggS"):
+            whole = _go_on(sound, _rest(file)) and whole
+        elif not len(sound.samples) and (wav := closed_wav(_rest(file))):
+            sound, whole = _decode(io.BytesIO(wav), name)
+            sound.notes.append("was never closed: its header says that it is empty; all of it is heard")
+    if not whole and len(sound.samples):
+        seconds = len(sound.samples) / sound.rate
+        sound.notes.append(f"is cut off or damaged; only {seconds:.2f} s are heard")
+    return sound
+
+
+def _decode(file: BinaryIO, name: str) -> tuple[Sound, bool]:
+    """What libsndfile reads, and whether that is all that should be heard."""
+    try:
+        samples, rate, declared, whole = _read(file)
+    except soundfile.LibsndfileError as error:
+        if error.code != UNRECOGNISED:
+            raise AudioError(
+                f"{name}: is cut off or damaged before anything can be heard; get it again"
+            ) from None
+        raise AudioError(
+            f"{name}: is not audio that can be read (WAV, FLAC, Ogg, MP3); if it plays elsewhere, "
+            f"convert it: {conversion(name)}"
+        ) from None
+    except OSError as error:
+        raise AudioError(f"{name}: cannot be read: {error.strerror or error}") from None
+    declared = max(declared, len(samples))
+    whole = whole and min(declared, seen(rate)) - len(samples) < LOST * rate
+    return Sound(name, samples, checked_rate(rate, name), declared / rate), whole
+
+
+def _read(file: BinaryIO) -> tuple[Float32, int, int, bool]:
+    """(samples [n, channels], rate, samples that the header promises, whether none is known to lack)."""
+    file.seek(0)
+    with soundfile.SoundFile(file) as source:
+        if source.samplerate < RATES[0]:
+            return np.zeros((0, 1), np.float32), source.samplerate, 0, True
+        wanted, declared = seen(source.samplerate), source.frames if source.frames < 2**62 else 0
+        try:  # in one call: soundfile seeks after each, which MP3 does not survive unchanged
+            samples = source.read(wanted, dtype="float32", always_2d=True)
+            return samples, source.samplerate, declared, len(samples) == wanted or not _is_cut(source)
+        except soundfile.LibsndfileError as error:
+            damaged = error
+    file.seek(0)
+    with soundfile.SoundFile(file) as source, suppress(soundfile.LibsndfileError):
+        blocks: list[Float32] = []  # of what lies before the damage
+        while sum(map(len, blocks)) < wanted:
+            blocks.append(source.read(BLOCK, dtype="float32", always_2d=True))
+    if not blocks:
+        raise damaged
+    return np.concatenate(blocks), source.samplerate, declared, False
+
+
+def _is_cut(source: Any) -> bool:
+    """Whether the header promises more bytes than the file has. libsndfile says so in its log alone."""
+    sizes = [(int(said), int(is_)) for said, is_ in SIZES.findall(source.extra_info)]
+    return any(is_ < said < STREAMED for said, is_ in sizes)
+
+
+def _rest(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+def _go_on(sound: Sound, ogg: bytes) -> bool:
+    """Adds what an Ogg file chains to its first stream, all that libsndfile reads; whether it is complete."""
+    links, ended = ogg_links(ogg)
+    for link in links[1:]:
+        more, whole = _decode(io.BytesIO(link), sound.name)
+        if more.rate != sound.rate or more.samples.shape[1] != sound.samples.shape[1]:
+            sound.notes.append(f"changes its format; only the first {sound.seconds:.2f} s are heard")
+            break
+        sound.samples = np.concatenate([sound.samples, more.samples])[: seen(sound.rate)]
+        sound.seconds += more.seconds
+        ended = ended and whole
+    return ended
+
+
+def _decode_with_av(file: BinaryIO, name: str, container: str) -> tuple[Sound, bool]:
+    """What FFmpeg's libraries read, where PyAV is installed, and whether that is all."""
+    file.seek(0)
+    try:
+        import av
+    except ImportError:
+        raise AudioError(
+            f"{name}: is {container}; convert it: {conversion(name)} (or pip install 'ltu-engine[formats]')"
+        ) from None
+    blocks: list[Float32] = []
+    whole = True
+    try:
+        with av.open(file) as source:
+            stream = source.streams.audio[0]
+            rate = checked_rate(stream.rate, name)
+            duration = (source.duration or 0) / av.time_base
+            as_float = av.AudioResampler(format="fltp")
+            try:
+                for frame in source.decode(stream):
+                    blocks += [part.to_ndarray().T for part in as_float.resample(frame)]
+                    if sum(map(len, blocks)) >= seen(rate):
+                        break
+            except av.FFmpegError:
+                whole = False
+    except (av.FFmpegError, IndexError) as error:
+        reason = "no audio in it" if isinstance(error, IndexError) else error.strerror
+        raise AudioError(f"{name}: is {container} that cannot be read: {reason}; get it again") from None
+    samples = np.concatenate(blocks)[: seen(rate)] if blocks else np.zeros((0, 1), np.float32)
+    return Sound(name, samples, rate, max(duration, len(samples) / rate)), whole
