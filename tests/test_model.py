@@ -136,9 +136,11 @@ def test_generate_takes_clips_paths_and_arrays(model: Model, tmp_path: Path) -> 
 
     path = tmp_path / "noise.wav"
     soundfile.write(path, CLIPS[0].waveform, 16_000, subtype="FLOAT")
+    waveform = CLIPS[0].waveform
+    more = (path.read_bytes(), (waveform, 16_000), {"array": waveform, "sampling_rate": 16_000})
     answers = [
         model.generate("Is [AUDIO] a bird?", audio, max_new_tokens=6)
-        for audio in (CLIPS[0], str(path), path, CLIPS[0].waveform, [CLIPS[0]], [path])
+        for audio in (CLIPS[0], str(path), path, CLIPS[0].waveform, [CLIPS[0]], [path], *more)
     ]
     assert all(answer == answers[0] for answer in answers)
 

@@ -7,14 +7,15 @@ import weakref
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
+from numbers import Real
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ltu.audio import Clip, load_audio
+from ltu.audio import AudioInput, Clip, load_audio
 from ltu.embeddings import Embeddings, folder_for
 from ltu.errors import Error, ModelFileError
 from ltu.owner import Owner
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from ltu import _engine
 
-Audio = Clip | str | PathLike[str] | BinaryIO | npt.NDArray[Any]
+Audio = Clip | AudioInput
 Float32 = npt.NDArray[np.float32]
 Embedded = tuple[bytes, Float32]  # content hash of a clip, its embeddings [32, width]
 
@@ -391,6 +392,9 @@ def _engine_mode(
 def _clips(audio: Audio | Sequence[Audio] | None) -> list[Clip]:
     if audio is None:
         return []
-    if isinstance(audio, Sequence) and not isinstance(audio, str):
+    if isinstance(audio, Clip):
+        return [audio]
+    with_rate = isinstance(audio, tuple) and len(audio) == 2 and isinstance(audio[1], Real)
+    if isinstance(audio, (list, tuple)) and not with_rate:
         return [clip for item in audio for clip in _clips(item)]
-    return [audio if isinstance(audio, Clip) else load_audio(audio)]
+    return [load_audio(cast(AudioInput, audio))]

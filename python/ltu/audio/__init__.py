@@ -1,7 +1,8 @@
 """Anything that holds sound → `Clip` → the features that the encoder reads."""
 
-from ltu.audio.clip import AudioInput, Clip, load_audio
+from ltu.audio.clip import Clip, load_audio
 from ltu.audio.features import CLIP_SAMPLES, FLOOR, FRONT_END, SHIFT, WINDOW, features, log_mel
+from ltu.audio.inputs import AudioInput
 from ltu.defaults import SAMPLE_RATE
 
 __all__ = [

@@ -33,7 +33,7 @@ def seen(rate: float) -> int:
 def checked_rate(rate: object, name: str) -> float:
     """A sample rate that a recording can have. Raises AudioError."""
     low, high = RATES
-    if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not low <= rate <= high:
+    if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not low <= float(rate) <= high:
         raise AudioError(
             f"{name}: a sample rate of {rate!r} Hz is not possible; "
             f"give the recording's, between {low} and {high}"
