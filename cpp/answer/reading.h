@@ -12,8 +12,8 @@ namespace ltu {
 using Decision = int32_t;
 constexpr Decision undecided = -1;
 
-// A reading's phrases as positions that each take one byte of a class (Glushkov's automaton); ltu/readings/automaton.py
-// makes it.
+// A reading's phrases as positions that each take one byte of a class (Glushkov's automaton);
+// ltu/readings/automaton.py makes it.
 struct ReadingProgram {
   enum class At : int8_t { any, start, end };
   struct Rule {
