@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from filelock import FileLock
 from transformers import TrainerCallback, set_seed
 
 from ltu.training.config import Config
 from ltu.training.items.collate import Collator
 from ltu.training.items.data import Data, cache_folder, check_files, read_data, say, summary
-from ltu.training.items.inputs import encoded, features_of
+from ltu.training.items.inputs import ClipInputs, encoded, features_of
 from ltu.training.items.tokenised import Tokeniser
 from ltu.training.model.base import load_base
 from ltu.training.model.ltu import LTU
@@ -65,12 +66,7 @@ def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:
     cache.mkdir(parents=True, exist_ok=True)
     with FileLock(cache / "lock"):  # processes of one run, and runs on the same items, take turns
         data = read_data(config.data, tokeniser)
-        if "encoder" in config.train.train:
-            kind, inputs = "features", features_of(data.clips)
-        else:
-            views, seed = config.data.views, config.train.seed
-            kind = "encoded"
-            inputs = encoded(cache, model.audio_encoder, data.clips, views, seed, autocast)
+        kind, inputs = _inputs(config, model, data, autocast)
     if settings.process_index == 0:
         say(summary(data, config.data))
         say([f"{cache}: encoder outputs, {inputs.bytes / 1e6:.1f} MB"] if kind == "encoded" else [])
@@ -98,3 +94,12 @@ def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:
     return Trained(
         config.train.output, model, data, start, clips, terms, state.global_step, state.log_history, main
     )
+
+
+def _inputs(config: Config, model: LTU, data: Data, autocast: torch.dtype | None) -> tuple[str, ClipInputs]:
+    """The argument of `LTU.forward` that clips are given as, and their inputs: a frozen encoder runs once."""
+    if "encoder" in config.train.train:
+        return "features", features_of(data.clips)
+    views, seed = config.data.views, config.train.seed
+    cache = cache_folder(config.data)
+    return "encoded", encoded(cache, model.audio_encoder, data.clips, views, seed, autocast)
