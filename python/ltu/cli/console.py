@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, one-line errors, --debug, --json."""
+"""What the commands share: options, exit codes, one-line errors, --json."""
 
 import functools
 import inspect
@@ -7,70 +7,154 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from ltu.errors import Error
+from ltu.version import __version__
 
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes; typer itself exits with USAGE
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
 NOTES = Console(stderr=True, highlight=False)
 """Everything that is not the command's result: progress, tables of --verbose, warnings."""
+UsageError = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer hold inside
+LARGEST = 2**31 - 1  # of the engine's whole numbers
+
+
+def _not_empty(path: str | None) -> str | None:
+    if path == "":
+        raise typer.BadParameter("is empty; give the path of a model file")
+    return path
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    print(f"ltu-engine {__version__}")
+    try:
+        from ltu import _engine
+
+        print(f"devices: {', '.join(_engine.devices())}\nkernels: {_engine.processor()}")
+    except (Error, ImportError) as error:  # compiled for another processor; LTU_PROCESSOR asks for one
+        print(f"engine: {_line(error)}")
+    raise typer.Exit
+
 
 Gguf = Annotated[
-    str | None, typer.Option("--gguf", metavar="FILE", help="Model file; absent: the demo model.")
+    str | None,
+    typer.Option(
+        "--gguf",
+        metavar="FILE",
+        callback=_not_empty,
+        help="The model file; without it the demo model is used.",
+    ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, or a back end that was built, as in cuda or cuda:1.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Where the model computes: cpu, or a back end that was built in, as in cuda or cuda:1. "
+        "auto takes the first back end, else the CPU."
+    ),
+]
 Threads = Annotated[
     int | None,
-    typer.Option(min=1, help="CPU threads; absent: physical cores, no more than the container grants."),
+    typer.Option(
+        min=1,
+        help="How many CPU threads compute; without it one for each physical core that the container grants.",
+    ),
 ]
 KvMemory = Annotated[
     str | None,
-    typer.Option(metavar="SIZE", help="Of the KV cache: 512M, 4G, …; absent: a quarter of the memory."),
+    typer.Option(
+        metavar="SIZE",
+        help="How much memory the KV cache may take, as in 512M or 4G; without it a quarter of what is free.",
+    ),
 ]
 BatchInvariant = Annotated[
     bool,
     typer.Option(
         "--batch-invariant",
-        help="On other devices than the CPU: each answer alone, so that no other one changes its last bits.",
+        help="Compute each answer alone on devices other than the CPU, so that no other answer changes its "
+        "last bits.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        is_eager=True,
+        callback=_print_version,
+        help="Print the version, the devices and the kernels, and exit.",
+    ),
+]
 
 
-def application(help: str | None = None) -> typer.Typer:
+class Application(typer.Typer):
+    """One or several commands, which end with an exit code and one line for a wrong use."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        _prepare_streams()
+        try:
+            code = super().__call__(*args, standalone_mode=False, **kwargs)
+        except UsageError as error:
+            print_error(error)
+            code = USAGE
+        except typer.Abort:
+            code = INTERRUPTED
+        sys.exit(code or OK)
+
+
+def application(help: str | None = None) -> Application:
     """`help` is for several commands; a single one has its docstring."""
-    return typer.Typer(help=help, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app = Application(
+        help=help,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    if help:
+
+        @app.callback()
+        def options(version: Version = False) -> None:
+            pass
+
+    return app
 
 
 def command(work: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command --debug, and an exit code and one line on standard error to each of its failures."""
+    """Gives a command --debug and --version, and its failures an exit code and one line on standard error."""
 
     @functools.wraps(work)
-    def guarded(*, debug: bool, **options: Any) -> None:
-        warnings.showwarning = _warn
+    def guarded(*, debug: bool, version: bool, **options: Any) -> None:
+        warnings.showwarning = _show_warning
         try:
             work(**options)
             sys.stdout.flush()
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:  # the reader of our output has left; nothing more may be written to it
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # the reader of our output has left
+            _drop_output()
             raise typer.Exit(FAILED) from None
         except Exception as error:
-            if debug or _is_usage(error):
+            if debug or isinstance(error, typer.Exit | typer.Abort | UsageError):
                 raise
             print_error(error)
+            _drop_output()
             raise typer.Exit(FAILED) from None
 
     signature = inspect.signature(work, eval_str=True)
-    flag = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
+        for name, option in (("debug", Debug), ("version", Version))
+    ]
     guarded.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[*signature.parameters.values(), flag]
+        parameters=[*signature.parameters.values(), *more]
     )
     return guarded
 
@@ -84,15 +168,18 @@ def memory_of(option: str, text: str | None) -> int | None:
     """Bytes of "512M"."""
     if text is None:
         return None
-    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if match is None or not float(match[1]):
+    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
+    size = int(float(match[1]) * units[match[2].upper()]) if match else 0
+    if not 0 < size < 1 << 63:
         raise wrong_usage(option, f"{text!r} is no size; write 512M or 4G")
-    return int(float(match[1]) * units[match[2].upper()])
+    return size
 
 
 def print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    """Characters that standard output can't encode are escaped."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
+    print(json.dumps(value, ensure_ascii=not utf8, indent=2, allow_nan=False))
 
 
 def show(values: dict[str, Any], json: bool) -> None:
@@ -108,6 +195,24 @@ def print_error(error: Exception) -> None:
     print(f"error: {_line(error)}", file=sys.stderr)
 
 
+def print_warning(message: Warning | str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+@contextmanager
+def silenced_libraries() -> Iterator[None]:
+    """Drops what libraries in C write on standard error: libmpg123 has a note for each damaged frame."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def spread(arguments: list[str], option: str) -> list[str]:
     """`--audio a.wav b.wav` → `--audio a.wav --audio b.wav`."""
     result: list[str] = []
@@ -121,17 +226,14 @@ def spread(arguments: list[str], option: str) -> list[str]:
     return result
 
 
-def _is_usage(error: Exception) -> bool:
-    """Whether typer prints it: a wrong use of an option, or its Exit and Abort."""
-    return isinstance(error, typer.Exit | typer.Abort | typer.BadParameter.__mro__[1])
-
-
 def _line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, Error):
         return text
+    if isinstance(error, UsageError):
+        return _usage_line(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return f"{error.filename}: {error.strerror}; check the path" if error.filename else error.strerror
     if isinstance(error, ModuleNotFoundError):
         return f"{text}; pip install {error.name}"
     if isinstance(error, ImportError):  # an engine that was compiled for another processor says so itself
@@ -141,5 +243,36 @@ def _line(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {text}; --debug shows where"
 
 
-def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+def _usage_line(error: Any) -> str:
+    """typer's words on one line: the option first, or else the command whose --help says more."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    named = re.sub(r"^Invalid value for '?(.+?)'?: (Value error, )?", r"\1: ", text)
+    if named != text or not error.ctx:
+        return named
+    return f"{text}; {error.ctx.command_path} --help shows what there is"
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print_warning(message)
+
+
+def _prepare_streams() -> None:
+    """Streams that were closed lead nowhere, and characters that a stream can't encode are replaced."""
+    for name, mode, errors in (
+        ("stdin", "r", "surrogateescape"),
+        ("stdout", "w", "replace"),
+        ("stderr", "w", None),
+    ):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+        elif errors and isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
+def _drop_output() -> None:
+    """Nothing more can be written, or the interpreter would complain when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -13,6 +14,7 @@ import typer
 
 from ltu.audio import Clip, load_audio
 from ltu.cli.console import (
+    LARGEST,
     NOTES,
     BatchInvariant,
     Device,
@@ -25,6 +27,8 @@ from ltu.cli.console import (
     memory_of,
     print_error,
     print_json,
+    print_warning,
+    silenced_libraries,
     spread,
     wrong_usage,
 )
@@ -34,6 +38,7 @@ from ltu.model import Model, load
 from ltu.prompt import AUDIO, check_clips
 from ltu.query import Answer, Query
 from ltu.sampling import Sampling
+from ltu.show.json import as_written
 
 app = application()
 
@@ -49,24 +54,65 @@ def run(
     gguf: Gguf = None,
     audio: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE...", help="A clip for each [AUDIO], in order; - reads standard input."),
+        typer.Option(
+            metavar="FILE...",
+            help="The recordings, one for each [AUDIO] of a prompt and in their order; - reads one from "
+            "standard input.",
+        ),
     ] = None,
     prompt: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="May be repeated; absent on a terminal: a conversation."),
+        typer.Option(
+            metavar="TEXT",
+            help="The question, with [AUDIO] where a recording belongs; may be given several times. Without "
+            "it a conversation begins on the terminal.",
+        ),
     ] = None,
     format: Annotated[
-        Format, typer.Option(help="Clips at their [AUDIO], or all before the text.")
+        Format,
+        typer.Option(
+            help="Where the recordings stand: interleaved puts each at its [AUDIO], prepended all of them "
+            "before the text."
+        ),
     ] = Format.interleaved,
-    repeats: Annotated[int, typer.Option(min=1, help="Independent answers to each prompt.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal answers.")] = 0,
+    repeats: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="How many independent answers each prompt gets.")
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Decides the draws: equal seeds give equal answers.")
+    ] = 0,
     temperature: Annotated[
-        float | None, typer.Option(help="0 is greedy. Absent, here and below: the model file's.")
+        float | None,
+        typer.Option(
+            help="Divides the logits; 0 always takes the likeliest token. Without it the model file's."
+        ),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="0 is off.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="1 is off.")] = None,
-    repetition_penalty: Annotated[float | None, typer.Option(help="1 is off.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            max=LARGEST, help="Draw from the K likeliest tokens; 0 from all. Without it the model file's."
+        ),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            help="Draw from the likeliest tokens that together have this probability; 1 from all. Without it "
+            "the model file's."
+        ),
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None,
+        typer.Option(
+            help="Make tokens less likely that the prompt or the answer holds; 1 leaves them. Without it the "
+            "model file's."
+        ),
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=LARGEST, help="End an answer after so many tokens. Without it the model file's."
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
     kv_memory: KvMemory = None,
@@ -87,6 +133,8 @@ def run(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if not prompts and (json or not sys.stdin.isatty()):
         raise wrong_usage("--prompt", "absent, and there is no terminal to ask on; add --prompt TEXT")
+    if "" in files:
+        raise wrong_usage("--audio", "is empty; give the path of a recording")
     if files.count("-") > 1:
         raise wrong_usage("--audio", "standard input (-) can be read only once")
     try:
@@ -158,7 +206,7 @@ class Session:
             "model": self.model.path,
             "format": self.format.value,
             "seed": self.seed,
-            "sampling": dataclasses.asdict(self.sampling),
+            "sampling": as_written(dataclasses.asdict(self.sampling)),
             "clips": [{"name": clip.name, "hash": clip.hash, "seconds": clip.seconds} for clip in self.clips],
             "answers": [
                 {"prompt": prompts[answer.tag], **_fields(answer)}
@@ -200,11 +248,16 @@ def ask_for_clips(count: int) -> list[str]:
 
 
 def read(file: str) -> Clip:
-    if file != "-":
-        return load_audio(file)
-    data = io.BytesIO(sys.stdin.buffer.read())
-    data.name = "standard input"
-    return load_audio(data)
+    source: str | io.BytesIO = file
+    if file == "-":
+        source = io.BytesIO(sys.stdin.buffer.read())
+        source.name = "standard input"
+    with warnings.catch_warnings(record=True) as notes, silenced_libraries():
+        warnings.simplefilter("always")
+        clip = load_audio(source)
+    for note in notes:
+        print_warning(note.message)
+    return clip
 
 
 def _fields(answer: Answer) -> dict[str, Any]:
