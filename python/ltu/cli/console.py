@@ -1,34 +1,25 @@
-"""What the commands share: options, exit codes, one-line errors, --json."""
+"""What the commands share: how they end, one-line errors, --json, --version."""
 
 import functools
 import inspect
 import json
-import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from io import TextIOWrapper
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
 
+from ltu.cli.streams import drop_output, prepare_streams
 from ltu.errors import Error
 from ltu.version import __version__
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
 NOTES = Console(stderr=True, highlight=False)
 """Everything that is not the command's result: progress, tables of --verbose, warnings."""
-UsageError = typer.BadParameter.__mro__[1]  # of click, which newer versions of typer hold inside
-LARGEST = 2**31 - 1  # of the engine's whole numbers
-
-
-def _not_empty(path: str | None) -> str | None:
-    if path == "":
-        raise typer.BadParameter("is empty; give the path of a model file")
-    return path
+UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])  # of click, which newer typers hold inside
 
 
 def _print_version(wanted: bool) -> None:
@@ -44,44 +35,6 @@ def _print_version(wanted: bool) -> None:
     raise typer.Exit
 
 
-Gguf = Annotated[
-    str | None,
-    typer.Option(
-        "--gguf",
-        metavar="FILE",
-        callback=_not_empty,
-        help="The model file; without it the demo model is used.",
-    ),
-]
-Device = Annotated[
-    str,
-    typer.Option(
-        help="Where the model computes: cpu, or a back end that was built in, as in cuda or cuda:1. "
-        "auto takes the first back end, else the CPU."
-    ),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="How many CPU threads compute; without it one for each physical core that the container grants.",
-    ),
-]
-KvMemory = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SIZE",
-        help="How much memory the KV cache may take, as in 512M or 4G; without it a quarter of what is free.",
-    ),
-]
-BatchInvariant = Annotated[
-    bool,
-    typer.Option(
-        "--batch-invariant",
-        help="Compute each answer alone on devices other than the CPU, so that no other answer changes its "
-        "last bits.",
-    ),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 Version = Annotated[
@@ -99,7 +52,7 @@ class Application(typer.Typer):
     """One or several commands, which end with an exit code and one line for a wrong use."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> None:
-        _prepare_streams()
+        prepare_streams()
         try:
             code = super().__call__(*args, standalone_mode=False, **kwargs)
         except UsageError as error:
@@ -139,13 +92,13 @@ def command(work: Callable[..., None]) -> Callable[..., None]:
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:  # the reader of our output has left
-            _drop_output()
+            drop_output()
             raise typer.Exit(FAILED) from None
         except Exception as error:
-            if debug or isinstance(error, typer.Exit | typer.Abort | UsageError):
+            if debug or isinstance(error, (typer.Exit, typer.Abort, UsageError)):
                 raise
             print_error(error)
-            _drop_output()
+            drop_output()
             raise typer.Exit(FAILED) from None
 
     signature = inspect.signature(work, eval_str=True)
@@ -162,18 +115,6 @@ def command(work: Callable[..., None]) -> Callable[..., None]:
 def wrong_usage(option: str, problem: str) -> typer.BadParameter:
     """To raise: ends the command with exit code 2 and a line that names the option."""
     return typer.BadParameter(problem, param_hint=option)
-
-
-def memory_of(option: str, text: str | None) -> int | None:
-    """Bytes of "512M"."""
-    if text is None:
-        return None
-    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    size = int(float(match[1]) * units[match[2].upper()]) if match else 0
-    if not 0 < size < 1 << 63:
-        raise wrong_usage(option, f"{text!r} is no size; write 512M or 4G")
-    return size
 
 
 def print_json(value: object) -> None:
@@ -197,20 +138,6 @@ def print_error(error: Exception) -> None:
 
 def print_warning(message: Warning | str) -> None:
     print(f"warning: {message}", file=sys.stderr)
-
-
-@contextmanager
-def silenced_libraries() -> Iterator[None]:
-    """Drops what libraries in C write on standard error: libmpg123 has a note for each damaged frame."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def spread(arguments: list[str], option: str) -> list[str]:
@@ -254,25 +181,3 @@ def _usage_line(error: Any) -> str:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print_warning(message)
-
-
-def _prepare_streams() -> None:
-    """Streams that were closed lead nowhere, and characters that a stream can't encode are replaced."""
-    for name, mode, errors in (
-        ("stdin", "r", "surrogateescape"),
-        ("stdout", "w", "replace"),
-        ("stderr", "w", None),
-    ):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
-        elif errors and isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors=errors)
-
-
-def _drop_output() -> None:
-    """Nothing more can be written, or the interpreter would complain when it ends."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

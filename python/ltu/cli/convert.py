@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ltu.cli.console import FAILED, NOTES, Device, Json, application, command, print_json, wrong_usage
+from ltu.cli.console import FAILED, NOTES, Json, application, command, print_json, wrong_usage
+from ltu.cli.options import Device
 
 app = application(
     "Converts a checkpoint to a GGUF file, or a GGUF file to another type.\n\n"
