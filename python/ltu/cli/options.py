@@ -36,6 +36,7 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=LARGEST,
         help="How many CPU threads compute; without it one for each physical core that the container grants.",
     ),
 ]
