@@ -109,7 +109,7 @@ def convert(
     type = outtype.value if outtype else None
     audio_type = audio_outtype.value if audio_outtype else None
     columns = (TextColumn("{task.description:28}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=NOTES, transient=True) as bar:
+    with Progress(*columns, console=NOTES, transient=True, disable=not NOTES.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
 
         def progress(tensor: str, done: int, total: int) -> None:
