@@ -41,7 +41,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             start = file.read(4)
         return read_safetensors(path) if path.suffix == ".safetensors" else read_pickled(path, start)
     except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror}") from error
+        raise ModelFileError(f"{path}: {error.strerror}; check the path") from error
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

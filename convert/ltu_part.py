@@ -185,6 +185,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return value
     except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror}") from error
+        raise ModelFileError(f"{path}: {error.strerror}; check the path") from error
     except ValueError as error:
         raise ModelFileError(f"{path}: is no JSON: {error}") from None

@@ -52,6 +52,7 @@ ltu.training.demo
 ltu.cli
 ltu.cli.shard
 ltu.training.study
+ltu.__main__
 """
 
 

@@ -77,7 +77,7 @@ def test_json_holds_every_answer_with_its_ids(
     sampling = document["sampling"]
     assert sampling["temperature"] == 0.9
     assert sampling["top_k"] == 20
-    assert sampling["top_p"] == model.sampling.top_p  # not given: the file's
+    assert np.float32(sampling["top_p"]) == model.sampling.top_p  # not given: the file's
     expected = [
         (prompt, answer.repeat, answer.text, list(answer.token_ids), answer.logprob, answer.stop)
         for prompt in prompts

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import ltu
 from ltu.audio import Clip
-from ltu.prompt import AUDIO, CLIP, Prompter
+from ltu.prompt import AUDIO, CLIP, Prompter, check_clips
 from ltu.tokenizer import from_directory, with_audio
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -161,3 +161,25 @@ def streamed(prompter: Prompter, ids: list[int], whole: bool = True) -> str:
     for piece in pieces[:-1] if whole else []:
         assert not piece.endswith("\N{REPLACEMENT CHARACTER}")
     return "".join(pieces)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "count", "format", "message"),
+    [
+        ("Is [audio] a bird?", 1, "interleaved", r"write \[AUDIO\] for \[audio\]"),
+        ("Is < Audio > a bird?", 1, "interleaved", r"write \[AUDIO\] for < Audio >"),
+        ("Is (it) a bird?", 1, "interleaved", r"add \[AUDIO\] where each clip belongs, or use the prepended"),
+        ("Is it a bird?", 0, "Interleaved", "no format 'Interleaved'; give interleaved or prepended"),
+    ],
+)
+def test_near_misses_are_named(prompt: str, count: int, format: Any, message: str) -> None:
+    with pytest.raises(ltu.PromptError, match=message):
+        check_clips(prompt, count, format)
+
+
+@pytest.mark.parametrize("text", ["gr\udcfcn [AUDIO]", "\ud83d [AUDIO]"])
+def test_half_characters_are_named(llama: Prompter, text: str) -> None:
+    with pytest.raises(ltu.PromptError, match="holds what is no Unicode character; write it in UTF-8"):
+        llama.sequence(text, clips(1))
+    with pytest.raises(ltu.PromptError, match="holds what is no Unicode character"):
+        llama.continuation(text)

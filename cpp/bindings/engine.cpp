@@ -158,6 +158,15 @@ void bind_engine(py::module_ &m) {
           "ids"_a, "clips"_a, "last_only"_a = false)
       .def("metadata", [](const Engine &engine) { return metadata(engine.model().file()); })
       .def("description", &description);
+
+  m.def("devices", &Device::names);
+  m.def("processor", [] {
+    try {
+      return kernels::processor();
+    } catch (const std::runtime_error &error) { // LTU_PROCESSOR asks for what is not there
+      throw Error(error.what());
+    }
+  });
 }
 
 } // namespace ltu

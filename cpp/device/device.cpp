@@ -51,18 +51,25 @@ std::vector<Listed> accelerators() {
 // "cuda:1" is the second device of the back end that is called CUDA, "cuda" the first.
 ggml_backend_dev_t find_device(const std::string &spec) {
   const std::string wanted = lower(spec);
-  std::string present = "auto, cpu";
-  for (const Listed &listed : accelerators()) {
+  for (const Listed &listed : accelerators())
     if (wanted == "auto" || wanted == listed.name() || (wanted == listed.backend && listed.number == 0))
       return listed.device;
-    present += ", " + listed.name();
-  }
   if (wanted == "auto" || wanted == "cpu")
     return ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+  std::string present = "auto";
+  for (const std::string &name : Device::names())
+    present += ", " + name;
   throw Error("unknown device " + spec + "; this build and machine have " + present);
 }
 
 } // namespace
+
+std::vector<std::string> Device::names() {
+  std::vector<std::string> names{"cpu"};
+  for (const Listed &listed : accelerators())
+    names.push_back(listed.name());
+  return names;
+}
 
 Device::Device(const std::string &spec, int threads) : pool_(checked_threads(threads)) {
   ggml_backend_dev_t device = find_device(spec);

@@ -19,6 +19,9 @@ public:
   static constexpr int64_t max_blocks = 200;
   static constexpr int most_threads = 512; // more of them would be a mistake
 
+  // What this build and machine have: cpu, cuda:0, …
+  static std::vector<std::string> names();
+
   // spec: auto, cpu, or a back end of ggml that this build has, with its device's number: cuda, cuda:1,
   // vulkan, metal, … threads: at most most_threads; 0: one for each core (device/cores.h).
   Device(const std::string &spec, int threads);

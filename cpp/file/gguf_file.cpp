@@ -16,7 +16,7 @@ struct GgufFile::Mapping {
 
   explicit Mapping(const std::string &path) : descriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     if (descriptor < 0)
-      throw ModelFileError(path + ": " + std::strerror(errno));
+      throw ModelFileError(path + ": " + std::strerror(errno) + "; check the path");
     struct stat status{};
     const bool regular = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
     size = static_cast<size_t>(status.st_size);

@@ -32,9 +32,8 @@ KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model
   const int64_t least = device.own_kernels() ? 1 : tile;
   capacity = capacity / least * least;
   if (capacity < 1)
-    throw Error("a KV cache of " + std::to_string(budget) + " bytes holds less than " +
-                std::to_string(least) + " positions of " + std::to_string(cell_bytes_) +
-                " bytes: give it more memory");
+    throw Error("a KV cache of " + std::to_string(budget) + " bytes is too small: it needs at least " +
+                std::to_string(static_cast<size_t>(least) * cell_bytes_) + " bytes; give it more memory");
   cells_.emplace(capacity);
   if (device.own_kernels()) {
     block_bytes_ = row * static_cast<size_t>(capacity);

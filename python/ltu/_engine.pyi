@@ -184,5 +184,9 @@ def read_gguf(path: str) -> tuple[dict[str, Any], list[tuple[str, list[int], str
 def tensor_table(keys: dict[str, Any]) -> list[tuple[str, list[int], bool]]:
     """(name, ggml shape, required) of each tensor that a file with these keys holds."""
 
+def devices() -> list[str]:
+    """What this build and machine can compute on: cpu, cuda:0, …"""
+
 def processor() -> str:
-    """The kernels' instruction set: scalar, avx2, avx512 or avx512vnni (LTU_PROCESSOR forces a lower one)."""
+    """The kernels' instruction set: scalar, avx2, avx512 or avx512vnni (LTU_PROCESSOR forces a lower one).
+    Raises Error."""

@@ -107,7 +107,7 @@ def read_json_lines(
                 if line.strip():
                     yield number, _row(line, f"{path}:{number}: is not {what}")
     except OSError as error:
-        raise Error(f"{path}: cannot be read: {error.strerror}") from error
+        raise Error(f"{path}: cannot be read: {error.strerror}; check the path") from error
 
 
 def unwritable(path: str | PathLike[str], error: OSError) -> Error:

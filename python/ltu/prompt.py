@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from tokenizers import AddedToken, Tokenizer
 
@@ -15,6 +15,7 @@ CLIP = -1  # stands in a list of ids for the 32 positions of one clip
 Format = Literal["interleaved", "prepended"]
 
 _PLACE = "\ue000[AUDIO]\ue000"  # not special, and not in anybody's text
+_NEAR_MISS = re.compile(r"[\[<({|]+ *audio *[\])}>|]+", re.IGNORECASE)  # what is taken for [AUDIO]
 _BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")  # of SentencePiece vocabularies
 
 
@@ -129,9 +130,21 @@ class Prompter:
     def _ids(self, position: int, piece: str) -> list[int]:
         if position % 2:
             return [self._control[piece]]
-        text = piece.replace(AUDIO, _PLACE)
+        text = _as_unicode(piece).replace(AUDIO, _PLACE)
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
         return [CLIP if id == self._place_id else id for id in ids]
+
+
+def _as_unicode(text: str) -> str:
+    """The text itself. Raises PromptError for half characters, as Python makes of bytes that are no UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        shown = text[max(error.start - 20, 0) : error.end + 20].encode(errors="replace").decode()
+        raise PromptError(
+            f"the text {shown!r} holds what is no Unicode character; write it in UTF-8"
+        ) from None
+    return text
 
 
 class TextStream:
@@ -162,6 +175,8 @@ class TextStream:
 def check_clips(prompt: str, clips: int, format: Format) -> None:
     """Raises PromptError, which says what to do, unless the prompt has a place for each clip."""
     places = prompt.count(AUDIO)
+    if format not in get_args(Format):
+        raise PromptError(f"there is no format {format!r}; give {' or '.join(get_args(Format))}")
     if format == "prepended":
         if places:
             raise PromptError(
@@ -169,5 +184,11 @@ def check_clips(prompt: str, clips: int, format: Format) -> None:
                 f"text; take {AUDIO} out or use the interleaved format"
             )
     elif places != clips:
-        what = f"add {AUDIO} where each clip belongs" if places < clips else f"give one clip for each {AUDIO}"
+        near = [text for text in _NEAR_MISS.findall(prompt) if text != AUDIO]
+        if near and places < clips:
+            what = f"write {AUDIO} for {near[0]}"
+        elif places < clips:
+            what = f"add {AUDIO} where each clip belongs, or use the prepended format"
+        else:
+            what = f"give one clip for each {AUDIO}"
         raise PromptError(f"the prompt holds {places} {AUDIO} and there are {clips} clips; {what}")

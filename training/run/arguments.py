@@ -112,4 +112,4 @@ def started_from(config: Config) -> dict[str, str]:
     try:
         return {"name": path.name, "sha256": sha256(file)}
     except OSError as error:
-        raise Error(f"{file}: cannot be read: {error.strerror}") from None
+        raise Error(f"{file}: cannot be read: {error.strerror}; check the path") from None

@@ -46,6 +46,6 @@ def read_sizes(path: Path) -> Sizes:
         values: Any = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
         return Sizes(**values)
     except OSError as error:
-        raise Error(f"{path}: cannot be read: {error.strerror}") from None
+        raise Error(f"{path}: cannot be read: {error.strerror}; check the path") from None
     except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:
         raise Error(f"{path}: {error}") from None

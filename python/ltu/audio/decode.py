@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from ltu.audio.containers import HEAD, closed_wav, conversion, foreign, ogg_links, unread
-from ltu.audio.sound import RATES, Float32, Sound, checked_rate, seen
+from ltu.audio.sound import Float32, Sound, checked_rate, seen
 from ltu.errors import AudioError
 
 BLOCK = 1024  # frames read at a time from a damaged file: what it loses before the damage
@@ -27,13 +27,13 @@ def decode(file: BinaryIO, name: str) -> Sound:
     if problem := foreign(head):
         raise AudioError(f"{name}: {problem}")
     if container := unread(head):
-        sound, whole = _decode_with_av(file, name, container)
+        sound, whole = _with_av(file, name, container)
     else:
-        sound, whole = _decode(file, name)
+        sound, whole = _with_libsndfile(file, name)
         if len(sound.samples) < seen(sound.rate) and head.startswith(b"OggS"):
             whole = _go_on(sound, _rest(file)) and whole
         elif not len(sound.samples) and (wav := closed_wav(_rest(file))):
-            sound, whole = _decode(io.BytesIO(wav), name)
+            sound, whole = _with_libsndfile(io.BytesIO(wav), name)
             sound.notes.append("was never closed: its header says that it is empty; all of it is heard")
     if not whole and len(sound.samples):
         seconds = len(sound.samples) / sound.rate
@@ -41,10 +41,10 @@ def decode(file: BinaryIO, name: str) -> Sound:
     return sound
 
 
-def _decode(file: BinaryIO, name: str) -> tuple[Sound, bool]:
+def _with_libsndfile(file: BinaryIO, name: str) -> tuple[Sound, bool]:
     """What libsndfile reads, and whether that is all that should be heard."""
     try:
-        samples, rate, declared, whole = _read(file)
+        samples, rate, declared, whole = _read(file, name)
     except soundfile.LibsndfileError as error:
         if error.code != UNRECOGNISED:
             raise AudioError(
@@ -58,29 +58,28 @@ def _decode(file: BinaryIO, name: str) -> tuple[Sound, bool]:
         raise AudioError(f"{name}: cannot be read: {error.strerror or error}") from None
     declared = max(declared, len(samples))
     whole = whole and min(declared, seen(rate)) - len(samples) < LOST * rate
-    return Sound(name, samples, checked_rate(rate, name), declared / rate), whole
+    return Sound(name, samples, rate, declared / rate), whole
 
 
-def _read(file: BinaryIO) -> tuple[Float32, int, int, bool]:
+def _read(file: BinaryIO, name: str) -> tuple[Float32, float, int, bool]:
     """(samples [n, channels], rate, samples that the header promises, whether none is known to lack)."""
     file.seek(0)
     with soundfile.SoundFile(file) as source:
-        if source.samplerate < RATES[0]:
-            return np.zeros((0, 1), np.float32), source.samplerate, 0, True
-        wanted, declared = seen(source.samplerate), source.frames if source.frames < 2**62 else 0
+        rate = checked_rate(source.samplerate, name)
+        wanted, declared = seen(rate), source.frames if source.frames < 2**62 else 0
         try:  # in one call: soundfile seeks after each, which MP3 does not survive unchanged
             samples = source.read(wanted, dtype="float32", always_2d=True)
-            return samples, source.samplerate, declared, len(samples) == wanted or not _is_cut(source)
+            return samples, rate, declared, len(samples) == wanted or not _is_cut(source)
         except soundfile.LibsndfileError as error:
             damaged = error
     file.seek(0)
     with soundfile.SoundFile(file) as source, suppress(soundfile.LibsndfileError):
         blocks: list[Float32] = []  # of what lies before the damage
-        while sum(map(len, blocks)) < wanted:
+        while len(blocks) * BLOCK < wanted:
             blocks.append(source.read(BLOCK, dtype="float32", always_2d=True))
     if not blocks:
         raise damaged
-    return np.concatenate(blocks), source.samplerate, declared, False
+    return np.concatenate(blocks)[:wanted], rate, declared, False
 
 
 def _is_cut(source: Any) -> bool:
@@ -98,7 +97,7 @@ def _go_on(sound: Sound, ogg: bytes) -> bool:
     """Adds what an Ogg file chains to its first stream, all that libsndfile reads; whether it is complete."""
     links, ended = ogg_links(ogg)
     for link in links[1:]:
-        more, whole = _decode(io.BytesIO(link), sound.name)
+        more, whole = _with_libsndfile(io.BytesIO(link), sound.name)
         if more.rate != sound.rate or more.samples.shape[1] != sound.samples.shape[1]:
             sound.notes.append(f"changes its format; only the first {sound.seconds:.2f} s are heard")
             break
@@ -108,7 +107,7 @@ def _go_on(sound: Sound, ogg: bytes) -> bool:
     return ended
 
 
-def _decode_with_av(file: BinaryIO, name: str, container: str) -> tuple[Sound, bool]:
+def _with_av(file: BinaryIO, name: str, container: str) -> tuple[Sound, bool]:
     """What FFmpeg's libraries read, where PyAV is installed, and whether that is all."""
     file.seek(0)
     try:

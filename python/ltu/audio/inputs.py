@@ -43,7 +43,7 @@ def sound_of(audio: Any, sample_rate: float | None = None) -> Sound:
     if hasattr(audio, "get_all_samples"):  # the decoder that newer `datasets` give
         samples = audio.get_all_samples()
         return _array(samples.data, samples.sample_rate, "array")
-    if isinstance(audio, tuple) and len(audio) == 2 and np.isscalar(audio[0]) != np.isscalar(audio[1]):
+    if is_pair(audio):
         array, rate = audio if np.isscalar(audio[1]) else audio[::-1]
         return _array(array, rate, "array")
     if hasattr(audio, "__array__") or isinstance(audio, list):
@@ -52,6 +52,11 @@ def sound_of(audio: Any, sample_rate: float | None = None) -> Sound:
         f"{type(audio).__name__}: is no recording; "
         "give a path, an open file, bytes, an array or (array, rate)"
     )
+
+
+def is_pair(audio: object) -> bool:
+    """Whether it is (array, rate), in either order."""
+    return isinstance(audio, tuple) and len(audio) == 2 and np.isscalar(audio[0]) != np.isscalar(audio[1])
 
 
 def _path(name: str) -> Sound:

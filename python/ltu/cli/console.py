@@ -1,76 +1,113 @@
-"""What the commands share: exit codes, one-line errors, --debug, --json."""
+"""What the commands share: how they end, one-line errors, --json, --version."""
 
 import functools
 import inspect
 import json
-import os
 import re
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
 
+from ltu.cli.streams import drop_output, prepare_streams
 from ltu.errors import Error
+from ltu.version import __version__
 
-OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes; typer itself exits with USAGE
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
 NOTES = Console(stderr=True, highlight=False)
 """Everything that is not the command's result: progress, tables of --verbose, warnings."""
+UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])  # of click, which newer typers hold inside
 
-Gguf = Annotated[
-    str | None, typer.Option("--gguf", metavar="FILE", help="Model file; absent: the demo model.")
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, or a back end that was built, as in cuda or cuda:1.")]
-Threads = Annotated[
-    int | None,
-    typer.Option(min=1, help="CPU threads; absent: physical cores, no more than the container grants."),
-]
-KvMemory = Annotated[
-    str | None,
-    typer.Option(metavar="SIZE", help="Of the KV cache: 512M, 4G, …; absent: a quarter of the memory."),
-]
-BatchInvariant = Annotated[
-    bool,
-    typer.Option(
-        "--batch-invariant",
-        help="On other devices than the CPU: each answer alone, so that no other one changes its last bits.",
-    ),
-]
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    print(f"ltu-engine {__version__}")
+    try:
+        from ltu import _engine
+
+        print(f"devices: {', '.join(_engine.devices())}\nkernels: {_engine.processor()}")
+    except (Error, ImportError) as error:  # compiled for another processor; LTU_PROCESSOR asks for one
+        print(f"engine: {_line(error)}")
+    raise typer.Exit
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version",
+        is_eager=True,
+        callback=_print_version,
+        help="Print the version, the devices and the kernels, and exit.",
+    ),
+]
 
 
-def application(help: str | None = None) -> typer.Typer:
+class Application(typer.Typer):
+    """One or several commands, which end with an exit code and one line for a wrong use."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        prepare_streams()
+        try:
+            code = super().__call__(*args, standalone_mode=False, **kwargs)
+        except UsageError as error:
+            print_error(error)
+            code = USAGE
+        except typer.Abort:
+            code = INTERRUPTED
+        sys.exit(code or OK)
+
+
+def application(help: str | None = None) -> Application:
     """`help` is for several commands; a single one has its docstring."""
-    return typer.Typer(help=help, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app = Application(
+        help=help,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    if help:
+
+        @app.callback()
+        def options(version: Version = False) -> None:
+            pass
+
+    return app
 
 
 def command(work: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command --debug, and an exit code and one line on standard error to each of its failures."""
+    """Gives a command --debug and --version, and its failures an exit code and one line on standard error."""
 
     @functools.wraps(work)
-    def guarded(*, debug: bool, **options: Any) -> None:
-        warnings.showwarning = _warn
+    def guarded(*, debug: bool, version: bool, **options: Any) -> None:
+        warnings.showwarning = _show_warning
         try:
             work(**options)
             sys.stdout.flush()
         except KeyboardInterrupt:
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:  # the reader of our output has left; nothing more may be written to it
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:  # the reader of our output has left
+            drop_output()
             raise typer.Exit(FAILED) from None
         except Exception as error:
-            if debug or _is_usage(error):
+            if debug or isinstance(error, (typer.Exit, typer.Abort, UsageError)):
                 raise
             print_error(error)
+            drop_output()
             raise typer.Exit(FAILED) from None
 
     signature = inspect.signature(work, eval_str=True)
-    flag = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug)
+    more = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
+        for name, option in (("debug", Debug), ("version", Version))
+    ]
     guarded.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[*signature.parameters.values(), flag]
+        parameters=[*signature.parameters.values(), *more]
     )
     return guarded
 
@@ -80,19 +117,10 @@ def wrong_usage(option: str, problem: str) -> typer.BadParameter:
     return typer.BadParameter(problem, param_hint=option)
 
 
-def memory_of(option: str, text: str | None) -> int | None:
-    """Bytes of "512M"."""
-    if text is None:
-        return None
-    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMG]?)(?:i?B)?", text.strip(), re.IGNORECASE)
-    if match is None or not float(match[1]):
-        raise wrong_usage(option, f"{text!r} is no size; write 512M or 4G")
-    return int(float(match[1]) * units[match[2].upper()])
-
-
 def print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    """Characters that standard output can't encode are escaped."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
+    print(json.dumps(value, ensure_ascii=not utf8, indent=2, allow_nan=False))
 
 
 def show(values: dict[str, Any], json: bool) -> None:
@@ -108,6 +136,10 @@ def print_error(error: Exception) -> None:
     print(f"error: {_line(error)}", file=sys.stderr)
 
 
+def print_warning(message: Warning | str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
 def spread(arguments: list[str], option: str) -> list[str]:
     """`--audio a.wav b.wav` → `--audio a.wav --audio b.wav`."""
     result: list[str] = []
@@ -121,17 +153,14 @@ def spread(arguments: list[str], option: str) -> list[str]:
     return result
 
 
-def _is_usage(error: Exception) -> bool:
-    """Whether typer prints it: a wrong use of an option, or its Exit and Abort."""
-    return isinstance(error, typer.Exit | typer.Abort | typer.BadParameter.__mro__[1])
-
-
 def _line(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, Error):
         return text
+    if isinstance(error, UsageError):
+        return _usage_line(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        return f"{error.filename}: {error.strerror}; check the path" if error.filename else error.strerror
     if isinstance(error, ModuleNotFoundError):
         return f"{text}; pip install {error.name}"
     if isinstance(error, ImportError):  # an engine that was compiled for another processor says so itself
@@ -141,5 +170,14 @@ def _line(error: Exception) -> str:
     return f"unexpected {type(error).__name__}: {text}; --debug shows where"
 
 
-def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+def _usage_line(error: Any) -> str:
+    """typer's words on one line: the option first, or else the command whose --help says more."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    named = re.sub(r"^Invalid value for '?(.+?)'?: (Value error, )?", r"\1: ", text)
+    if named != text or not error.ctx:
+        return named
+    return f"{text}; {error.ctx.command_path} --help shows what there is"
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print_warning(message)

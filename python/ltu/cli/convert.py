@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ltu.cli.console import FAILED, NOTES, Device, Json, application, command, print_json, wrong_usage
+from ltu.cli.console import FAILED, NOTES, Json, application, command, print_json, wrong_usage
+from ltu.cli.options import Device
 
 app = application(
     "Converts a checkpoint to a GGUF file, or a GGUF file to another type.\n\n"
@@ -42,35 +43,47 @@ class AudioOuttype(str, Enum):
 def convert(
     context: typer.Context,
     base: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="LLaMA: Hugging Face directory, or llama GGUF.")
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="The language model that gets ears: a Hugging Face directory, or a GGUF file of llama.cpp.",
+        ),
     ] = None,
     ltu: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Weights of an original LTU release.")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The weights of an original LTU release: audio encoder, projector and LoRA for --base.",
+        ),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="What ltu-train wrote, instead of --ltu.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="What ltu-train wrote, which goes with --base instead of --ltu."),
     ] = None,
-    gguf: Annotated[Path | None, typer.Option(metavar="FILE", help="LTU file to convert anew.")] = None,
+    gguf: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="An LTU model file that is converted to other types.")
+    ] = None,
     llama_only: Annotated[
-        bool, typer.Option("--llama-only", help="Write the LLaMA of --gguf alone, for llama.cpp.")
+        bool, typer.Option("--llama-only", help="Write the language model of --gguf alone, for llama.cpp.")
     ] = False,
     outtype: Annotated[
         Outtype | None,
         typer.Option(
-            help="Type of the LLaMA's matrices. mixed (default): q4_k, and q6_k where errors cost most "
-            "(output, half of attn_v and ffn_down), as llama.cpp's Q4_K_M. Rows that don't fit become q8_0 "
-            "or f16. Default of --llama-only: as they are.",
+            help="The type of the language model's matrices. mixed, the default, is q4_k, and q6_k where "
+            "errors cost most (output, half of attn_v and ffn_down), as llama.cpp's Q4_K_M. Matrices whose "
+            "rows don't fit a type become q8_0 or f16. --llama-only leaves them as they are by default.",
         ),
     ] = None,
     audio_outtype: Annotated[
         AudioOuttype | None,
         typer.Option(
-            help="Type of the audio encoder's and the projector's matrices. Default: f32 if the LLaMA's is, "
-            "else f16. q8_0 encodes faster on CPU and changes the embeddings a little.",
+            help="The type of the audio encoder's and the projector's matrices: by default f32 if the "
+            "language model's is f32, else f16. q8_0 encodes faster on CPU and changes embeddings a little.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="In a folder the file gets its usual name.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to write; in a folder it gets its usual name."),
     ] = None,
 ) -> None:
     if context.invoked_subcommand:
@@ -96,7 +109,7 @@ def convert(
     type = outtype.value if outtype else None
     audio_type = audio_outtype.value if audio_outtype else None
     columns = (TextColumn("{task.description:28}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=NOTES, transient=True) as bar:
+    with Progress(*columns, console=NOTES, transient=True, disable=not NOTES.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
 
         def progress(tensor: str, done: int, total: int) -> None:
@@ -116,9 +129,12 @@ def convert(
 @app.command()
 @command
 def inspect(
-    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A GGUF file.")],
     self_test: Annotated[
-        bool, typer.Option("--self-test", help="Compare what this machine computes with the converter's.")
+        bool,
+        typer.Option(
+            "--self-test", help="Compare what this machine computes with what the converter stored."
+        ),
     ] = False,
     device: Device = "auto",
     json: Json = False,

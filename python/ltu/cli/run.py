@@ -1,46 +1,30 @@
 """ltu-run: answers prompts about clips."""
 
 import dataclasses
-import io
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import Enum
 from typing import Annotated, Any
 
 import typer
 
-from ltu.audio import Clip, load_audio
 from ltu.cli.console import (
     NOTES,
-    BatchInvariant,
-    Device,
-    Gguf,
     Json,
-    KvMemory,
-    Threads,
     application,
     command,
-    memory_of,
-    print_error,
     print_json,
     spread,
     wrong_usage,
 )
+from ltu.cli.options import LARGEST, BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
+from ltu.cli.session import Format, Session, ask_for_clips, converse, read
 from ltu.cli.usage import usage_table
-from ltu.errors import AudioError, Error, PromptError
-from ltu.model import Model, load
+from ltu.errors import Error, PromptError
+from ltu.model import load
 from ltu.prompt import AUDIO, check_clips
-from ltu.query import Answer, Query
 from ltu.sampling import Sampling
 
 app = application()
-
-
-class Format(str, Enum):
-    interleaved = "interleaved"
-    prepended = "prepended"
 
 
 @app.command()
@@ -49,24 +33,65 @@ def run(
     gguf: Gguf = None,
     audio: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE...", help="A clip for each [AUDIO], in order; - reads standard input."),
+        typer.Option(
+            metavar="FILE...",
+            help="The recordings, one for each [AUDIO] of a prompt and in their order; - reads one from "
+            "standard input.",
+        ),
     ] = None,
     prompt: Annotated[
         list[str] | None,
-        typer.Option(metavar="TEXT", help="May be repeated; absent on a terminal: a conversation."),
+        typer.Option(
+            metavar="TEXT",
+            help="The question, with [AUDIO] where a recording belongs; may be given several times. Without "
+            "it a conversation begins on the terminal.",
+        ),
     ] = None,
     format: Annotated[
-        Format, typer.Option(help="Clips at their [AUDIO], or all before the text.")
+        Format,
+        typer.Option(
+            help="Where the recordings stand: interleaved puts each at its [AUDIO], prepended all of them "
+            "before the text."
+        ),
     ] = Format.interleaved,
-    repeats: Annotated[int, typer.Option(min=1, help="Independent answers to each prompt.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal answers.")] = 0,
+    repeats: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="How many independent answers each prompt gets.")
+    ] = 1,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Decides the draws: equal seeds give equal answers.")
+    ] = 0,
     temperature: Annotated[
-        float | None, typer.Option(help="0 is greedy. Absent, here and below: the model file's.")
+        float | None,
+        typer.Option(
+            help="Divides the logits; 0 always takes the likeliest token. Without it the model file's."
+        ),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="0 is off.")] = None,
-    top_p: Annotated[float | None, typer.Option(help="1 is off.")] = None,
-    repetition_penalty: Annotated[float | None, typer.Option(help="1 is off.")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            max=LARGEST, help="Draw from the K likeliest tokens; 0 from all. Without it the model file's."
+        ),
+    ] = None,
+    top_p: Annotated[
+        float | None,
+        typer.Option(
+            help="Draw from the likeliest tokens that together have this probability; 1 from all. Without it "
+            "the model file's."
+        ),
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None,
+        typer.Option(
+            help="Make tokens less likely that the prompt or the answer holds; 1 leaves them. Without it the "
+            "model file's."
+        ),
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=LARGEST, help="End an answer after so many tokens. Without it the model file's."
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
     kv_memory: KvMemory = None,
@@ -87,6 +112,8 @@ def run(
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if not prompts and (json or not sys.stdin.isatty()):
         raise wrong_usage("--prompt", "absent, and there is no terminal to ask on; add --prompt TEXT")
+    if "" in files:
+        raise wrong_usage("--audio", "is empty; give the path of a recording")
     if files.count("-") > 1:
         raise wrong_usage("--audio", "standard input (-) can be read only once")
     try:
@@ -119,98 +146,6 @@ def run(
         converse(session)
     if verbose:
         NOTES.print(usage_table(model, loaded))
-
-
-@dataclass
-class Session:
-    """A loaded model, the clips in hand and how to ask about them."""
-
-    model: Model
-    clips: list[Clip]
-    format: Format
-    repeats: int
-    seed: int
-    sampling: Sampling
-    max_new_tokens: int | None
-
-    def answer(self, prompt: str) -> None:
-        """Prints one answer as it is made, or several as they finish."""
-        if self.repeats == 1:
-            pieces = self.model.generate(
-                prompt,
-                self.clips,
-                seed=self.seed,
-                sampling=self.sampling,
-                max_new_tokens=self.max_new_tokens,
-                format=self.format.value,
-                stream=True,
-            )
-            for piece in pieces:
-                print(piece, end="", flush=True)
-            print()
-        else:
-            for answer in self.model.answers([self.query(prompt)]):
-                print(f"[{answer.repeat + 1}/{self.repeats}] {answer.text}", flush=True)
-
-    def document(self, prompts: Sequence[str]) -> dict[str, Any]:
-        answers = self.model.answers([self.query(prompt, place) for place, prompt in enumerate(prompts)])
-        return {
-            "model": self.model.path,
-            "format": self.format.value,
-            "seed": self.seed,
-            "sampling": dataclasses.asdict(self.sampling),
-            "clips": [{"name": clip.name, "hash": clip.hash, "seconds": clip.seconds} for clip in self.clips],
-            "answers": [
-                {"prompt": prompts[answer.tag], **_fields(answer)}
-                for answer in sorted(answers, key=lambda answer: (answer.tag, answer.repeat))
-            ],
-        }
-
-    def query(self, prompt: str, tag: int = 0) -> Query:
-        sequence = self.model.prompter.sequence(prompt, self.clips, self.format.value)
-        return Query(sequence, self.repeats, self.seed, self.sampling, self.max_new_tokens, tag=tag)
-
-
-def converse(session: Session) -> None:
-    """Asks for prompts until the end of input; the clips stay loaded. What can't be answered costs a line."""
-    NOTES.print(f"{AUDIO} in a prompt stands for a clip. Ctrl-D ends.", markup=False)
-    while True:
-        try:
-            prompt = NOTES.input("> ", markup=False).strip()
-        except EOFError:
-            NOTES.print()
-            return
-        try:
-            if not session.clips and session.format is Format.interleaved:
-                session.clips = [read(file) for file in ask_for_clips(prompt.count(AUDIO))]
-            if prompt:
-                session.answer(prompt)
-        except (AudioError, PromptError) as error:
-            print_error(error)
-
-
-def ask_for_clips(count: int) -> list[str]:
-    """Paths typed on the terminal, one for each placeholder; none where there is no terminal."""
-    if not sys.stdin.isatty():
-        return []
-    return [
-        NOTES.input(f"Path of clip {place} of {count}: ", markup=False).strip()
-        for place in range(1, count + 1)
-    ]
-
-
-def read(file: str) -> Clip:
-    if file != "-":
-        return load_audio(file)
-    data = io.BytesIO(sys.stdin.buffer.read())
-    data.name = "standard input"
-    return load_audio(data)
-
-
-def _fields(answer: Answer) -> dict[str, Any]:
-    fields = dataclasses.asdict(answer)
-    del fields["tag"]
-    return fields
 
 
 def main() -> None:

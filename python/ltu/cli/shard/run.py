@@ -7,19 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ltu.cli.console import (
-    NOTES,
-    BatchInvariant,
-    Device,
-    Gguf,
-    Json,
-    KvMemory,
-    Threads,
-    command,
-    memory_of,
-    show,
-    wrong_usage,
-)
+from ltu.cli.console import NOTES, Json, command, show, wrong_usage
+from ltu.cli.options import BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
 from ltu.cli.progress import progress_bar
 from ltu.shard import HEADLINE
 from ltu.shard.run.runs import Settings

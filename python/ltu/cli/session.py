@@ -1,0 +1,122 @@
+"""What ltu-run asks: one prompt after the other, or a conversation on the terminal."""
+
+import dataclasses
+import io
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ltu.audio import Clip, load_audio
+from ltu.cli.console import NOTES, print_error, print_warning
+from ltu.cli.streams import silenced_libraries
+from ltu.errors import AudioError, PromptError
+from ltu.model import Model
+from ltu.prompt import AUDIO
+from ltu.query import Answer, Query
+from ltu.sampling import Sampling
+from ltu.show.json import as_written
+
+
+class Format(str, Enum):
+    interleaved = "interleaved"
+    prepended = "prepended"
+
+
+@dataclass
+class Session:
+    """A loaded model, the clips in hand and how to ask about them."""
+
+    model: Model
+    clips: list[Clip]
+    format: Format
+    repeats: int
+    seed: int
+    sampling: Sampling
+    max_new_tokens: int | None
+
+    def answer(self, prompt: str) -> None:
+        """Prints one answer as it is made, or several as they finish."""
+        if self.repeats == 1:
+            pieces = self.model.generate(
+                prompt,
+                self.clips,
+                seed=self.seed,
+                sampling=self.sampling,
+                max_new_tokens=self.max_new_tokens,
+                format=self.format.value,
+                stream=True,
+            )
+            for piece in pieces:
+                print(piece, end="", flush=True)
+            print()
+        else:
+            for answer in self.model.answers([self.query(prompt)]):
+                print(f"[{answer.repeat + 1}/{self.repeats}] {answer.text}", flush=True)
+
+    def document(self, prompts: Sequence[str]) -> dict[str, Any]:
+        answers = self.model.answers([self.query(prompt, place) for place, prompt in enumerate(prompts)])
+        return {
+            "model": self.model.path,
+            "format": self.format.value,
+            "seed": self.seed,
+            "sampling": as_written(dataclasses.asdict(self.sampling)),
+            "clips": [{"name": clip.name, "hash": clip.hash, "seconds": clip.seconds} for clip in self.clips],
+            "answers": [
+                {"prompt": prompts[answer.tag], **_fields(answer)}
+                for answer in sorted(answers, key=lambda answer: (answer.tag, answer.repeat))
+            ],
+        }
+
+    def query(self, prompt: str, tag: int = 0) -> Query:
+        sequence = self.model.prompter.sequence(prompt, self.clips, self.format.value)
+        return Query(sequence, self.repeats, self.seed, self.sampling, self.max_new_tokens, tag=tag)
+
+
+def converse(session: Session) -> None:
+    """Asks for prompts until the end of input; the clips stay loaded. What can't be answered costs a line."""
+    NOTES.print(f"{AUDIO} in a prompt stands for a clip. Ctrl-D ends.", markup=False)
+    while True:
+        try:
+            prompt = NOTES.input("> ", markup=False).strip()
+        except EOFError:
+            NOTES.print()
+            return
+        try:
+            if not session.clips and session.format is Format.interleaved:
+                session.clips = [read(file) for file in ask_for_clips(prompt.count(AUDIO))]
+            if prompt:
+                session.answer(prompt)
+        except (AudioError, PromptError) as error:
+            print_error(error)
+
+
+def ask_for_clips(count: int) -> list[str]:
+    """Paths typed on the terminal, one for each placeholder; none where there is no terminal."""
+    if not sys.stdin.isatty():
+        return []
+    return [
+        NOTES.input(f"Path of clip {place} of {count}: ", markup=False).strip()
+        for place in range(1, count + 1)
+    ]
+
+
+def read(file: str) -> Clip:
+    source: str | io.BytesIO = file
+    if file == "-":
+        source = io.BytesIO(sys.stdin.buffer.read())
+        source.name = "standard input"
+    with warnings.catch_warnings(record=True) as notes, silenced_libraries():
+        warnings.simplefilter("always")
+        clip = load_audio(source)
+    for note in notes:
+        print_warning(note.message)
+    return clip
+
+
+def _fields(answer: Answer) -> dict[str, Any]:
+    fields = dataclasses.asdict(answer)
+    del fields["tag"]
+    return fields
