@@ -27,7 +27,7 @@ cpp/bindings cpp/tests
 ltu.errors ltu.version ltu._engine
 ltu.sampling
 ltu.defaults ltu.files ltu.database ltu.show
-ltu.readings
+ltu.front_end ltu.readings
 ltu.audio
 ltu.prompt
 ltu.query
