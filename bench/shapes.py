@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from ltu import _engine
 from ltu.convert import gguf_file
 from ltu.convert.ltu_part import audio_keys, prompt_keys
+from ltu.convert.table import table
 from ltu.convert.tensor import TYPES, Rows, Tensor, row_bytes
 
 SCALES = {"q4_0": 1, "q8_0": 1, "q4_k": 2}  # float16 numbers that a block begins with
@@ -63,12 +63,12 @@ def write_random(path: Path, shape: str, type: str) -> None:
     keys |= audio_keys(encoder, 64, width)
     keys |= prompt_keys({"prompt_template": "{prompt}", "bos": True, "sampling": {}, "max_new_tokens": 16})
     tensors = {}
-    for name, shape_of, required in _engine.tensor_table(keys):
-        if not required:
-            continue
-        big = len(shape_of) == 2 and not name.startswith(("a.", "mm."))
-        numbers = tuple(reversed(shape_of))  # as NumPy orders them
-        tensors[name] = random_blocks(numbers, type) if big else Tensor.of(np.ones(numbers, np.float32))
+    for row in table(keys).values():
+        big = row.matrix and not row.name.startswith(("a.", "mm."))
+        if row.required:
+            tensors[row.name] = (
+                random_blocks(row.shape, type) if big else Tensor.of(np.ones(row.shape, np.float32))
+            )
     gguf_file.write(path, keys, tensors)
 
 

@@ -17,6 +17,7 @@ from ltu.audio import Clip
 from ltu.convert.gguf_file import Value
 from ltu.convert.tensor import Tensor
 from ltu.errors import Error, ModelFileError
+from ltu.front_end import FrontEnd
 from ltu.prompt import Prompter
 
 Float32 = NDArray[np.float32]
@@ -130,7 +131,7 @@ def _computed(path: Path, keys: Mapping[str, Any], device: str) -> tuple[Float32
     """Embeddings (32, width), logits (vocabulary,) of the last position, and the engine's description."""
     engine = _engine.Engine(str(path), device, 0, KV_MEMORY)
     clip = synthetic_clip()
-    [embeddings] = engine.encode(clip.features()[np.newaxis])
+    [embeddings] = engine.encode(clip.features(FrontEnd.of_file(keys, str(path)))[np.newaxis])
     clips = [(bytes.fromhex(clip.hash), embeddings)]
     [logits] = engine.logits(keys["ltu.check.prompt_ids"], clips, last_only=True)
     return embeddings, logits, engine.description()

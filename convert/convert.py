@@ -7,11 +7,12 @@ from pathlib import Path
 
 from ltu.convert import gguf_file
 from ltu.convert.gguf_file import Progress, Value
-from ltu.convert.llama import heads, read_base
+from ltu.convert.llama import read_base
+from ltu.convert.llama_cpp import ARCHITECTURE, heads
 from ltu.convert.ltu_part import LtuPart, read_checkpoint, read_release
 from ltu.convert.model import Model, Written, write_model
-from ltu.convert.names import LLAMA_BLOCK
-from ltu.convert.tensor import Tensor, merged, permuted
+from ltu.convert.table import table
+from ltu.convert.tensor import Tensor, merged, paired
 from ltu.errors import Error, ModelFileError
 from ltu.files import sha256
 from ltu.version import __version__
@@ -23,7 +24,6 @@ ENCODINGS = {
     "q4_k": "Q4_K_S",
     "mixed": "Q4_K_M",
 }  # in llama.cpp's file names
-LORA_TARGETS = {source.removesuffix(".weight"): to for to, source in LLAMA_BLOCK.items()}
 
 
 def convert(
@@ -72,10 +72,10 @@ def export_llama(
     outtype None: the tensors are copied as they are. Raises Error, ModelFileError.
     """
     model = _read_ltu(Path(gguf))
-    kept = ("general.", "llama.", "tokenizer.")
+    kept = ("general.", "llama.", "tokenizer.", ARCHITECTURE)
     keys = {key: value for key, value in model.keys.items() if key.startswith(kept)}
     keys.pop("tokenizer.huggingface.json", None)
-    keys["general.architecture"] = "llama"
+    keys["general.architecture"] = keys.get(ARCHITECTURE, "llama")
     tensors = {name: t for name, t in model.tensors.items() if not name.startswith(("a.", "mm."))}
     return write_model(Model(keys, tensors, model.where), outtype, Path(output), progress)
 
@@ -83,8 +83,9 @@ def export_llama(
 def joined(base: Model, part: LtuPart) -> Model:
     """LoRA folded in, tensors and keys together; the part's keys win."""
     tensors = dict(base.tensors)
+    sources = {row.source: row.name for row in table(base.keys).values() if row.matrix}
     for module, (a, b) in part.lora.items():
-        name = _lora_target(module, part.where)
+        name = _lora_target(module, sources, part.where)
         matrix = tensors.get(name)
         if matrix is None or matrix.shape != (b.row_count, a.columns):
             shape = "no such matrix" if matrix is None else f"one of shape {list(matrix.shape)}"
@@ -92,8 +93,8 @@ def joined(base: Model, part: LtuPart) -> Model:
                 f"{part.where}: LoRA of {module} fits [{b.row_count}, {a.columns}], {base.where} has "
                 f"{shape}: is it the right base?"
             )
-        if name.endswith(("attn_q.weight", "attn_k.weight")):  # the base's rows are in llama.cpp's order
-            b = permuted(b, heads(base.keys, name))
+        if name.endswith(("attn_q.weight", "attn_k.weight")):  # the base's rows are paired
+            b = paired(b, heads(base.keys, name))
         tensors[name] = merged(matrix, a, b, part.scale)
     _check_every_layer(part, base.keys["llama.block_count"])
     tensors |= part.tensors
@@ -101,12 +102,13 @@ def joined(base: Model, part: LtuPart) -> Model:
     return Model(keys, tensors, f"{base.where} with {part.where}")
 
 
-def _lora_target(module: str, where: str) -> str:
+def _lora_target(module: str, sources: Mapping[str, str], where: str) -> str:
     """model.layers.0.self_attn.q_proj → blk.0.attn_q.weight."""
     _, _, layer, name = module.split(".", 3)
-    if name not in LORA_TARGETS:
+    first = sources.get(f"model.layers.0.{name}.weight")
+    if first is None:
         raise ModelFileError(f"{where}: LoRA of {module} is not supported")
-    return f"blk.{layer}.{LORA_TARGETS[name]}"
+    return f"blk.{layer}.{first.removeprefix('blk.0.')}"
 
 
 def _check_every_layer(part: LtuPart, blocks: int) -> None:

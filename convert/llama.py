@@ -1,21 +1,24 @@
-"""The base: a LLaMA under GGUF names, from a Hugging Face directory or a GGUF file."""
+"""The base: a LLaMA, or what is computed like one, from a Hugging Face directory or a GGUF file."""
 
 import json
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ltu import tokenizer
-from ltu.convert import gguf_file
+from ltu.convert import gguf_file, tokenizer
 from ltu.convert.checkpoint import read_directory
-from ltu.convert.gguf_file import GgufFile, Value
+from ltu.convert.gguf_file import Value
+from ltu.convert.llama_cpp import ARCHITECTURE, PAIRED, each_qk, from_llama_cpp
 from ltu.convert.model import Model
-from ltu.convert.names import UNUSED_LLAMA, llama_names, take
-from ltu.convert.tensor import Tensor, permuted
+from ltu.convert.names import UNUSED_LLAMA, take
+from ltu.convert.table import table
+from ltu.convert.tensor import Tensor, paired
+from ltu.convert.vocabulary import filled
 from ltu.errors import ModelFileError
-from ltu.vocabulary import filled
 
 HUGGING_FACE = "tokenizer.huggingface.json"
 
@@ -33,58 +36,66 @@ def read_hugging_face(folder: Path) -> Model:
     """`config.json`, weights (safetensors or .bin, whole or in shards) and tokenizer of a LLaMA."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        tied = bool(config.get("tie_word_embeddings", False))
         source = read_directory(folder)
-        if tied:
-            source.pop("lm_head.weight", None)
-        tensors = take(source, llama_names(config["num_hidden_layers"], tied), UNUSED_LLAMA, folder)
-        rows = tensors["token_embd.weight"].row_count
+        if "model.embed_tokens.weight" in source:
+            rows = source["model.embed_tokens.weight"].row_count
+        else:
+            rows = config["vocab_size"]
         keys = llama_keys(config, rows, folder)
+        wanted = table(keys)
+        if config.get("tie_word_embeddings", False):
+            source.pop("lm_head.weight", None)
+        else:
+            wanted["output.weight"] = replace(wanted["output.weight"], required=True)
+        tensors = each_qk(paired, keys, take(source, wanted.values(), UNUSED_LLAMA, folder))
     except FileNotFoundError as error:
         raise ModelFileError(f"{error.filename}: is missing; is {folder} a Hugging Face model?") from None
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{folder}/config.json: lacks {error}, or has it in another form") from None
-    for name in tensors:
-        if name.endswith(("attn_q.weight", "attn_k.weight")):
-            tensors[name] = permuted(tensors[name], heads(keys, name))
     if factors := _rope_factors(config, keys):
         tensors["rope_freqs.weight"] = factors
     json_, vocabulary = tokenizer.from_directory(folder, rows)
     keys |= vocabulary | {HUGGING_FACE: tokenizer.with_audio(json_, rows)}
     name = str(config.get("_name_or_path") or folder.resolve().name).rstrip("/").split("/")[-1]
-    described = {"general.architecture": "llama", "general.name": name, "general.basename": name}
+    described = {"general.architecture": keys[ARCHITECTURE], "general.name": name, "general.basename": name}
     return Model(described | keys, tensors, str(folder))
 
 
 def read_gguf(path: Path) -> Model:
-    """A GGUF file of the architecture llama, as llama.cpp's converter writes it."""
+    """A GGUF file as llama.cpp's converter writes it, of one of the architectures that are known."""
     file = gguf_file.read(path)
     architecture = file.keys.get("general.architecture")
-    if architecture != "llama":
+    if architecture not in PAIRED:
         hint = "; an LTU file is converted with --gguf" if architecture == "ltu" else ""
-        raise ModelFileError(f"{path}: its architecture is {architecture!r}, expected 'llama'{hint}")
-    if file.keys.get("llama.expert_count"):
+        raise ModelFileError(
+            f"{path}: its architecture is {architecture!r}, expected {_any_of(PAIRED)}{hint}"
+        )
+    if file.keys.get(f"{architecture}.expert_count"):
         raise ModelFileError(f"{path}: is a mixture of experts, which is not supported")
     if "token_embd.weight" not in file.tensors:
         raise ModelFileError(f"{path}: tensor token_embd.weight is missing")
-    return Model(_completed(file), dict(file.tensors), str(path))
-
-
-def heads(keys: dict[str, Value], tensor: str) -> int:
-    """Heads that the rows of a q or k matrix belong to."""
-    count = keys["llama.attention.head_count"]
-    if "attn_k" in tensor:
-        count = keys.get("llama.attention.head_count_kv", count)
-    return int(count)
+    try:
+        keys, tensors = from_llama_cpp(file.keys, file.tensors)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path}: key {error} is missing, or is of another form") from None
+    return Model(_completed(keys, tensors, str(path)), tensors, str(path))
 
 
 def llama_keys(config: dict[str, Any], rows: int, where: object) -> dict[str, Value]:
     """Hyper-parameters from a Hugging Face configuration."""
-    if config.get("model_type") != "llama" or config.get("hidden_act", "silu") != "silu":
-        raise ModelFileError(f"{where}: config.json describes {config.get('model_type')}, expected llama")
+    architecture, activation = config.get("model_type"), config.get("hidden_act", "silu")
+    if architecture not in PAIRED:
+        raise ModelFileError(f"{where}: config.json describes {architecture!r}, expected {_any_of(PAIRED)}")
+    if activation != "silu":
+        raise ModelFileError(
+            f"{where}: config.json asks for the activation {activation!r}, supported is 'silu'"
+        )
+    if config.get("use_sliding_window"):
+        raise ModelFileError(f"{where}: config.json asks for a sliding window, which is not supported")
     width, head_count = config["hidden_size"], config["num_attention_heads"]
     head_size = config.get("head_dim") or width // head_count
     keys: dict[str, Value] = {
+        ARCHITECTURE: architecture,
         "llama.context_length": config["max_position_embeddings"],
         "llama.embedding_length": width,
         "llama.block_count": config["num_hidden_layers"],
@@ -139,11 +150,17 @@ def _rope_factors(config: dict[str, Any], keys: dict[str, Value]) -> Tensor | No
     return Tensor.of((1 / ((1 - smooth) / factor + smooth)).astype(np.float32))
 
 
-def _completed(file: GgufFile) -> dict[str, Value]:
+def _completed(keys: dict[str, Value], tensors: dict[str, Tensor], where: str) -> dict[str, Value]:
     """Keys of a base with what older converters left out, and the tokenizer as Hugging Face JSON."""
-    rows = file.tensors["token_embd.weight"].row_count
-    wanted = ("general.", "llama.", "tokenizer.")
-    keys = {key: value for key, value in file.keys.items() if key.startswith(wanted)}
+    rows = tensors["token_embd.weight"].row_count
+    wanted = ("general.", "llama.", "tokenizer.", ARCHITECTURE)
+    keys = {
+        key: value for key, value in keys.items() if key.startswith(wanted) and key != "general.alignment"
+    }
     keys = {"llama.vocab_size": rows, **filled(keys, rows)}
-    keys[HUGGING_FACE] = tokenizer.with_audio(tokenizer.from_keys(keys, str(file.path)), rows)
+    keys[HUGGING_FACE] = tokenizer.with_audio(tokenizer.from_keys(keys, where), rows)
     return keys
+
+
+def _any_of(names: Iterable[str]) -> str:
+    return " or ".join(repr(name) for name in names)

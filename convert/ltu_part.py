@@ -13,7 +13,8 @@ from typing import Any
 from ltu import defaults
 from ltu.convert.checkpoint import read_weights
 from ltu.convert.gguf_file import Value
-from ltu.convert.names import ENCODER, UNUSED_AUDIO, audio_names, bare, take
+from ltu.convert.names import ENCODER, UNUSED_AUDIO, bare, take
+from ltu.convert.table import table
 from ltu.convert.tensor import Tensor, reshaped
 from ltu.errors import ModelFileError
 from ltu.files import sha256
@@ -126,11 +127,18 @@ def _part(source: Mapping[str, Tensor], description: Mapping[str, Any], path: Pa
         if len(pair) < 2:
             raise ModelFileError(f"{path}: {module} has lora_{min(pair)} and not its other half")
     encoder = description["encoder"]
-    tensors = take(rest, audio_names(encoder["blocks_a"], encoder["blocks_u"]), UNUSED_AUDIO, path)
+    keys = audio_keys(
+        encoder,
+        _rows(rest, f"{ENCODER}blocks_a.0.mlp.fc1.weight", 4 * encoder["width"]),
+        _rows(rest, "model.audio_proj.1.weight", encoder["width"]),
+    )
+    try:
+        rows = table(keys)
+    except ModelFileError as error:
+        raise ModelFileError(f"{path}: {error}") from None
+    tensors = take(rest, rows.values(), UNUSED_AUDIO, path)
     for name in ("a.modality_embd", "a.position_embd.weight", "a.patch_embd.weight"):
         tensors[name] = reshaped(tensors[name], _flat(name, tensors[name].shape))
-    projector = tensors["mm.a.weight"]
-    keys = audio_keys(encoder, tensors["a.blk.0.ffn_up.weight"].row_count, projector.row_count)
     ranks = {pair["A"].row_count for pair in lora.values()}
     if len(ranks) > 1:
         raise ModelFileError(f"{path}: LoRA of different ranks: {sorted(ranks)}")
@@ -173,6 +181,11 @@ def _flat(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     if name == "a.position_embd.weight":
         return shape[-2:]
     return (shape[0], shape[-1] * shape[-2])
+
+
+def _rows(source: Mapping[str, Tensor], name: str, usual: int) -> int:
+    """Rows of a matrix; the usual number where it is missing, which `take` will say."""
+    return source[name].row_count if name in source else usual
 
 
 def _count(source: Mapping[str, Tensor], prefix: str) -> int:

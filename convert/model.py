@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltu import _engine
 from ltu.convert import check, gguf_file, outtype
 from ltu.convert.gguf_file import Progress, Value
+from ltu.convert.llama_cpp import as_llama_cpp
+from ltu.convert.table import Row, table
 from ltu.convert.tensor import Tensor, converted
 from ltu.errors import Error, ModelFileError
 from ltu.files import replacing
@@ -15,6 +16,8 @@ from ltu.files import replacing
 
 @dataclass(frozen=True)
 class Model:
+    """A whole LTU or its language model alone, with the keys and rows that llama_cpp.py says are ours."""
+
     keys: dict[str, Value]
     tensors: dict[str, Tensor]
     where: str  # what it was read from, for messages
@@ -40,12 +43,15 @@ def write_model(
 
     type None: tensors keep theirs. Raises Error, ModelFileError.
     """
+    try:
+        rows = table(model.keys)
+    except ModelFileError as error:
+        raise ModelFileError(f"{model.where}: {error}") from None
+    check_shapes(model, rows)
     is_ltu = model.keys["general.architecture"] == "ltu"
-    if is_ltu:
-        check_shapes(model)
     keys, tensors, notes = dict(model.keys), model.tensors, []
     if type:
-        types, fallbacks = outtype.choose(tensors, type, audio_type)
+        types, fallbacks = outtype.choose(tensors, rows, type, audio_type)
         tensors = {name: converted(tensor, types[name]) for name, tensor in tensors.items()}
         notes = outtype.summary(fallbacks)
         keys["general.file_type"] = outtype.OUTTYPES[type]
@@ -55,6 +61,8 @@ def write_model(
             keys["ltu.convert.fallbacks"] = list(notes)
     if is_ltu:
         keys |= check.placeholder(keys, model.where)
+    else:
+        keys, tensors = as_llama_cpp(keys, tensors)
     with replacing(output) as draft:
         _check_space(draft.parent, sum(tensor.bytes for tensor in tensors.values()))
         gguf_file.write(draft, keys, tensors, progress)
@@ -66,23 +74,16 @@ def write_model(
     return Written(output, size, tuple(notes))
 
 
-def check_shapes(model: Model) -> None:
-    """Compares with the engine's own table of tensors. Raises ModelFileError that names all that differ."""
-    try:
-        rows = _engine.tensor_table(model.keys)
-    except (ModelFileError, RuntimeError) as error:  # the latter from pybind11, for a value of another type
-        raise ModelFileError(f"{model.where}: {error}") from None
-    table = {name: (tuple(shape), required) for name, shape, required in rows}
+def check_shapes(model: Model, rows: Mapping[str, Row]) -> None:
+    """Compares with the table. Raises ModelFileError that names all that differ."""
     problems = [
-        f"{name} is missing"
-        for name, (_, required) in table.items()
-        if required and name not in model.tensors
+        f"{row.name} is missing" for row in rows.values() if row.required and row.name not in model.tensors
     ]
     for name, tensor in model.tensors.items():
-        if name not in table:
+        if name not in rows:
             problems.append(f"{name} is not part of an LTU model")
-        elif tensor.shape[::-1] != table[name][0]:
-            expected = list(table[name][0][::-1])
+        elif tensor.shape != rows[name].shape:
+            expected = list(rows[name].shape)
             problems.append(f"{name} has shape {list(tensor.shape)}, its sizes ask for {expected}")
     if problems:
         raise ModelFileError(f"{model.where}: {'; '.join(problems)}")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ltu.convert.table import Row
 from ltu.convert.tensor import TYPES, Tensor
 from ltu.errors import Error
 
@@ -21,9 +22,6 @@ OUTTYPES = {
 }
 AUDIO_OUTTYPES = ("f32", "f16", "bf16", "q8_0")
 K_QUANTS = ("q4_k", "q5_k", "q6_k")
-MATRIX = re.compile(
-    r"(token_embd|output|blk\.\d+\.(attn|ffn)_(?!norm)\w+|a\.patch_embd|a\.blk\.\d+\.(attn|ffn)_\w+|mm\.a)\.weight"
-)
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class Fallback:
 
 
 def choose(
-    tensors: Mapping[str, Tensor], outtype: str, audio_outtype: str | None = None
+    tensors: Mapping[str, Tensor], table: Mapping[str, Row], outtype: str, audio_outtype: str | None = None
 ) -> tuple[dict[str, str], list[Fallback]]:
     """Type of each tensor, and the matrices that could not have the one asked for.
 
@@ -55,7 +53,8 @@ def choose(
     tied = "output.weight" not in tensors
     types, fallbacks = {}, []
     for name, tensor in tensors.items():
-        wanted = _wanted(name, outtype, audio_outtype, blocks, tied)
+        matrix = name in table and table[name].matrix
+        wanted = _wanted(name, outtype, audio_outtype, blocks, tied) if matrix else "f32"
         types[name] = _fitting(wanted, tensor.columns)
         if types[name] != wanted:
             fallbacks.append(Fallback(name, wanted, types[name], tensor.columns))
@@ -68,8 +67,6 @@ def summary(fallbacks: list[Fallback]) -> list[str]:
 
 
 def _wanted(name: str, outtype: str, audio_outtype: str, blocks: int, tied: bool) -> str:
-    if not MATRIX.fullmatch(name):
-        return "f32"
     if name.startswith(("a.", "mm.")):
         return audio_outtype
     return _mixed(name, blocks, tied) if outtype == "mixed" else outtype

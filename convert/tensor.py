@@ -80,13 +80,27 @@ def reshaped(tensor: Tensor, shape: Sequence[int]) -> Tensor:
     return replace(tensor, shape=tuple(shape), rows=rows)
 
 
-def permuted(tensor: Tensor, heads: int) -> Tensor:
-    """Rows of q or k in the order that llama.cpp rotates them in: pairs (i, i + half) lie side by side.
+def paired(tensor: Tensor, heads: int) -> Tensor:
+    """Rows of q or k in the order that they are rotated in: of a head, (i, i + half) lie side by side.
 
-    Source: llama.cpp's convert_hf_to_gguf.py, LlamaModel.permute.
+    A bias is a vector of such rows. Source: llama.cpp's convert_hf_to_gguf.py, LlamaModel.permute.
     """
-    head = tensor.row_count // heads
-    order = np.arange(tensor.row_count).reshape(heads, 2, head // 2).swapaxes(1, 2).reshape(-1)
+    return _reordered(tensor, _pairs(tensor, heads))
+
+
+def unpaired(tensor: Tensor, heads: int) -> Tensor:
+    """The reverse of `paired`."""
+    return _reordered(tensor, np.argsort(_pairs(tensor, heads)))
+
+
+def _pairs(tensor: Tensor, heads: int) -> NDArray[np.int64]:
+    head = tensor.shape[0] // heads
+    return np.arange(tensor.shape[0]).reshape(heads, 2, head // 2).swapaxes(1, 2).reshape(-1)
+
+
+def _reordered(tensor: Tensor, order: NDArray[np.int64]) -> Tensor:
+    if len(tensor.shape) == 1:
+        return Tensor.of(tensor.float32()[0][order])
 
     def rows(first: int, end: int) -> Rows:
         wanted = order[first:end]

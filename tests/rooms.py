@@ -25,11 +25,12 @@ cpp/engine
 cpp/bindings cpp/tests
 
 ltu.errors ltu.version ltu._engine
-ltu.sampling ltu.vocabulary
+ltu.sampling
 ltu.defaults ltu.files ltu.database ltu.show
-ltu.audio ltu.readings
+ltu.front_end ltu.readings
+ltu.audio
 ltu.prompt
-ltu.query ltu.tokenizer
+ltu.query
 ltu.convert ltu.owner
 ltu.embeddings ltu.submit ltu.demo_model
 ltu.stream

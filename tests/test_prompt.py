@@ -10,8 +10,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 import ltu
 from ltu.audio import Clip
+from ltu.convert.tokenizer import from_directory, with_audio
 from ltu.prompt import AUDIO, CLIP, Prompter, check_clips
-from ltu.tokenizer import from_directory, with_audio
 
 GOLDEN = Path(__file__).parent / "golden"
 PROMPTS = [prompt for prompt in json.loads((GOLDEN / "golden.json").read_text())["prompts"] if prompt["text"]]

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ltu import tokenizer, vocabulary
+from ltu.convert import tokenizer, vocabulary
 from ltu.convert.gguf_file import Value
 from ltu.convert.llama import HUGGING_FACE
+from ltu.convert.llama_cpp import ARCHITECTURE
 from ltu.convert.ltu_part import audio_keys, prompt_keys
 from ltu.convert.model import Model, write_model
+from ltu.convert.table import Row, table
 from ltu.convert.tensor import Tensor
 
 BYTES = 256
@@ -26,6 +28,7 @@ def tiny_gguf(path: Path, **options: Any) -> Path:
 
 def tiny_model(
     seed: int = 0,
+    architecture: str = "llama",
     width: int = 64,
     feed_forward: int = 96,
     blocks: int = 2,
@@ -41,6 +44,8 @@ def tiny_model(
     encoder_heads: int = 2,
     blocks_a: int = 1,
     blocks_u: int = 1,
+    frames: int = 1024,
+    mels: int = 128,
     bos: bool = True,
     template: str = "Q: {prompt}\nA:",
     sampling: dict[str, float] | None = None,
@@ -50,10 +55,11 @@ def tiny_model(
     keys, tokens = _vocabulary(words)
     rows, head = len(tokens), width // heads
     encoder = {"width": encoder_width, "heads": encoder_heads, "blocks_a": blocks_a, "blocks_u": blocks_u}
-    encoder |= {"frames": 1024, "mels": 128, "patch": 16}
+    encoder |= {"frames": frames, "mels": mels, "patch": 16}
     keys |= {
         "general.architecture": "ltu",
         "general.name": "tiny",
+        ARCHITECTURE: architecture,
         "llama.context_length": context,
         "llama.embedding_length": width,
         "llama.block_count": blocks,
@@ -74,46 +80,16 @@ def tiny_model(
     )
     random = np.random.default_rng(seed)
 
-    def matrix(rows: int, columns: int, scale: float = 1.0) -> Tensor:
-        return Tensor.of(random.normal(0, scale / columns**0.5, (rows, columns)).astype(np.float32))
+    def values(row: Row) -> Tensor:
+        if row.name == "rope_freqs.weight":
+            return Tensor.of(np.linspace(1, 4, head // 2, dtype=np.float32))
+        scale = 0.1 if len(row.shape) == 1 else scales.get(row.name.split(".")[-2], 1) / row.shape[-1] ** 0.5
+        mean = float("norm.weight" in row.name or (".ln" in row.name and row.name.endswith("weight")))
+        return Tensor.of(random.normal(mean, scale, row.shape).astype(np.float32))
 
-    def vector(size: int, mean: float = 0.0) -> Tensor:
-        return Tensor.of(random.normal(mean, 0.1, size).astype(np.float32))
-
-    tensors = {"token_embd.weight": matrix(rows, width, 4), "output_norm.weight": vector(width, 1)}
-    if not tied:
-        tensors["output.weight"] = matrix(rows, width, 3)
-    if rope_factors:
-        tensors["rope_freqs.weight"] = Tensor.of(np.linspace(1, 4, head // 2, dtype=np.float32))
-    for i in range(blocks):
-        tensors |= {
-            f"blk.{i}.attn_norm.weight": vector(width, 1),
-            f"blk.{i}.attn_q.weight": matrix(width, width, 1.5),
-            f"blk.{i}.attn_k.weight": matrix(kv_heads * head, width, 1.5),
-            f"blk.{i}.attn_v.weight": matrix(kv_heads * head, width),
-            f"blk.{i}.attn_output.weight": matrix(width, width),
-            f"blk.{i}.ffn_norm.weight": vector(width, 1),
-            f"blk.{i}.ffn_gate.weight": matrix(feed_forward, width),
-            f"blk.{i}.ffn_up.weight": matrix(feed_forward, width),
-            f"blk.{i}.ffn_down.weight": matrix(width, feed_forward),
-        }
-
-    def linear(name: str, columns: int, rows: int) -> dict[str, Tensor]:
-        return {f"{name}.weight": matrix(rows, columns), f"{name}.bias": vector(rows)}
-
-    def norm(name: str) -> dict[str, Tensor]:
-        return {f"{name}.weight": vector(encoder_width, 1), f"{name}.bias": vector(encoder_width)}
-
-    tensors |= linear("a.patch_embd", 256, encoder_width)
-    tensors["a.position_embd.weight"] = matrix(512, encoder_width, 4)
-    tensors["a.modality_embd"] = vector(encoder_width)
-    for i in range(blocks_a + blocks_u):
-        tensors |= norm(f"a.blk.{i}.ln1") | norm(f"a.blk.{i}.ln2")
-        tensors |= linear(f"a.blk.{i}.attn_qkv", encoder_width, 3 * encoder_width)
-        tensors |= linear(f"a.blk.{i}.attn_out", encoder_width, encoder_width)
-        tensors |= linear(f"a.blk.{i}.ffn_up", encoder_width, encoder_feed_forward)
-        tensors |= linear(f"a.blk.{i}.ffn_down", encoder_feed_forward, encoder_width)
-    tensors |= norm("a.post_ln") | linear("mm.a", encoder_width, width)
+    scales = {"token_embd": 4, "output": 3, "attn_q": 1.5, "attn_k": 1.5, "position_embd": 4}
+    absent = {"output.weight": tied, "rope_freqs.weight": not rope_factors}
+    tensors = {row.name: values(row) for row in table(keys).values() if not absent.get(row.name)}
     return Model(keys, tensors, "tiny model")
 
 

@@ -7,6 +7,7 @@
 #include "file/quantize.h"
 #include "gguf.h"
 #include "support/error.h"
+#include <algorithm>
 #include <cstring>
 
 namespace ltu {
@@ -142,14 +143,31 @@ void bind_file(py::module_ &m) {
       "path"_a);
   m.def(
       "tensor_table",
-      [](const py::dict &keys) {
+      [](const py::dict &dict) {
+        const Keys keys = keys_of(dict);
+        Weights weights; // which stay empty
         py::list table;
-        const Keys source = keys_of(keys);
-        for (const TensorSpec &spec : tensor_table(audio_config(source), llama_config(source)))
-          table.append(py::make_tuple(spec.name, spec.shape, spec.required));
+        const auto add = [&](const std::vector<TensorSpec> &rows) {
+          for (const TensorSpec &row : rows)
+            table.append(py::make_tuple(row.name, row.source, row.shape, row.matrix(), row.required));
+        };
+        const auto sizes = [&](std::string_view prefix) { // whether there are any of this part
+          return std::ranges::any_of(keys.all(),
+                                     [&](const auto &key) { return key.first.starts_with(prefix); });
+        };
+        if (sizes("clip.audio."))
+          add(audio_table(audio_config(keys), weights));
+        if (sizes("llama."))
+          add(llama_table(llama_config(keys), weights));
         return table;
       },
       "keys"_a);
+  m.def("architectures", [] {
+    py::dict known;
+    for (const Architecture &architecture : architectures)
+      known[architecture.name] = architecture.paired_rows;
+    return known;
+  });
   m.def(
       "quantize",
       [](const Floats &values, const std::string &type) {

@@ -181,9 +181,9 @@ std::span<const float> llama_forward(const Model &model, const ClipStore &clips,
     const LlamaBlock &block = model.llama_blocks[static_cast<size_t>(i)];
     // x += attention(norm(x))
     Input normed{Source::rms_norm(x, block.attention_norm, llama.norm_epsilon)};
-    ggml_tensor *q = graph.linear(normed, block.q);
-    ggml_tensor *k = graph.linear(normed, block.k);
-    ggml_tensor *v = graph.linear(normed, block.v);
+    ggml_tensor *q = graph.linear(normed, block.q, {.bias = block.q_bias});
+    ggml_tensor *k = graph.linear(normed, block.k, {.bias = block.k_bias});
+    ggml_tensor *v = graph.linear(normed, block.v, {.bias = block.v_bias});
     ggml_tensor *attended = attention(i, q, k, v);
     if (i + 1 == llama.blocks) { // from here on only what is asked for
       attended = ggml_get_rows(c, attended, wanted);

@@ -181,8 +181,12 @@ def tensor_types() -> dict[str, tuple[int, int, int]]:
 def read_gguf(path: str) -> tuple[dict[str, Any], list[tuple[str, list[int], str, int]]]:
     """Keys, and (name, ggml shape, type, offset in the file) of each tensor. Raises ModelFileError."""
 
-def tensor_table(keys: dict[str, Any]) -> list[tuple[str, list[int], bool]]:
-    """(name, ggml shape, required) of each tensor that a file with these keys holds."""
+def tensor_table(keys: dict[str, Any]) -> list[tuple[str, str, list[int], bool, bool]]:
+    """(name, name in a checkpoint, ggml shape, whether a matrix, required) of each tensor that a file with
+    these keys holds. Raises ModelFileError."""
+
+def architectures() -> dict[str, bool]:
+    """Language models by llama.cpp's name → whether its files hold rows of q and k as they are rotated."""
 
 def devices() -> list[str]:
     """What this build and machine can compute on: cpu, cuda:0, …"""

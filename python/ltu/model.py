@@ -18,6 +18,7 @@ import numpy.typing as npt
 from ltu.audio import AudioInput, Clip, load_audio
 from ltu.embeddings import Embeddings, folder_for
 from ltu.errors import Error, ModelFileError
+from ltu.front_end import FrontEnd
 from ltu.owner import Owner
 from ltu.prompt import Format, Prompter, PromptSequence
 from ltu.query import Answer, Distribution, Exact, Likely, Query, Sample, Score
@@ -113,8 +114,9 @@ class Model:
             )
         except Exception as error:  # tokenizers raises bare exceptions
             raise ModelFileError(f"{path}: {TOKENIZER_KEY}: {error}; convert the model again") from error
+        front_end = FrontEnd.of_file(info, path)
         self._engine = engine
-        self._embeddings = Embeddings(lambda clip: engine.encode(clip.features()[None])[0], folder)
+        self._embeddings = Embeddings(lambda features: engine.encode(features[None])[0], front_end, folder)
         self._room: int = engine.description()["step_answers"]
         self._knows_token_bytes = False
         self._owner = Owner(engine)

@@ -9,8 +9,9 @@ import pytest
 
 from ltu import _engine
 from ltu.convert import check, gguf_file, outtype, requantise
-from ltu.convert.model import write_model
+from ltu.convert.model import Model, write_model
 from ltu.convert.outtype import OUTTYPES
+from ltu.convert.table import table
 from ltu.convert.tensor import TYPES, Tensor, converted
 from ltu.errors import Error, ModelFileError
 from tiny import tiny_gguf, tiny_model
@@ -66,9 +67,13 @@ def test_types_have_ggmls_numbers_and_sizes() -> None:
         assert number == gguf.LlamaFileType[mostly], name
 
 
+def choose(model: Model, type: str) -> tuple[dict[str, str], list[outtype.Fallback]]:
+    return outtype.choose(model.tensors, table(model.keys), type)
+
+
 def test_rows_that_do_not_fit_fall_back(tmp_path: Path) -> None:
     model = tiny_model(width=256, feed_forward=688, blocks=1, heads=4)
-    types, fallbacks = outtype.choose(model.tensors, "q4_k")
+    types, fallbacks = choose(model, "q4_k")
     assert types["blk.0.attn_q.weight"] == "q4_k"
     assert types["blk.0.ffn_down.weight"] == "f16"  # 688 = 21.5 × 32
     assert types["a.blk.0.ffn_up.weight"] == "f16"
@@ -76,7 +81,7 @@ def test_rows_that_do_not_fit_fall_back(tmp_path: Path) -> None:
     assert outtype.summary(fallbacks) == [
         "blk.*.ffn_down.weight: f16 instead of q4_k, its rows hold 688 values"
     ]
-    types, _ = outtype.choose(tiny_model(feed_forward=96).tensors, "q6_k")
+    types, _ = choose(tiny_model(feed_forward=96), "q6_k")
     assert types["blk.1.ffn_down.weight"] == "q8_0"
     path = tiny_gguf(tmp_path / "m.gguf", width=256, feed_forward=688, outtype="q4_k")
     assert gguf_file.read(path).keys["ltu.convert.fallbacks"] == outtype.summary(fallbacks)
@@ -84,9 +89,7 @@ def test_rows_that_do_not_fit_fall_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tied", [False, True])
 def test_mixed_is_better_where_it_matters(tied: bool) -> None:
-    types, fallbacks = outtype.choose(
-        tiny_model(width=256, feed_forward=512, blocks=8, tied=tied).tensors, "mixed"
-    )
+    types, fallbacks = choose(tiny_model(width=256, feed_forward=512, blocks=8, tied=tied), "mixed")
     assert not fallbacks
     assert types["token_embd.weight" if tied else "output.weight"] == "q6_k"
     downs = [types[f"blk.{i}.ffn_down.weight"] for i in range(8)]

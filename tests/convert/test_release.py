@@ -14,7 +14,7 @@ from ltu.convert.convert import joined
 from ltu.convert.llama import read_base
 from ltu.convert.ltu_part import read_release
 from ltu.convert.model import Model
-from ltu.convert.names import audio_names, llama_names
+from ltu.convert.table import table
 from ltu.errors import ModelFileError
 
 LAYERS, HEADS = 4, 8
@@ -33,7 +33,10 @@ def rows_as_in_pytorch(matrix: npt.NDArray[np.float32]) -> npt.NDArray[np.float3
 
 def test_every_tensor_arrives_with_lora_merged(model: Model, golden: dict[str, Any]) -> None:
     expected = weights.merged(golden["seed"])
-    for to, source in (llama_names(LAYERS, tied=False) | audio_names(11, 1)).items():
+    rows = [row for row in table(model.keys).values() if row.source]
+    assert len(rows) == 3 + 9 * LAYERS + 8 + 12 * 12
+    for row in rows:
+        to, source = row.name, row.source
         values = model.tensors[to].float32()
         if to.endswith(("attn_q.weight", "attn_k.weight")):
             values = rows_as_in_pytorch(values)

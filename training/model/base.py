@@ -1,16 +1,22 @@
-"""The language model that LTU is built on: a Hugging Face directory or a llama GGUF file."""
+"""The language model that LTU is built on: a Hugging Face directory or a GGUF file of llama.cpp's."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, LlamaForCausalLM, Qwen2ForCausalLM
 
 from ltu.convert.llama import HUGGING_FACE, read_base
+from ltu.convert.llama_cpp import ARCHITECTURE
 from ltu.convert.model import Model
 from ltu.errors import ModelFileError
 from ltu.files import sha256
 
+LanguageModel = LlamaForCausalLM | Qwen2ForCausalLM
+MODELS: dict[str, type[LlamaForCausalLM] | type[Qwen2ForCausalLM]] = {
+    "llama": LlamaForCausalLM,
+    "qwen2": Qwen2ForCausalLM,
+}
 SCALING = "llama.rope.scaling."  # keys of a GGUF file
 ROPE = {  # the rest of such a key → transformers' name
     "factor": "factor",
@@ -20,7 +26,7 @@ ROPE = {  # the rest of such a key → transformers' name
 
 @dataclass(frozen=True)
 class Base:
-    model: LlamaForCausalLM
+    model: LanguageModel
     tokenizer_json: str  # Hugging Face JSON in which [AUDIO] is one token outside the embedding table
     bos_id: int
     eos_id: int
@@ -36,7 +42,8 @@ def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:
     read = read_base(path)
     keys = read.keys
     if path.is_dir():
-        model = LlamaForCausalLM.from_pretrained(path, dtype="auto" if matrices else torch.float32)
+        made = MODELS[keys[ARCHITECTURE]]
+        model = made.from_pretrained(path, dtype="auto" if matrices else torch.float32)
         weights = sorted([*path.glob("*.safetensors"), *path.glob("*.bin")])
     else:
         model = _from_gguf(path, read)
@@ -52,9 +59,9 @@ def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:
     )
 
 
-def _from_gguf(path: Path, base: Model) -> LlamaForCausalLM:
+def _from_gguf(path: Path, base: Model) -> LanguageModel:
     """transformers' reading of a GGUF file, with the rotary settings that it leaves out."""
-    config = LlamaConfig.from_pretrained(path.parent, gguf_file=path.name)
+    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
     if settings := {name: value for name, value in base.keys.items() if name.startswith(SCALING)}:
         if unknown := sorted(settings.keys() - {SCALING + name for name in (*ROPE, "type", "finetuned")}):
             raise ModelFileError(f"{path}: {unknown[0]} is not supported in training; give a directory")
@@ -65,7 +72,7 @@ def _from_gguf(path: Path, base: Model) -> LlamaForCausalLM:
         theta = base.keys.get("llama.rope.freq_base", 10000.0)
         if kind != "none":
             config.rope_parameters = {"rope_type": kind, "rope_theta": theta, **known}
-    model = LlamaForCausalLM.from_pretrained(
+    model = MODELS[base.keys[ARCHITECTURE]].from_pretrained(
         path.parent, gguf_file=path.name, config=config, dtype=torch.float32
     )
     if "rope_freqs.weight" in base.tensors:
@@ -74,7 +81,7 @@ def _from_gguf(path: Path, base: Model) -> LlamaForCausalLM:
     return model
 
 
-def cast(model: LlamaForCausalLM, matrices: torch.dtype) -> None:
+def cast(model: LanguageModel, matrices: torch.dtype) -> None:
     """Weights of linear layers to that type, all others to float32."""
     embedding = model.get_input_embeddings().weight  # may be the output matrix, too
     for module in model.modules():

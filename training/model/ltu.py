@@ -1,4 +1,4 @@
-"""LTU in PyTorch: encoder, projector and a LLaMA with LoRA, audio spliced in between the words."""
+"""LTU in PyTorch: encoder, projector and a language model with LoRA, audio spliced in between the words."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from peft import LoraConfig, get_peft_model
 from torch import Tensor, nn
-from transformers import LlamaForCausalLM
 from transformers.modeling_outputs import CausalLMOutput
 
 from ltu import defaults
 from ltu.errors import ModelFileError
+from ltu.training.model.base import LanguageModel
 from ltu.training.model.encoder import AudioEncoder, EncoderConfig
 from ltu.training.model.loss import AUDIO_POSITION, IGNORED, next_token_loss
 
@@ -34,7 +34,7 @@ class LTU(nn.Module):
 
     accepts_loss_kwargs = True  # the Trainer then passes the global batch's number of targets
 
-    def __init__(self, base: LlamaForCausalLM, encoder: EncoderConfig, lora: LoraSizes) -> None:
+    def __init__(self, base: LanguageModel, encoder: EncoderConfig, lora: LoraSizes) -> None:
         super().__init__()
         self.audio_encoder = AudioEncoder(encoder)
         self.audio_proj = nn.Sequential(
@@ -60,7 +60,7 @@ class LTU(nn.Module):
     def checkpoint_gradients(self) -> None:
         """Computes each block again in the backward pass, in place of keeping what is inside of it."""
         llama = self.llama.get_base_model()
-        assert isinstance(llama, LlamaForCausalLM)
+        assert isinstance(llama, LanguageModel)
         llama.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
         self.audio_encoder.recompute = True
 
@@ -106,7 +106,7 @@ class LTU(nn.Module):
         # a batch without clips goes the same way: every trained tensor has a gradient in every process
         encoded = encoded.view(-1, sizes.embeddings, sizes.width)
         llama = self.llama.get_base_model()
-        assert isinstance(llama, LlamaForCausalLM)
+        assert isinstance(llama, LanguageModel)
         hidden = llama.model(
             inputs_embeds=self.splice(ids, encoded),
             attention_mask=attention_mask,

@@ -4,11 +4,10 @@ import shutil
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
-from transformers import LlamaForCausalLM
 
 from ltu.files import write_text
 from ltu.training.config import Config
-from ltu.training.model.base import load_base
+from ltu.training.model.base import LanguageModel, load_base
 from ltu.training.model.ltu import LTU
 from ltu.training.run.card import card
 from ltu.training.run.checkpoint import load_checkpoint
@@ -46,7 +45,7 @@ def write_merged(folder: Path, config: Config) -> None:
     model = LTU(load_base(config.base.path).model, config.encoder, config.lora)
     load_checkpoint(config.train.output, model)
     llama = model.llama.merge_and_unload()
-    assert isinstance(llama, LlamaForCausalLM)
+    assert isinstance(llama, LanguageModel)
     llama.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
     for name in TOKENIZER:
         if (config.base.path / name).is_file():

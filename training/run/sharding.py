@@ -5,8 +5,8 @@ from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
-from transformers import LlamaForCausalLM
 
+from ltu.training.model.base import LanguageModel
 from ltu.training.model.ltu import LTU
 
 
@@ -18,7 +18,7 @@ def shard_base(model: LTU, device: torch.device) -> None:
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return
     llama = model.llama.get_base_model()
-    assert isinstance(llama, LlamaForCausalLM)
+    assert isinstance(llama, LanguageModel)
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
     for block in llama.model.layers:
         assert isinstance(block, nn.Module)

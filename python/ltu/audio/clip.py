@@ -8,11 +8,12 @@ from functools import cached_property
 import numpy as np
 import soxr
 
-from ltu.audio.features import CLIP_SAMPLES, WINDOW, Float32, features
+from ltu.audio.features import CLIP_SAMPLES, LTU, WINDOW, Float32, features
 from ltu.audio.inputs import AudioInput, sound_of
 from ltu.audio.sound import Sound
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
+from ltu.front_end import FrontEnd
 
 LOUDEST = 32.0  # full scale is 1; louder floats are integers that nobody has divided
 SILENT = 1e-4  # between the lowest and the highest sample: three steps of 16 bits
@@ -25,6 +26,7 @@ class Clip:
 
     waveform: Float32 = field(repr=False)
     name: str
+    _features: dict[FrontEnd, Float32] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def hash(self) -> str:
@@ -35,15 +37,13 @@ class Clip:
     def seconds(self) -> float:
         return len(self.waveform) / SAMPLE_RATE
 
-    def features(self) -> Float32:
-        """float32[1024, 128], normalised log-mel; computed once."""
-        return self._features
-
-    @cached_property
-    def _features(self) -> Float32:
-        result = features(self.waveform)
-        result.setflags(write=False)
-        return result
+    def features(self, front_end: FrontEnd = LTU) -> Float32:
+        """float32[frames, mels], normalised log-mel as a model's front end wants it; computed once."""
+        if front_end not in self._features:
+            result = features(self.waveform, front_end)
+            result.setflags(write=False)
+            self._features[front_end] = result
+        return self._features[front_end]
 
 
 def load_audio(audio: AudioInput, sample_rate: float | None = None) -> Clip:

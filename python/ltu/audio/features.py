@@ -1,7 +1,7 @@
-"""Waveform → the 1024 × 128 features that the encoder reads.
+"""Waveform → the features that the encoder reads, LTU's 1024 × 128 or what a model file says.
 
 The log-mel filter bank is Kaldi's as torchaudio.compliance.kaldi computes it with LTU's settings: 25 ms
-symmetric Hann window, 10 ms shift, 128 bins between 20 Hz and 8 kHz, `htk_compat`, no energy, no dither.
+symmetric Hann window, 10 ms shift, bins between 20 Hz and 8 kHz, `htk_compat`, no energy, no dither.
 """
 
 from functools import cache
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ltu.defaults import FEATURE_MEAN, FEATURE_STD, FRAMES, MELS, SAMPLE_RATE
+from ltu.defaults import FRAMES, MELS, SAMPLE_RATE
 from ltu.errors import AudioError
+from ltu.front_end import FrontEnd
 
 WINDOW, SHIFT, FFT = 400, 160, 512  # samples
 BLOCK = 128  # frames that are computed at a time: they stay in the processor's cache
@@ -20,21 +21,22 @@ LOW_HZ, HIGH_HZ = 20.0, SAMPLE_RATE / 2
 PRE_EMPHASIS = 0.97
 FRONT_END = 1  # goes up when the same samples give other features: kept embeddings are then computed again
 FLOOR = float(np.finfo(np.float32).eps)
+LTU = FrontEnd()
 
 Float32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.floating[Any]]
 
 
-def features(waveform: Float32) -> Float32:
-    """16 kHz float32[n] → float32[1024, 128]: log-mel padded with zeros or cut, then normalised."""
-    frames = log_mel(waveform[:CLIP_SAMPLES])
-    padded = np.zeros((FRAMES, MELS), np.float32)
+def features(waveform: Float32, front_end: FrontEnd = LTU) -> Float32:
+    """16 kHz float32[n] → float32[frames, mels]: log-mel padded with zeros or cut, then normalised."""
+    frames = log_mel(waveform[: WINDOW + (front_end.frames - 1) * SHIFT], front_end.mels)
+    padded = np.zeros((front_end.frames, front_end.mels), np.float32)
     padded[: len(frames)] = frames
-    return ((padded - FEATURE_MEAN) / FEATURE_STD).astype(np.float32)
+    return ((padded - np.float32(front_end.mean)) / np.float32(front_end.deviation)).astype(np.float32)
 
 
-def log_mel(waveform: Float32) -> Float32:
-    """16 kHz float32[n] → float32[frames, 128], natural logarithm of mel energies.
+def log_mel(waveform: Float32, mels: int = MELS) -> Float32:
+    """16 kHz float32[n] → float32[frames, mels], natural logarithm of mel energies.
 
     The waveform's mean needs no subtraction of its own: each frame's mean is removed. Raises AudioError for
     fewer than 400 samples.
@@ -43,29 +45,32 @@ def log_mel(waveform: Float32) -> Float32:
         raise AudioError(f"a waveform of {len(waveform)} samples has no frame; at least {WINDOW} are needed")
     frames = np.lib.stride_tricks.sliding_window_view(waveform, WINDOW)[::SHIFT]
     return np.concatenate(
-        [_log_mel_of_frames(frames[i : i + BLOCK].astype(np.float64)) for i in range(0, len(frames), BLOCK)]
+        [
+            _log_mel_of_frames(frames[i : i + BLOCK].astype(np.float64), mels)
+            for i in range(0, len(frames), BLOCK)
+        ]
     )
 
 
-def _log_mel_of_frames(frames: Floats) -> Float32:
-    """float64[n, 400] → float32[n, 128]. `frames` is overwritten."""
+def _log_mel_of_frames(frames: Floats, mels: int) -> Float32:
+    """float64[n, 400] → float32[n, mels]. `frames` is overwritten."""
     frames -= frames.mean(axis=1, keepdims=True)
     previous = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
     spectrum = np.fft.rfft((frames - PRE_EMPHASIS * previous) * np.hanning(WINDOW), FFT)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
-    energies = [power[:, band] @ weights for band, weights in _mel_filters()]
+    energies = [power[:, band] @ weights for band, weights in _mel_filters(mels)]
     return np.log(np.maximum(np.stack(energies, axis=1), FLOOR)).astype(np.float32)
 
 
 @cache
-def _mel_filters() -> list[tuple[slice, Floats]]:
-    """Bins and their weights: 128 triangles that are even on the mel scale; the Nyquist bin has no weight.
+def _mel_filters(mels: int) -> list[tuple[slice, Floats]]:
+    """Bins and their weights: triangles that are even on the mel scale; the Nyquist bin has no weight.
 
     Products of the few bins that count are too small for BLAS to wake its threads, which would go on to spin
     on the cores where the engine works.
     """
     low, high = _mel(np.array([LOW_HZ, HIGH_HZ]))
-    edges = np.linspace(low, high, MELS + 2)
+    edges = np.linspace(low, high, mels + 2)
     bins = _mel(np.fft.rfftfreq(FFT, 1 / SAMPLE_RATE))[:, None]
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     weights = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from ltu import tokenizer
+from ltu.convert import tokenizer
+from ltu.convert.vocabulary import SPLITS, Json
 from ltu.errors import ModelFileError
-from ltu.vocabulary import LLAMA3_SPLIT, Json
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden"
 TEXTS = [
     "Is this a type of bird?",
     "  leading and   inner spaces ",
@@ -24,6 +24,7 @@ TEXTS = [
     "",
     "a",
     "\u0007\ufeffrare\u200b",
+    "u\u0308ber 12345",
 ]
 
 
@@ -69,19 +70,24 @@ def test_golden_prompts_have_their_ids(llama: Path) -> None:
                 assert ids == expected
 
 
-@pytest.fixture(scope="module", params=["smollm", "gpt-2", "llama-bpe"])
+@pytest.fixture(scope="module", params=["smollm", "gpt-2", "llama-bpe", "qwen2"])
 def byte_level(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A byte-level tokenizer that transformers wrote, trained on this repository's prose."""
     pre, folder = request.param, tmp_path_factory.mktemp("bpe")
     steps = {
         "smollm": [pre_tokenizers.Digits(True), pre_tokenizers.ByteLevel(False)],
         "gpt-2": [pre_tokenizers.ByteLevel(False)],
-        "llama-bpe": [
-            pre_tokenizers.Split(Regex(LLAMA3_SPLIT), "isolated"),
-            pre_tokenizers.ByteLevel(False, use_regex=False),
-        ],
+        **{
+            name: [
+                pre_tokenizers.Split(Regex(split), "isolated"),
+                pre_tokenizers.ByteLevel(False, use_regex=False),
+            ]
+            for name, split in SPLITS.items()
+        },
     }[pre]
     made = Tokenizer(models.BPE(ignore_merges=pre == "llama-bpe"))
+    if pre == "qwen2":
+        made.normalizer = normalizers.NFC()
     made.pre_tokenizer = pre_tokenizers.Sequence(steps)
     made.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
@@ -129,8 +135,8 @@ def test_unknown_tokenizers_are_named(llama: Path, tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_bytes((llama / "tokenizer.model").read_bytes()[:1000])
     with pytest.raises(ModelFileError, match="no SentencePiece model, or a broken one"):
         tokenizer.from_directory(tmp_path, 10)
-    keys = {"model": "gpt2", "pre": "qwen2", "tokens": [], "token_type": [], "merges": []}
-    with pytest.raises(ModelFileError, match="pre-tokenizer 'qwen2' is not supported"):
+    keys = {"model": "gpt2", "pre": "tekken", "tokens": [], "token_type": [], "merges": []}
+    with pytest.raises(ModelFileError, match="pre-tokenizer 'tekken' is not supported"):
         tokenizer.from_keys({f"tokenizer.ggml.{key}": value for key, value in keys.items()}, "m.gguf")
     with pytest.raises(ModelFileError, match=r"m\.gguf: key tokenizer\.ggml\.model is missing"):
         tokenizer.from_keys({}, "m.gguf")

@@ -15,11 +15,15 @@ Json = dict[str, Any]  # Hugging Face tokenizer
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's
 PREFIX = "tokenizer.ggml."
-# Llama 3's, as llama.cpp's pre-tokenizer "llama-bpe" has it
-LLAMA3_SPLIT = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
-    r"|\s+(?!\S)|\s+"
-)
+# Where a text is cut before its bytes are joined, by llama.cpp's name: Llama 3 and Qwen2, which differ in how
+# many digits stay together.
+SPLITS = {
+    name: (
+        rf"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*"
+        r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+    for name, digits in (("llama-bpe", r"\p{N}{1,3}"), ("qwen2", r"\p{N}"))
+}
 
 
 def from_sentencepiece(path: Path, added: Mapping[str, int]) -> Keys:
@@ -99,8 +103,10 @@ def _pre_tokenizer(tokenizer: Json, folder: Path) -> str:
     steps = steps.get("pretokenizers", [steps])
     known = {("ByteLevel",): "gpt-2", ("Digits", "ByteLevel"): "smollm"}
     kinds = tuple(step.get("type") for step in steps)
-    if kinds == ("Split", "ByteLevel") and steps[0]["pattern"].get("Regex") == LLAMA3_SPLIT:
-        return "llama-bpe"
+    if kinds == ("Split", "ByteLevel"):
+        names = {regex: name for name, regex in SPLITS.items()}
+        if name := names.get(steps[0]["pattern"].get("Regex")):
+            return name
     if kinds not in known:
         raise ModelFileError(f"{folder}/tokenizer.json: its pre-tokenizer is not supported")
     return known[kinds]
@@ -112,10 +118,11 @@ def _keys(kind: str, tokens: list[str], types: list[int], **extra: Any) -> Keys:
     return {PREFIX + key: value for key, value in described.items()}
 
 
-def special_ids(config: Json, tokens: Sequence[str]) -> Keys:
+def special_ids(config: Json, tokens: Sequence[str], types: Sequence[int]) -> Keys:
     """Ids of the tokens that begin and end a text, of the unknown one and of padding.
 
-    A token's name comes before an id in the configuration: those of early LLaMA conversions are wrong.
+    A token's name comes before an id in the configuration: those of early LLaMA conversions are wrong. A
+    usual name counts where it is no ordinary token; byte-level vocabularies hold "<s>" as a piece of text.
     """
     keys = {}
     for name, key, usual in (
@@ -125,7 +132,9 @@ def special_ids(config: Json, tokens: Sequence[str]) -> Keys:
         ("pad", "padding", "<pad>"),
     ):
         token = config.get(f"{name}_token")
-        token = (token["content"] if isinstance(token, dict) else token) or usual
+        token = token["content"] if isinstance(token, dict) else token
+        if not token and usual in tokens and types[tokens.index(usual)] != NORMAL:
+            token = usual
         id = config.get(f"{name}_token_id")
         id = tokens.index(token) if token in tokens else id[0] if isinstance(id, list) else id
         if id is not None and 0 <= id < len(tokens):

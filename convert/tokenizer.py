@@ -9,13 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ltu.errors import ModelFileError
-from ltu.prompt import AUDIO
-from ltu.vocabulary import (
+from ltu.convert.vocabulary import (
     CONTROL,
-    LLAMA3_SPLIT,
     PREFIX,
     SPACE,
+    SPLITS,
     UNKNOWN,
     USER_DEFINED,
     Json,
@@ -26,6 +24,8 @@ from ltu.vocabulary import (
     read_json,
     special_ids,
 )
+from ltu.errors import ModelFileError
+from ltu.prompt import AUDIO
 
 
 def from_directory(folder: Path, rows: int) -> tuple[Json, Keys]:
@@ -52,7 +52,7 @@ def from_directory(folder: Path, rows: int) -> tuple[Json, Keys]:
             tokenizer |= _sentencepiece_steps(True)
         vocabulary = tokenizer["model"]["vocab"]
         vocabulary |= {token: i for i, token in enumerate(keys[PREFIX + "tokens"]) if i >= len(vocabulary)}
-    keys |= special_ids(config, keys[PREFIX + "tokens"])
+    keys |= special_ids(config, keys[PREFIX + "tokens"], keys[PREFIX + "token_type"])
     add_bos = config.get("add_bos_token")
     keys[PREFIX + "add_bos_token"] = keys[PREFIX + "model"] == "llama" if add_bos is None else bool(add_bos)
     return tokenizer, keys
@@ -137,16 +137,18 @@ def _byte_level_steps(pre: str, where: str) -> Json:
     def byte_level(use_regex: bool) -> Json:
         return {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": use_regex}
 
-    split = {"type": "Split", "pattern": {"Regex": LLAMA3_SPLIT}, "behavior": "Isolated", "invert": False}
+    def split(regex: str) -> Json:
+        return {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
+
     steps = {
         "gpt-2": [byte_level(True)],
         "smollm": [{"type": "Digits", "individual_digits": True}, byte_level(True)],
-        "llama-bpe": [split, byte_level(False)],
+        **{name: [split(regex), byte_level(False)] for name, regex in SPLITS.items()},
     }
     if pre not in steps:
         raise ModelFileError(f"{where}: the pre-tokenizer {pre!r} is not supported, {', '.join(steps)} are")
     return {
-        "normalizer": None,
+        "normalizer": {"type": "NFC"} if pre == "qwen2" else None,
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": steps[pre]},
         "post_processor": None,
         "decoder": byte_level(True),
