@@ -85,7 +85,8 @@ foreach(backend IN LISTS backends)
   list(APPEND ggml_options "-DGGML_${backend}=ON")
 endforeach()
 if(CUDA IN_LIST backends)
-  list(APPEND ggml_options "-DCMAKE_CUDA_COMPILER=${LTU_NVCC}" -DGGML_CUDA_NCCL=OFF)
+  list(APPEND ggml_options "-DCMAKE_CUDA_COMPILER=${LTU_NVCC}" -DGGML_CUDA_NCCL=OFF
+    -DGGML_CUDA_GRAPHS=ON) # decoding a token at a time is bound by launches; off unless asked for outside llama.cpp
   foreach(variable CMAKE_CUDA_ARCHITECTURES CMAKE_CUDA_FLAGS CUDA_cublas_LIBRARY CUDA_cublasLt_LIBRARY GGML_CUDA_NO_VMM)
     if(DEFINED ${variable})
       list(APPEND ggml_options "-D${variable}=${${variable}}")

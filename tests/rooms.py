@@ -20,7 +20,9 @@ cpp/kernels
 cpp/device
 cpp/file
 cpp/tree
-cpp/compute cpp/answer
+cpp/answer
+cpp/compute
+cpp/cuda
 cpp/engine
 cpp/bindings cpp/tests
 

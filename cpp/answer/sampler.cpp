@@ -1,4 +1,5 @@
 #include "answer/sampler.h"
+#include "answer/exponential.h"
 #include "support/error.h"
 #include <algorithm>
 #include <cmath>
@@ -73,23 +74,23 @@ std::vector<Candidate> distribution(std::span<const float> logits, std::span<con
   if (!std::isfinite(highest))
     throw Error("the logits overflow at temperature " + std::to_string(sampling.temperature) +
                 ": use a higher one, or greedy");
-  const auto weight = [&](const Candidate &c) {
-    return std::exp(static_cast<double>(c.probability) - highest);
-  };
+  std::vector<double> weights(kept.size());
   double sum = 0;
-  for (const Candidate &c : kept)
-    sum += weight(c);
+  for (size_t i = 0; i < kept.size(); ++i) {
+    weights[i] = exponential(static_cast<double>(kept[i].probability) - highest);
+    sum += weights[i];
+  }
   if (sampling.top_p < 1) {
     const double dropped = (1.0 - static_cast<double>(sampling.top_p)) * sum;
     double tail = 0;
-    while (kept.size() > 1 && tail + weight(kept.back()) <= dropped) {
-      tail += weight(kept.back());
+    while (kept.size() > 1 && tail + weights[kept.size() - 1] <= dropped) {
+      tail += weights[kept.size() - 1];
       kept.pop_back();
     }
     sum -= tail;
   }
-  for (Candidate &c : kept)
-    c.probability = static_cast<float>(weight(c) / sum);
+  for (size_t i = 0; i < kept.size(); ++i)
+    kept[i].probability = static_cast<float>(weights[i] / sum);
   return kept;
 }
 

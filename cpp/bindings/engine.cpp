@@ -36,11 +36,12 @@ py::dict description(const Engine &engine) {
   const bool invariant = engine.batch_invariant();
   const std::string kernels = engine.device().own_kernels() ? std::string("ltu ") + kernels::processor()
                               : invariant                   ? "ggml, batch-invariant"
+                              : engine.model().on_card()    ? "ltu cuda"
                                                             : "ggml";
   const Cells &cells = engine.kv().cells();
   return py::dict("device"_a = engine.device().name(), "threads"_a = engine.device().threads(),
                   "kernels"_a = kernels, "batch_invariant"_a = invariant,
-                  "step_answers"_a = engine.step_answers(), "weight_bytes"_a = engine.model().bytes(),
+                  "step_answers"_a = engine.step_answers(), "weight_bytes"_a = engine.weight_bytes(),
                   "kv_cell_bytes"_a = engine.kv().cell_bytes(), "kv_cells"_a = cells.capacity(),
                   "kv_cells_used"_a = cells.used_end(),
                   "kv_cells_taken"_a = cells.capacity() - cells.available(),

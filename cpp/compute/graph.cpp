@@ -131,7 +131,8 @@ ggml_tensor *Graph::linear(Input &input, const Matrix &matrix, const Extras &ext
     if (!input.floats)
       input.floats = plain(input.source);
     ggml_tensor *y = ggml_mul_mat(context(), matrix.tensor, input.floats);
-    ggml_mul_mat_set_prec(y, GGML_PREC_F32);
+    if (matrix.tensor->type != GGML_TYPE_F16) // device.cpp says how those are summed
+      ggml_mul_mat_set_prec(y, GGML_PREC_F32);
     if (extras.bias)
       y = ggml_add(context(), y, extras.bias);
     if (extras.gelu)

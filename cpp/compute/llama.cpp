@@ -1,5 +1,6 @@
-#include "compute/llama.h"
 #include "compute/graph.h"
+#include "compute/language_model.h"
+#include "compute/rope.h"
 #include "kernels/attention.h"
 #include <algorithm>
 #include <cmath>
@@ -79,9 +80,7 @@ private:
     ggml_context *c = graph_.context();
     const int64_t n = batch_.size();
     x = ggml_reshape_3d(c, x, llama_.head_size, heads, n);
-    x = ggml_rope_ext(c, x, depths_, model_.rope_factors, static_cast<int>(llama_.rope_size),
-                      GGML_ROPE_TYPE_NORMAL, static_cast<int>(llama_.rope_original_context), llama_.rope_base,
-                      1.0F / llama_.rope_factor, llama_.yarn ? 1.0F : 0.0F, 1.0F, 32.0F, 1.0F);
+    x = rope(c, llama_, model_.rope_factors, x, depths_);
     return ggml_reshape_2d(c, x, llama_.head_size * heads, n);
   }
 
@@ -164,49 +163,67 @@ std::vector<float> embedded(const Model &model, const ClipStore &clips, const Ll
   return rows;
 }
 
+class LlamaGraph : public LanguageModel {
+public:
+  LlamaGraph(const Model &model, Device &device) : model_(model), device_(device) {}
+
+  void forward(const ClipStore &clips, KvCells &cells, const LlamaBatch &batch) override {
+    const LlamaConfig &llama = model_.llama();
+    Graph graph(device_);
+    ggml_context *c = graph.context();
+    const int64_t n = batch.size();
+    ggml_tensor *embeddings = graph.input(GGML_TYPE_F32, llama.width, n);
+    ggml_tensor *wanted = graph.input(GGML_TYPE_I32, static_cast<int64_t>(batch.outputs.size()), 1);
+    PathAttention attention(graph, model_, cells, batch);
+
+    ggml_tensor *x = embeddings;
+    for (int64_t i = 0; i < llama.blocks; ++i) {
+      const LlamaBlock &block = model_.llama_blocks[static_cast<size_t>(i)];
+      // x += attention(norm(x))
+      Input normed{Source::rms_norm(x, block.attention_norm, llama.norm_epsilon)};
+      ggml_tensor *q = graph.linear(normed, block.q, {.bias = block.q_bias});
+      ggml_tensor *k = graph.linear(normed, block.k, {.bias = block.k_bias});
+      ggml_tensor *v = graph.linear(normed, block.v, {.bias = block.v_bias});
+      ggml_tensor *attended = attention(i, q, k, v);
+      if (i + 1 == llama.blocks) { // from here on only what is asked for
+        attended = ggml_get_rows(c, attended, wanted);
+        x = ggml_get_rows(c, x, wanted);
+      }
+      x = graph.linear(attended, block.out, {.residual = x});
+      // x += down(silu(gate(norm(x))) × up(norm(x)))
+      Input again{Source::rms_norm(x, block.feed_forward_norm, llama.norm_epsilon)};
+      ggml_tensor *gate = graph.linear(again, block.gate);
+      ggml_tensor *up = graph.linear(again, block.up);
+      x = graph.linear(Source::swiglu(gate, up), block.down, {.residual = x});
+    }
+    ggml_tensor *logits =
+        graph.linear(Source::rms_norm(x, model_.output_norm, llama.norm_epsilon), model_.output);
+    graph.output(logits);
+
+    graph.allocate();
+    const std::vector<float> rows = embedded(model_, clips, batch);
+    ggml_backend_tensor_set(embeddings, rows.data(), 0, ggml_nbytes(embeddings));
+    ggml_backend_tensor_set(wanted, batch.outputs.data(), 0, ggml_nbytes(wanted));
+    attention.set_inputs();
+    graph.compute();
+    logits_ = device_.values(logits);
+  }
+
+  std::span<const float> logits(int64_t output) override {
+    const auto vocabulary = static_cast<size_t>(model_.llama().vocabulary);
+    return logits_.subspan(vocabulary * static_cast<size_t>(output), vocabulary);
+  }
+
+private:
+  const Model &model_;
+  Device &device_;
+  std::span<const float> logits_; // of the last forward
+};
+
 } // namespace
 
-std::span<const float> llama_forward(const Model &model, const ClipStore &clips, Device &device,
-                                     KvCells &cells, const LlamaBatch &batch) {
-  const LlamaConfig &llama = model.llama();
-  Graph graph(device);
-  ggml_context *c = graph.context();
-  const int64_t n = batch.size();
-  ggml_tensor *embeddings = graph.input(GGML_TYPE_F32, llama.width, n);
-  ggml_tensor *wanted = graph.input(GGML_TYPE_I32, static_cast<int64_t>(batch.outputs.size()), 1);
-  PathAttention attention(graph, model, cells, batch);
-
-  ggml_tensor *x = embeddings;
-  for (int64_t i = 0; i < llama.blocks; ++i) {
-    const LlamaBlock &block = model.llama_blocks[static_cast<size_t>(i)];
-    // x += attention(norm(x))
-    Input normed{Source::rms_norm(x, block.attention_norm, llama.norm_epsilon)};
-    ggml_tensor *q = graph.linear(normed, block.q, {.bias = block.q_bias});
-    ggml_tensor *k = graph.linear(normed, block.k, {.bias = block.k_bias});
-    ggml_tensor *v = graph.linear(normed, block.v, {.bias = block.v_bias});
-    ggml_tensor *attended = attention(i, q, k, v);
-    if (i + 1 == llama.blocks) { // from here on only what is asked for
-      attended = ggml_get_rows(c, attended, wanted);
-      x = ggml_get_rows(c, x, wanted);
-    }
-    x = graph.linear(attended, block.out, {.residual = x});
-    // x += down(silu(gate(norm(x))) × up(norm(x)))
-    Input again{Source::rms_norm(x, block.feed_forward_norm, llama.norm_epsilon)};
-    ggml_tensor *gate = graph.linear(again, block.gate);
-    ggml_tensor *up = graph.linear(again, block.up);
-    x = graph.linear(Source::swiglu(gate, up), block.down, {.residual = x});
-  }
-  ggml_tensor *logits =
-      graph.linear(Source::rms_norm(x, model.output_norm, llama.norm_epsilon), model.output);
-  graph.output(logits);
-
-  graph.allocate();
-  const std::vector<float> rows = embedded(model, clips, batch);
-  ggml_backend_tensor_set(embeddings, rows.data(), 0, ggml_nbytes(embeddings));
-  ggml_backend_tensor_set(wanted, batch.outputs.data(), 0, ggml_nbytes(wanted));
-  attention.set_inputs();
-  graph.compute();
-  return device.values(logits);
+std::unique_ptr<LanguageModel> llama_graph(const Model &model, Device &device) {
+  return std::make_unique<LlamaGraph>(model, device);
 }
 
 } // namespace ltu

@@ -76,8 +76,14 @@ Device::Device(const std::string &spec, int threads) : pool_(checked_threads(thr
   const bool on_cpu = ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
   // LTU_KERNELS=ggml computes on CPU what other devices compute: their graphs can be tested without one.
   const char *kernels = std::getenv("LTU_KERNELS");
-  own_kernels_ = on_cpu && !(kernels && std::string(kernels) == "ggml");
+  const bool graphs_alone = kernels && std::string(kernels) == "ggml";
+  own_kernels_ = on_cpu && !graphs_alone;
   name_ = on_cpu ? "cpu" : lower(ggml_backend_dev_name(device));
+#ifdef LTU_CUDA_KERNELS
+  for (const Listed &listed : accelerators())
+    if (listed.device == device && listed.backend == "cuda" && !graphs_alone)
+      card_ = listed.number;
+#endif
   try {
     kernels::processor();
   } catch (const std::runtime_error &error) { // LTU_PROCESSOR asks for what is not there
@@ -96,11 +102,25 @@ Device::Device(const std::string &spec, int threads) : pool_(checked_threads(thr
       [](void *flag) { return static_cast<std::atomic<bool> *>(flag)->load(std::memory_order_relaxed); },
       &interrupted_);
   if (!on_cpu) {
+    // Products of float16 are summed in float32 at once. ggml's own default sums in float16; the precision
+    // that can be asked for instead makes a float32 copy of the matrix at every product.
+    setenv("GGML_CUDA_FORCE_CUBLAS_COMPUTE_32F", "1", 0);
     main_.reset(ggml_backend_dev_init(device, nullptr));
     if (!main_)
       throw Error("device " + name_ + " cannot be initialised");
   }
   make_scheduler();
+}
+
+size_t Device::free_memory() const {
+  size_t free = 0, total = 0;
+  ggml_backend_dev_memory(ggml_backend_get_device(main_ ? main_.get() : cpu_.get()), &free, &total);
+  return free;
+}
+
+void Device::check_interrupted() {
+  if (interrupted_.exchange(false))
+    throw Interrupted();
 }
 
 std::span<const float> Device::values(const ggml_tensor *output) {

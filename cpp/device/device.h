@@ -31,6 +31,9 @@ public:
   ThreadPool &pool() { return pool_; }
   // On CPU products and attention are our own: equal bits whatever the batch and the threads.
   bool own_kernels() const { return own_kernels_; }
+  // The CUDA card, as CUDA counts, for which this build has kernels of our own (cuda/); −1: none.
+  int card() const { return card_; }
+  size_t free_memory() const; // of the device, bytes
   ggml_backend_buffer_type_t buffer_type() const {
     return ggml_backend_get_default_buffer_type(main_ ? main_.get() : cpu_.get());
   }
@@ -51,12 +54,14 @@ public:
   void release_memory();
   // From any thread: stops what the CPU computes now, or else computes next.
   void interrupt() { interrupted_ = true; }
+  void check_interrupted(); // throws Interrupted when `interrupt` was called, for work that ggml doesn't run
 
 private:
   using Backend = std::unique_ptr<ggml_backend, decltype(&ggml_backend_free)>;
   std::string name_;
   ThreadPool pool_;
   bool own_kernels_;
+  int card_ = -1;
   std::unique_ptr<ggml_threadpool, decltype(&ggml_threadpool_free)> ggml_pool_{nullptr, ggml_threadpool_free};
   Backend cpu_{nullptr, ggml_backend_free}, main_{nullptr, ggml_backend_free};
   std::unique_ptr<ggml_backend_sched, decltype(&ggml_backend_sched_free)> scheduler_{nullptr,

@@ -7,17 +7,37 @@
 #include <cmath>
 #include <limits>
 #include <utility>
+#ifdef LTU_CUDA_KERNELS
+#include "cuda/card.h"
+#include "cuda/llama.h"
+#endif
 
 namespace ltu {
 
 namespace {
 
 constexpr int64_t logits_batch = 256; // positions: bounds the memory of `logits`
+constexpr int64_t repeats_of_row = 4; // answers that share a row, about: SHARD's repeats, most of which agree
 
-StepWidth::Options widths(const EngineOptions &options, bool one_at_a_time) {
+std::unique_ptr<LanguageModel> language_model(const Model &model, Device &device) {
+#ifdef LTU_CUDA_KERNELS
+  if (model.on_card()) {
+    const bool quantised = model.output.tensor != nullptr;
+    return cuda::llama(model, device, std::make_unique<cuda::Card>(device.card()),
+                       quantised ? llama_graph(model, device) : nullptr);
+  }
+#endif
+  return llama_graph(model, device);
+}
+
+StepWidth::Options widths(const EngineOptions &options, bool one_at_a_time, int64_t rows_at_once) {
   StepWidth::Options widths;
+  if (rows_at_once)
+    widths = {.answers = repeats_of_row * rows_at_once,
+              .answer_rows = rows_at_once,
+              .prompt_positions = rows_at_once};
   if (options.step_answers)
-    widths.answers = options.step_answers;
+    widths.answers = widths.answer_rows = options.step_answers;
   if (options.step_prompt_positions)
     widths.prompt_positions = options.step_prompt_positions;
   widths.draft_rows = one_at_a_time ? 1 : options.draft_width;
@@ -28,9 +48,10 @@ double logprob_of(const std::vector<Candidate> &candidates, int32_t token) {
   return std::log(probability_of(candidates, token));
 }
 
-Logprobs logprobs_of(const Draw &draw, const Candidate &chosen, std::span<const float> row, size_t best) {
+Logprobs logprobs_of(const Draw &draw, const Candidate &chosen, size_t best) {
   Logprobs result{.drawn = std::log(static_cast<double>(chosen.probability)),
-                  .raw = static_cast<double>(row[static_cast<size_t>(chosen.token)]) - draw.raw->log_sum,
+                  .raw =
+                      static_cast<double>(draw.logits[static_cast<size_t>(chosen.token)]) - draw.raw->log_sum,
                   .best_drawn = {},
                   .best_raw = draw.raw->best};
   for (size_t i = 0; i < std::min(best, draw.candidates.size()); ++i)
@@ -43,10 +64,11 @@ Logprobs logprobs_of(const Draw &draw, const Candidate &chosen, std::span<const 
 
 Engine::Engine(const std::string &path, const EngineOptions &options)
     : options_(options), device_(options.device, options.threads), model_(path, device_),
-      kv_(model_, device_, options.kv_memory), clips_(model_.audio().embeddings, model_.llama().width),
+      language_(language_model(model_, device_)), kv_(model_, device_, options.kv_memory),
+      clips_(model_.audio().embeddings, model_.llama().width),
       scheduler_(kv_.cells(), {.shared_tree = options.tree,
                                .one_at_a_time = options.batch_invariant && !device_.own_kernels()}),
-      width_(widths(options, one_at_a_time())) {
+      width_(widths(options, one_at_a_time(), language_->rows_at_once())) {
   trim_heap();
 }
 
@@ -67,10 +89,6 @@ int64_t Engine::add(Query query) {
   return next_id_++;
 }
 
-std::span<const float> Engine::forward(const LlamaBatch &batch) {
-  return llama_forward(model_, clips_, device_, kv_, batch);
-}
-
 std::vector<Event> Engine::step() {
   const Stopwatch watch;
   std::vector<Event> events;
@@ -81,8 +99,10 @@ std::vector<Event> Engine::step() {
     return events;
   try {
     Step step = plan(scheduler_, width_, drafts_, [this](int64_t rows) { return seconds_of_step(rows); });
-    if (step.batch.size() > 0)
-      sample(step, forward(step.batch), events);
+    if (step.batch.size() > 0) {
+      forward(step.batch);
+      sample(step, events);
+    }
     finish_walks(events);
     for (Node *node : step.drafts)
       scheduler_.tree().release(node);
@@ -128,15 +148,10 @@ double Engine::seconds_of_step(int64_t rows) {
 }
 
 // Draws for every answer that waits, and again for those whose token was a draft: its row is there already.
-void Engine::sample(Step &step, std::span<const float> logits, std::vector<Event> &events) {
-  const auto vocabulary = static_cast<size_t>(model_.llama().vocabulary);
-  const auto row_of = [&](const Draw &draw) {
-    return logits.subspan(vocabulary * static_cast<size_t>(step.logits.at(draw.node)), vocabulary);
-  };
+void Engine::sample(Step &step, std::vector<Event> &events) {
   std::vector<Draw> draws = std::move(step.draws);
   while (!draws.empty()) {
-    device_.pool().run(static_cast<uint32_t>(draws.size()),
-                       [&](uint32_t i) { distribute(draws[i], row_of(draws[i])); });
+    distribute(draws, step);
     std::vector<Draw> next;
     for (const Draw &draw : draws) {
       if (!draw.failure.empty())
@@ -149,7 +164,7 @@ void Engine::sample(Step &step, std::span<const float> logits, std::vector<Event
       for (const size_t i : draw.answers) {
         Answer &answer = draw.request->answers[i];
         if (!answer.finished) // a request fails as a whole
-          advance(*draw.request, answer, draw, row_of(draw), events);
+          advance(*draw.request, answer, draw, events);
         if (!answer.finished)
           follow_drafts(step, draw, i, next);
       }
@@ -158,15 +173,37 @@ void Engine::sample(Step &step, std::span<const float> logits, std::vector<Event
   }
 }
 
-void Engine::distribute(Draw &draw, std::span<const float> row) const {
-  try {
-    const Sampling *sampling = draw.request->sampling();
-    draw.candidates = sampling ? distribution(row, draw.history, *sampling) : softmax(row);
-    if (const Sample *sample = draw.request->sample(); sample && sample->logprobs)
-      draw.raw = raw_logprobs(row, static_cast<size_t>(*sample->logprobs));
-  } catch (const std::exception &error) { // concerns this request alone
-    draw.failure = error.what();
-  }
+// What each draw can come to: by the device where it can, else by our threads.
+void Engine::distribute(std::vector<Draw> &draws, const Step &step) {
+  std::vector<RowDraw> rows;
+  for (Draw &draw : draws)
+    if (const Sampling *sampling = draw.request->sampling())
+      rows.push_back({step.logits.at(draw.node), draw.history, sampling, &draw.candidates});
+  language_->distributions(rows);
+
+  const auto logprobs = [](const Draw &draw) -> std::optional<int32_t> {
+    const Sample *sample = draw.request->sample();
+    return sample ? sample->logprobs : std::nullopt;
+  };
+  std::vector<Draw *> left;
+  for (Draw &draw : draws)
+    if (draw.candidates.empty() || logprobs(draw)) {
+      draw.logits = language_->logits(step.logits.at(draw.node));
+      left.push_back(&draw);
+    }
+  device_.pool().run(static_cast<uint32_t>(left.size()), [&](uint32_t i) {
+    Draw &draw = *left[i];
+    try {
+      const Sampling *sampling = draw.request->sampling();
+      if (draw.candidates.empty())
+        draw.candidates =
+            sampling ? distribution(draw.logits, draw.history, *sampling) : softmax(draw.logits);
+      if (const std::optional<int32_t> best = logprobs(draw))
+        draw.raw = raw_logprobs(draw.logits, static_cast<size_t>(*best));
+    } catch (const std::exception &error) { // concerns this request alone
+      draw.failure = error.what();
+    }
+  });
 }
 
 void Engine::follow_drafts(Step &step, const Draw &draw, size_t number, std::vector<Draw> &next) {
@@ -202,8 +239,7 @@ void Engine::advance_given(Request &request, Answer &answer, const Draw &draw, s
   }
 }
 
-void Engine::advance(Request &request, Answer &answer, const Draw &draw_, std::span<const float> row,
-                     std::vector<Event> &events) {
+void Engine::advance(Request &request, Answer &answer, const Draw &draw_, std::vector<Event> &events) {
   const Sample *sample = request.sample();
   if (!sample)
     return advance_given(request, answer, draw_, events);
@@ -216,7 +252,7 @@ void Engine::advance(Request &request, Answer &answer, const Draw &draw_, std::s
   answer.tokens.push_back(chosen.token);
   remember(answer.history, chosen.token);
   if (sample->logprobs)
-    answer.logprobs.push_back(logprobs_of(draw_, chosen, row, static_cast<size_t>(*sample->logprobs)));
+    answer.logprobs.push_back(logprobs_of(draw_, chosen, static_cast<size_t>(*sample->logprobs)));
   if (sample->stream) {
     Event event{.kind = Event::Kind::token,
                 .query = request.id,
@@ -334,9 +370,11 @@ std::vector<float> Engine::logits(const std::vector<int32_t> &ids, const std::ve
       const bool wanted = !batch.outputs.empty();
       if (!wanted)
         batch.outputs.push_back(0);
-      const std::span<const float> rows = forward(batch);
-      if (wanted)
-        result.insert(result.end(), rows.begin(), rows.end());
+      forward(batch);
+      for (int64_t i = 0; wanted && i < std::ssize(batch.outputs); ++i) {
+        const std::span<const float> row = language_->logits(i);
+        result.insert(result.end(), row.begin(), row.end());
+      }
     }
     return result;
   };

@@ -1,5 +1,6 @@
 #pragma once
 #include "compute/audio_encoder.h"
+#include "compute/language_model.h"
 #include "device/device.h"
 #include "engine/drafts.h"
 #include "engine/query.h"
@@ -10,6 +11,7 @@
 #include "tree/clip_store.h"
 #include "tree/kv_cells.h"
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -56,6 +58,7 @@ public:
 
   const Model &model() const { return model_; }
   const Device &device() const { return device_; }
+  size_t weight_bytes() const { return model_.bytes() + language_->bytes(); }
   const KvCells &kv() const { return kv_; }
   const Counters &counters() const { return counters_; }
   int64_t preempted() const { return scheduler_.preempted(); }
@@ -67,6 +70,7 @@ private:
   EngineOptions options_;
   Device device_;
   Model model_;
+  std::unique_ptr<LanguageModel> language_;
   KvCells kv_;
   ClipStore clips_; // before what holds clips
   Scheduler scheduler_;
@@ -77,12 +81,11 @@ private:
   int64_t next_id_ = 0;
 
   bool one_at_a_time() const { return scheduler_.options().one_at_a_time; }
-  std::span<const float> forward(const LlamaBatch &batch);
+  void forward(const LlamaBatch &batch) { language_->forward(clips_, kv_, batch); }
   double seconds_of_step(int64_t rows);
-  void sample(Step &step, std::span<const float> logits, std::vector<Event> &events);
-  void distribute(Draw &draw, std::span<const float> row) const;
-  void advance(Request &request, Answer &answer, const Draw &draw, std::span<const float> row,
-               std::vector<Event> &events);
+  void sample(Step &step, std::vector<Event> &events);
+  void distribute(std::vector<Draw> &draws, const Step &step);
+  void advance(Request &request, Answer &answer, const Draw &draw, std::vector<Event> &events);
   void advance_given(Request &request, Answer &answer, const Draw &draw, std::vector<Event> &events);
   void follow_drafts(Step &step, const Draw &draw, size_t answer, std::vector<Draw> &next);
   void finish(Request &request, Answer &answer, const char *stop, std::vector<Event> &events);

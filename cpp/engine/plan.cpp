@@ -70,9 +70,11 @@ private:
     return rooms;
   }
 
+  bool rows_are_left() const { return step_.answer_positions < width_.answer_rows(); }
+
   void plan_answers(Request &request, int64_t &room) {
     std::unordered_map<Node *, size_t> draw_of;
-    for (size_t i = 0; i < request.answers.size() && room > 0; ++i) {
+    for (size_t i = 0; i < request.answers.size() && room > 0 && rows_are_left(); ++i) {
       const Answer &answer = request.answers[i];
       if (answer.finished)
         continue;

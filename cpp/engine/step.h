@@ -1,7 +1,7 @@
 #pragma once
 #include "answer/sampler.h"
 #include "answer/walk.h"
-#include "compute/llama.h"
+#include "compute/language_model.h"
 #include "engine/request.h"
 #include <deque>
 #include <optional>
@@ -19,6 +19,7 @@ struct Draw {
   std::vector<size_t> answers = {};
   std::optional<Walk::Item> item = std::nullopt;
   std::vector<Candidate> candidates = {}; // once the row is there
+  std::span<const float> logits = {};     // its row, where the CPU draws from it
   std::optional<RawLogprobs> raw = std::nullopt;
   std::string failure = {};
 };

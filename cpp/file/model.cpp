@@ -3,6 +3,7 @@
 #include "ggml-backend.h"
 #include "support/error.h"
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <set>
 
@@ -69,8 +70,9 @@ Model::Model(const std::string &path, Device &device)
     file_.fail("key clip.audio.projection_dim is " + std::to_string(audio_.projection) +
                ", llama.embedding_length " + std::to_string(llama_.width) +
                ": the parts of this file come from different models");
-  std::vector<TensorSpec> table = audio_table(audio_, *this);
-  std::ranges::move(llama_table(llama_, *this), std::back_inserter(table));
+  std::vector<TensorSpec> table = audio_table(audio_, *this), llama_rows = llama_table(llama_, *this);
+  on_card_ = fits_card(llama_rows);
+  std::ranges::move(llama_rows, std::back_inserter(table));
   check(table);
   for (const TensorSpec &row : table)
     if (const TensorInfo *tensor = file_.find_tensor(row.name))
@@ -111,17 +113,54 @@ void Model::check(const std::vector<TensorSpec> &table) {
   half_cache_ = !all_float32;
 }
 
+// In float16, beside what the file has and a cache of the same size as the weights.
+bool Model::fits_card(const std::vector<TensorSpec> &llama) const {
+  const bool known_heads = llama_.head_size == 64 || llama_.head_size == 128; // to cuda/path_attention.cu
+  if (device_.card() < 0 || !known_heads)
+    return false;
+  size_t bytes = 0;
+  bool all_float32 = true;
+  for (const TensorSpec &spec : llama)
+    if (const TensorInfo *tensor = file_.find_tensor(spec.name); tensor && spec.matrix()) {
+      bytes += static_cast<size_t>(tensor->columns() * tensor->rows()) * sizeof(ggml_fp16_t);
+      all_float32 = all_float32 && tensor->type == GGML_TYPE_F32;
+    }
+  return !all_float32 && 2 * bytes < device_.free_memory();
+}
+
+bool Model::left_to_card(const TensorInfo &tensor) const {
+  return on_card_ && !ggml_is_quantized(tensor.type) && !tensor.name.starts_with("a.") &&
+         !tensor.name.starts_with("mm.");
+}
+
+// bfloat16 becomes float16, or float32 where it doesn't fit: back ends round the results of bfloat16 products
+// to it.
 ggml_tensor *Model::place(const TensorInfo &info) {
+  if (info.type != GGML_TYPE_BF16)
+    return place(info, info.type, info.data);
+  const auto size = static_cast<size_t>(info.columns() * info.rows());
+  std::vector<float> floats(size);
+  ggml_bf16_to_fp32_row(reinterpret_cast<const ggml_bf16_t *>(info.data.data()), floats.data(),
+                        static_cast<int64_t>(size));
+  const float largest = 65504; // of float16
+  if (std::any_of(floats.begin(), floats.end(), [&](float x) { return std::abs(x) > largest; }))
+    return place(info, GGML_TYPE_F32, std::as_bytes(std::span(floats)));
+  std::vector<ggml_fp16_t> halves(size);
+  ggml_fp32_to_fp16_row(floats.data(), halves.data(), static_cast<int64_t>(size));
+  return place(info, GGML_TYPE_F16, std::as_bytes(std::span(halves)));
+}
+
+ggml_tensor *Model::place(const TensorInfo &info, ggml_type type, std::span<const std::byte> data) {
   const ggml_init_params params{.mem_size = ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true};
   ggml_context *context = buffers_->contexts.emplace_back(ggml_init(params), ggml_free).get();
-  ggml_tensor *tensor = ggml_new_tensor(context, info.type, GGML_MAX_DIMS, info.shape.data());
+  ggml_tensor *tensor = ggml_new_tensor(context, type, GGML_MAX_DIMS, info.shape.data());
   ggml_set_name(tensor, info.name.c_str());
   ggml_backend_buffer_t buffer = ggml_backend_alloc_ctx_tensors_from_buft(context, device_.buffer_type());
   if (!buffer)
     throw Error("not enough memory on " + device_.name() + " for " + file_.path());
   buffers_->buffers.emplace_back(buffer, ggml_backend_buffer_free);
-  ggml_backend_tensor_set(tensor, info.data.data(), 0, info.data.size());
-  bytes_ += info.data.size();
+  ggml_backend_tensor_set(tensor, data.data(), 0, data.size());
+  bytes_ += data.size();
   file_.release(info.data);
   return tensor;
 }
@@ -136,8 +175,11 @@ void Model::load(const TensorInfo &tensor, ggml_tensor **place) {
 
 void Model::load(const TensorInfo &info, Matrix *place) {
   Matrix &result = *place;
+  result.source = &info;
   result.rows = info.rows();
   result.columns = info.columns();
+  if (left_to_card(info))
+    return;
   if (device_.own_kernels()) {
     result.packed = kernels::PackedMatrix(*weight_type(info.type), result.rows, result.columns);
     const size_t row = ggml_row_size(info.type, result.columns);

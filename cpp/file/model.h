@@ -4,6 +4,7 @@
 #include "file/table.h"
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 namespace ltu {
@@ -20,6 +21,9 @@ public:
   const AudioConfig &audio() const { return audio_; }
   const LlamaConfig &llama() const { return llama_; }
   bool half_cache() const { return half_cache_; } // KV cache in f16; f32 when every LLaMA matrix is f32
+  // Whether our kernels on the card compute the language model, from copies of their own (cuda/weights.h). A
+  // float matrix is then in no other place; a quantised one also serves narrow steps.
+  bool on_card() const { return on_card_; }
   size_t bytes() const { return bytes_; }
 
   // The input embedding of a token, [width].
@@ -32,14 +36,17 @@ private:
   AudioConfig audio_;
   LlamaConfig llama_;
   std::unique_ptr<Buffers> buffers_;
-  bool half_cache_ = false;
+  bool half_cache_ = false, on_card_ = false;
   size_t bytes_ = 0;
 
   void check(const std::vector<TensorSpec> &table);
+  bool fits_card(const std::vector<TensorSpec> &llama) const;
   void load(const TensorInfo &tensor, Matrix *place);
   void load(const TensorInfo &tensor, ggml_tensor **place);
   void load(const TensorInfo &tensor, const TensorInfo **place);
   ggml_tensor *place(const TensorInfo &tensor);
+  ggml_tensor *place(const TensorInfo &tensor, ggml_type type, std::span<const std::byte> data);
+  bool left_to_card(const TensorInfo &tensor) const;
 };
 
 } // namespace ltu

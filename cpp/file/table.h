@@ -9,10 +9,12 @@
 
 namespace ltu {
 
-// A matrix of the model: packed for our kernels on CPU, a tensor of the back end elsewhere.
+// A matrix of the model: packed for our kernels on CPU, a tensor of the back end elsewhere. Our kernels on a
+// card make their own copy (cuda/llama.h) of what is in the file.
 struct Matrix {
   kernels::PackedMatrix packed;
   ggml_tensor *tensor = nullptr;
+  const TensorInfo *source = nullptr;
   int64_t rows = 0, columns = 0;
 };
 

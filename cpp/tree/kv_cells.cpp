@@ -25,9 +25,9 @@ KvCells::KvCells(const Model &model, Device &device, size_t bytes) : half_(model
   const LlamaConfig &llama = model.llama();
   const size_t row = static_cast<size_t>(llama.kv_size()) * (half_ ? 2 : 4);
   cell_bytes_ = row * 2 * static_cast<size_t>(llama.blocks);
-  const size_t budget = bytes ? bytes : machine_memory() / 4;
+  const size_t budget = bytes ? bytes : device.card() >= 0 ? device.free_memory() / 2 : machine_memory() / 4;
   int64_t capacity = std::min<int64_t>(most_cells, static_cast<int64_t>(budget / cell_bytes_));
-  if (!bytes && !device.own_kernels()) // a device has no memory that costs nothing until it is used
+  if (!bytes && !device.own_kernels() && device.card() < 0) // no memory that costs nothing until it is used
     capacity = std::min(capacity, 4 * llama.context);
   const int64_t least = device.own_kernels() ? 1 : tile;
   capacity = capacity / least * least;

@@ -15,7 +15,7 @@ class KvCells {
 public:
   static constexpr int64_t tile = 256; // on devices: ggml's flash attention likes whole tiles of cells
 
-  // bytes 0: a quarter of the machine's memory.
+  // bytes 0: a quarter of the machine's memory; half of what is free on a card with kernels of our own.
   KvCells(const Model &model, Device &device, size_t bytes);
   ~KvCells();
 

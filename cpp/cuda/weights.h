@@ -1,0 +1,42 @@
+#pragma once
+#include "cuda/card.h"
+#include "device/thread_pool.h"
+#include "file/model.h"
+#include <vector>
+
+namespace ltu::cuda {
+
+// LLaMA's weights on a card: matrices in float16 whatever the file has, those side by side that are
+// multiplied with the same rows. Norms stay where the model has them.
+class LlamaWeights {
+public:
+  struct Block {
+    CardArray<Half> qkv, out, gate_up,
+        down; // [q + 2 kv, width], [width, q], [2 feed_forward, width], [width, feed_forward]
+    CardArray<float> qkv_bias; // [q + 2 kv] or none
+  };
+
+  // Throws ModelFileError for a weight beyond float16's range.
+  LlamaWeights(const Model &model, Card &card, ThreadPool &pool);
+
+  // What it takes.
+  static size_t bytes(const LlamaConfig &llama, bool tied);
+
+  const std::vector<Block> &blocks() const { return blocks_; }
+  const Half *token_table() const { return token_table_.data(); } // [vocabulary, width]
+  const Half *output() const { return tied_ ? token_table_.data() : output_.data(); }
+
+private:
+  Card &card_;
+  ThreadPool &pool_;
+  const GgufFile &file_;
+  PinnedArray<Half> staging_;
+  std::vector<Block> blocks_;
+  CardArray<Half> token_table_, output_;
+  bool tied_;
+
+  void fill(CardArray<Half> &place, const std::vector<const TensorInfo *> &matrices);
+  Half *copy(const TensorInfo &matrix, Half *place);
+};
+
+} // namespace ltu::cuda

@@ -1,0 +1,54 @@
+// A card whose memory is the host's and whose products are loops: for the kernels under tests/emulated_cuda.h.
+#include "cuda/card.h"
+#include "tests/emulated_cuda.h"
+#include <cstdlib>
+#include <cstring>
+
+namespace ltu::cuda {
+
+Card::Card(int number) : number_(number), multiprocessors_(4) {}
+Card::~Card() = default;
+
+size_t Card::free_memory() const {
+  return size_t{1} << 30;
+}
+void *Card::allocate(size_t bytes) {
+  void *memory = std::malloc(bytes);
+  std::memset(memory, 0xff, bytes); // NaN in every float: what nobody wrote shows
+  return memory;
+}
+void *Card::allocate_pinned(size_t bytes) {
+  return allocate(bytes);
+}
+void Card::release(void *memory) {
+  std::free(memory);
+}
+void Card::release_pinned(void *memory) {
+  std::free(memory);
+}
+void Card::upload(void *to, const void *from, size_t bytes) {
+  std::memcpy(to, from, bytes);
+}
+void Card::download(void *to, const void *from, size_t bytes) {
+  std::memcpy(to, from, bytes);
+}
+void Card::download(void *to, const void *from, size_t bytes, size_t stride, size_t rows) {
+  for (size_t i = 0; i < rows; ++i)
+    std::memcpy(static_cast<std::byte *>(to) + i * stride, static_cast<const std::byte *>(from) + i * stride, bytes);
+}
+void Card::wait() {}
+void Card::check_launch() const {}
+
+void Card::multiply(const Half *weights, int64_t rows, int64_t columns, const Half *x, int64_t n, float *y, bool add) {
+  const auto *w = reinterpret_cast<const half *>(weights);
+  const auto *in = reinterpret_cast<const half *>(x);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t r = 0; r < rows; ++r) {
+      float sum = 0;
+      for (int64_t c = 0; c < columns; ++c)
+        sum += to_float(w[r * columns + c]) * to_float(in[i * columns + c]);
+      y[i * rows + r] = add ? y[i * rows + r] + sum : sum;
+    }
+}
+
+} // namespace ltu::cuda
