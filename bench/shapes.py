@@ -1,26 +1,45 @@
 """Models with random weights in the shapes of real ones: as slow as those, and they say nothing."""
 
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ltu.convert import gguf_file
 from ltu.convert.ltu_part import audio_keys, prompt_keys
 from ltu.convert.table import table
 from ltu.convert.tensor import TYPES, Rows, Tensor, row_bytes
+from ltu.defaults import FRAMES, MELS, PATCH
+
+
+@dataclass(frozen=True)
+class EncoderSizes:
+    width: int
+    feed_forward: int
+    heads: int
+    blocks_a: int
+    blocks_u: int
+
 
 SCALES = {"q4_0": 1, "q8_0": 1, "q4_k": 2}  # float16 numbers that a block begins with
 SHAPES = {  # width, feed-forward, blocks, heads, key and value heads, vocabulary
+    "toy": (256, 512, 2, 4, 2, 32000),  # for rehearsals: says nothing of any speed
     "tinyllama-1.1b": (2048, 5632, 22, 32, 4, 32000),
     "vicuna-7b": (4096, 11008, 32, 32, 32, 32000),
 }
+SMALLEST = EncoderSizes(width=64, feed_forward=64, heads=1, blocks_a=1, blocks_u=1)
+LTU = EncoderSizes(width=768, feed_forward=3072, heads=12, blocks_a=11, blocks_u=1)
+HALVES = 1 << 24  # float16 values that are drawn once; a tensor's rows are taken from among them
 
 
-def random_blocks(shape: tuple[int, ...], type: str) -> Tensor:
+def random_blocks(name: str, shape: tuple[int, ...], type: str) -> Tensor:
     """Quantised weights of about unit gain."""
     _, values, size = TYPES[type]
-    rng = np.random.default_rng(shape[0])
+    rng = np.random.default_rng(crc32(name.encode()))
 
     def rows(first: int, end: int) -> Rows:
         data = rng.integers(0, 256, (end - first, row_bytes(type, shape[-1])), np.uint8)
@@ -32,8 +51,31 @@ def random_blocks(shape: tuple[int, ...], type: str) -> Tensor:
     return Tensor(shape, type, rows)
 
 
-def write_random(path: Path, shape: str, type: str) -> None:
-    """An LTU file with the smallest of encoders."""
+@cache
+def _normal() -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal(HALVES, np.float32)
+
+
+@cache
+def _halves(columns: int) -> NDArray[np.float16]:
+    return (_normal() * np.float32(columns**-0.5)).astype(np.float16)
+
+
+def random_halves(name: str, shape: tuple[int, ...]) -> Tensor:
+    """float16 weights of unit gain: a piece of the same values, of another place for each tensor and rows, so
+    that a file of 13 GB is written as fast as memory is copied."""
+    values = _halves(shape[-1])
+
+    def rows(first: int, end: int) -> Rows:
+        count = (end - first) * shape[-1]
+        start = crc32(f"{name} {first}".encode()) % (HALVES - count)
+        return values[start : start + count].reshape(end - first, shape[-1]).view(np.uint8)
+
+    return Tensor(shape, "f16", rows)
+
+
+def write_random(path: Path, shape: str, type: str, encoder: EncoderSizes = SMALLEST) -> None:
+    """An LTU file; its encoder's matrices are float16."""
     width, feed_forward, blocks, heads, kv_heads, vocabulary = SHAPES[shape]
     keys: dict[str, Any] = {
         "general.architecture": "ltu",
@@ -51,24 +93,20 @@ def write_random(path: Path, shape: str, type: str) -> None:
         "tokenizer.ggml.bos_token_id": 1,
         "tokenizer.ggml.eos_token_id": 2,
     }
-    encoder = {
-        "width": 64,
-        "heads": 1,
-        "blocks_a": 1,
-        "blocks_u": 1,
-        "frames": 1024,
-        "mels": 128,
-        "patch": 16,
-    }
-    keys |= audio_keys(encoder, 64, width)
+    sizes = {"frames": FRAMES, "mels": MELS, "patch": PATCH, **asdict(encoder)}
+    keys |= audio_keys(sizes, encoder.feed_forward, width)
     keys |= prompt_keys({"prompt_template": "{prompt}", "bos": True, "sampling": {}, "max_new_tokens": 16})
     tensors = {}
     for row in table(keys).values():
-        big = row.matrix and not row.name.startswith(("a.", "mm."))
-        if row.required:
-            tensors[row.name] = (
-                random_blocks(row.shape, type) if big else Tensor.of(np.ones(row.shape, np.float32))
-            )
+        if not row.matrix:
+            values = np.zeros if row.name.endswith("bias") else np.ones
+            tensor = Tensor.of(values(row.shape, np.float32))
+        elif type == "f16" or row.name.startswith(("a.", "mm.")):
+            tensor = random_halves(row.name, row.shape)
+        else:
+            tensor = random_blocks(row.name, row.shape, type)
+        if row.required or row.name == "output.weight":
+            tensors[row.name] = tensor
     gguf_file.write(path, keys, tensors)
 
 

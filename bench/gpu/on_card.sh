@@ -1,0 +1,47 @@
+#!/bin/bash
+# On a machine with a card: bash bench/gpu/on_card.sh PART…; prepare.sh says what must be there. Each part has a limit of its own
+# and ends in a file of figures; the log is written as it goes, to $OUT.
+export PYTHONUNBUFFERED=1 OUT=${OUT:-build/gpu-out} DEVICE=${DEVICE:-cuda} SHAPE=${SHAPE:-vicuna-7b} CLIPS=${CLIPS:-312}
+mkdir -p "$OUT"
+exec > >(tee "$OUT/log") 2>&1
+start=$SECONDS
+part() {
+  local limit=$1 name=$2
+  shift 2
+  echo "== $((SECONDS - start)) s: $name"
+  timeout "$limit" "$@"
+  echo "-- $name: rc $?"
+}
+sweep() { python3 bench/gpu/sweep.py "$SHAPE" "$@" --device "$DEVICE" --work .gpu/work.json.gz; }
+export -f sweep
+
+site=${SITE:-/tmp/site}
+if [ -d .gpu/whl ] && [ ! -d "$site" ]; then
+  python3 -m pip install -q --no-index --no-deps --no-compile --target "$site" .gpu/whl/*.whl
+  mkdir -p "$site/ltu"
+  cp -r python/ltu/. "$site/ltu/" && cp -r convert "$site/ltu/convert" && cp -r training "$site/ltu/training"
+  xz -dc .gpu/_engine*.so.xz > "$site/ltu/_engine.cpython-312-x86_64-linux-gnu.so"
+fi
+export PYTHONPATH=$site:$PWD/bench:$PWD/bench/gpu TMPDIR=${SCRATCH:-/dev/shm}
+libraries=$(python3 -c 'import nvidia, pathlib; print(pathlib.Path(list(nvidia.__path__)[0]) / "cu13/lib")')
+export LD_LIBRARY_PATH=$libraries:${LD_LIBRARY_PATH:-}
+nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv,noheader
+lscpu | grep 'Model name'
+nproc
+
+for name in "$@"; do
+  case $name in
+    import) part 30 "$name" python3 -c 'from ltu import _engine; print(_engine.devices(), _engine.processor())' ;;
+    agreement) part 90 "$name" python3 bench/gpu/agreement.py --device "$DEVICE" --json "$OUT/agreement.json" ;;
+    tests) LTU_TEST_DEVICE=$DEVICE part 90 "$name" python3 -m pytest -q -p no:cacheprovider --override-ini addopts= tests/test_device_graph.py ;;
+    sweep-*-graph) type=${name#sweep-}
+      LTU_KERNELS=ggml part 100 "$name" bash -c "sweep ${type%-graph} $((CLIPS / 3)) --json $OUT/$name.json" ;;
+    sweep-*) part 120 "$name" bash -c "sweep ${name#sweep-} $CLIPS --encoder --json $OUT/$name.json" ;;
+    profile-*) part 60 "$name" bash -c "sweep ${name#profile-} $((CLIPS / 3)) --profile" ;;
+    gemm) part 60 "$name" python3 bench/gpu/gemm.py --device "$DEVICE" --json "$OUT/gemm.json" ;;
+    huggingface) part 100 "$name" python3 bench/gpu/huggingface.py "$SHAPE" 400 --seconds 15 --device "$DEVICE" --work .gpu/work.json.gz --json "$OUT/huggingface.json" ;;
+    train) part 80 "$name" python3 bench/gpu/train.py "$SHAPE" --device "$DEVICE" --json "$OUT/train.json" ;;
+    *) echo "no part $name" ;;
+  esac
+done
+echo "== done after $((SECONDS - start)) s"
