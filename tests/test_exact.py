@@ -35,9 +35,12 @@ def query(model: ltu.Model, **settings: object) -> ltu.Query:
 
 
 def text_of(model: ltu.Model, ids: Sequence[int]) -> str:
-    """The text of the tokens' bytes (the decoder blanks a whole run of byte tokens that is no UTF-8)."""
+    """The text of the tokens' bytes (the decoder blanks a whole run of byte tokens that is no UTF-8).
+
+    The space before a first word is the vocabulary's, not the text's.
+    """
     table = model.prompter.token_bytes(model.info["llama.vocab_size"])
-    return b"".join(table[id] for id in ids).decode(errors="replace")
+    return b"".join(table[id] for id in ids).decode(errors="replace").removeprefix(" ")
 
 
 def enumerate_answers(

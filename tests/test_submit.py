@@ -140,7 +140,8 @@ def test_logprobs_are_those_of_the_logits(model: ltu.Model) -> None:
         assert found.drawn == pytest.approx(np.log(drawn[token]), abs=1e-5)
         assert [id for id, _ in found.best_raw] == list(np.argsort(-raw, kind="stable")[:3])
         assert [p for _, p in found.best_raw] == pytest.approx(np.sort(raw)[::-1][:3], abs=1e-5)
-        assert [p for _, p in found.best_drawn] == pytest.approx(np.log(np.sort(drawn)[::-1][:3]), abs=1e-5)
+        best = np.sort(drawn)[::-1][: min(3, np.count_nonzero(drawn))]  # of what can be drawn
+        assert [p for _, p in found.best_drawn] == pytest.approx(np.log(best), abs=1e-5)
         items.append(token)
         history.append(token)
 
@@ -217,7 +218,7 @@ def test_a_broken_query_fails_alone(model: ltu.Model) -> None:
     engine.add(_engine.Query(good, [], _engine.Sample(sampling, 2), 0, 5))
     alone = []
     while not engine.idle():
-        alone += [(e.token_ids, e.stop) for e in engine.step()]
+        alone += [(e.repeat, e.token_ids, e.stop) for e in engine.step()]
     ids = [
         engine.add(_engine.Query(good, [], _engine.Sample(sampling, 2), 0, 5)),
         engine.add(_engine.Query(bad, [(bytes(32), embeddings)], _engine.Sample(sampling, 2), 0, 5)),
@@ -226,7 +227,8 @@ def test_a_broken_query_fails_alone(model: ltu.Model) -> None:
     events = []
     while not engine.idle():
         events += engine.step()
-    assert [(e.token_ids, e.stop) for e in events if e.query == ids[0]] == alone
+    beside = [(e.repeat, e.token_ids, e.stop) for e in events if e.query == ids[0]]
+    assert sorted(beside) == sorted(alone)  # repeats end in any order
     failed = {e.query: e.stop for e in events if e.kind == "failed"}
     assert set(failed) == set(ids[1:])
     assert all("NaN" in why for why in failed.values())

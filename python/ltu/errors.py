@@ -1,5 +1,8 @@
 """Errors that carry one line for the user: what is wrong, where, and what to do."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class Error(Exception):
     """Anything that LTU Engine reports instead of crashing."""
@@ -19,3 +22,18 @@ class PromptError(Error):
 
 class Interrupted(Error):  # noqa: N818
     """A computation that somebody stopped."""
+
+
+@contextmanager
+def needs(extra: str, otherwise: str = "") -> Iterator[None]:
+    """Around imports that an extra brings. Raises Error, which names the extra, where they are absent.
+
+    otherwise: what else can be done.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("ltu"):
+            raise
+        advice = f"pip install 'ltu-engine[{extra}]'{otherwise and f', or {otherwise}'}"
+        raise Error(f"the package {error.name} is missing: {advice}") from None

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,9 @@ from ltu.shard.score.scored import Run, load_run
 from ltu.show.markdown import to_markdown
 from ltu.show.table import number
 from ltu.show.terminal import to_terminal
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from forms import assert_form
 
 Ask = Callable[..., Run]
 
@@ -286,3 +290,11 @@ def test_samples_have_the_layout_of_lm_evaluation_harness(good: Run) -> None:
     assert first["arguments"]["gen_args_0"]["arg_0"].startswith("Is [AUDIO] a type of ")
     assert len(first["resps"][0]) == len(first["filtered_resps"][0]) == 4
     assert first["acc"] == first["filtered_resps"][0].count(first["target"]) / 4
+
+
+def test_the_document_keeps_its_form(ask: Ask, benchmark: Benchmark, tmp_path: Path) -> None:
+    """Programs read it (`ltu-shard report --json`)."""
+    settings = {"controls": True, "exact": True, "scores": True}
+    run = ask(benchmark.model(tmp_path / "m.gguf"), **settings)
+    other = ask(benchmark.model(tmp_path / "n.gguf", skill=0.5), "other.db", **settings)
+    assert_form("shard-report", json.loads(json.dumps(report(run, other), allow_nan=False)))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ltu.errors import Error
+from ltu.errors import Error, needs
 from ltu.training.reformulate.completion import Reply, judge, read_completion, request
 from ltu.training.reformulate.progress import Progress
 from ltu.training.reformulate.question import Question
@@ -32,12 +32,8 @@ class Endpoint:
 
     def client(self) -> "AsyncOpenAI":
         """Raises Error without the package or without a key."""
-        try:
+        with needs("reformulate", "use --offline"):
             from openai import AsyncOpenAI
-        except ModuleNotFoundError:
-            raise Error(
-                "the package openai is missing: pip install 'ltu-engine[reformulate]', or use --offline"
-            ) from None
         if not self.api_key and not self.base_url:
             raise Error(
                 "OPENAI_API_KEY is not set: set it, or name your own server with --base-url, or use --offline"

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from ltu.cli.streams import drop_output, prepare_streams
 from ltu.errors import Error
+from ltu.show.json import as_written
 from ltu.version import __version__
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
@@ -118,9 +119,9 @@ def wrong_usage(option: str, problem: str) -> typer.BadParameter:
 
 
 def print_json(value: object) -> None:
-    """Characters that standard output can't encode are escaped."""
+    """Numbers as a person wrote them; characters that standard output can't encode are escaped."""
     utf8 = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf8")
-    print(json.dumps(value, ensure_ascii=not utf8, indent=2, allow_nan=False))
+    print(json.dumps(as_written(value), ensure_ascii=not utf8, indent=2, allow_nan=False))
 
 
 def show(values: dict[str, Any], json: bool) -> None:

@@ -17,7 +17,6 @@ from ltu.model import Model
 from ltu.prompt import AUDIO
 from ltu.query import Answer, Query
 from ltu.sampling import Sampling
-from ltu.show.json import as_written
 
 
 class Format(str, Enum):
@@ -62,7 +61,7 @@ class Session:
             "model": self.model.path,
             "format": self.format.value,
             "seed": self.seed,
-            "sampling": as_written(dataclasses.asdict(self.sampling)),
+            "sampling": dataclasses.asdict(self.sampling),
             "clips": [{"name": clip.name, "hash": clip.hash, "seconds": clip.seconds} for clip in self.clips],
             "answers": [
                 {"prompt": prompts[answer.tag], **_fields(answer)}

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ltu.cli.console import application, command
+from ltu.errors import needs
 
 app = application()
 
@@ -26,10 +27,12 @@ def train(
     ] = False,
 ) -> None:
     """Fine-tunes an LTU model. Killed and started again, it goes on from its last checkpoint."""
-    from ltu.convert import convert  # here, because torch takes seconds to import: not for --help
-    from ltu.training.config import read_config
-    from ltu.training.run.finish import finish
-    from ltu.training.run.train import train as run
+    from ltu.convert import convert
+
+    with needs("train"):  # here, because torch takes seconds to import: not for --help
+        from ltu.training.config import read_config
+        from ltu.training.run.finish import finish
+        from ltu.training.run.train import train as run
 
     described = read_config(config)
     if allow_missing:

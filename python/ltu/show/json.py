@@ -1,4 +1,4 @@
-"""What a report says as JSON."""
+"""What a command says as JSON."""
 
 import struct
 from typing import Any

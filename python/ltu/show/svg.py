@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from ltu.errors import Error
+from ltu.errors import needs
 
 PALETTE = ("#2b86a6", "#c1592b", "#7a9147", "#8a63a8", "#b08a20", "#a33b3b")
 GREY = "#888888"  # to be seen on white and on black
@@ -21,10 +21,8 @@ STYLE = {
 @contextmanager
 def drawing() -> Iterator[None]:
     """Where figures are drawn. Raises Error without matplotlib."""
-    try:
+    with needs("shard"):
         import matplotlib
-    except ImportError:
-        raise Error("figures need matplotlib: pip install 'ltu-engine[shard]'") from None
     matplotlib.use("Agg")
     with matplotlib.rc_context(cast(Any, STYLE)):
         yield

@@ -34,7 +34,6 @@ def report(
     from ltu.shard.report.tables import tables
     from ltu.shard.report.text import figures_csv, title
     from ltu.shard.score.scored import load_run
-    from ltu.show.json import as_written
     from ltu.show.markdown import to_markdown
     from ltu.show.terminal import to_terminal
 
@@ -54,7 +53,7 @@ def report(
 
         write_text(html, page(scored, document))
     if json:
-        print_json(as_written(document))
+        print_json(document)
     elif csv:
         print(figures_csv(document), end="")
     elif html and not markdown:

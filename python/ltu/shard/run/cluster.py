@@ -11,7 +11,7 @@ from importlib import import_module
 from itertools import groupby
 from typing import Any
 
-from ltu.errors import Error
+from ltu.errors import Error, needs
 from ltu.query import Answer, Query
 from ltu.shard.run.asking import Answers, Prompts
 
@@ -44,10 +44,8 @@ class Cluster:
 
         Raises Error without ray.
         """
-        try:
+        with needs("ray"):
             ray: Any = import_module("ray")
-        except ImportError:
-            raise Error("--engine ray needs Ray: pip install 'ltu-engine[ray]'") from None
         self._ray = ray
         if not ray.is_initialized():
             ray.init(log_to_driver=False)

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ltu.errors import Error
+from ltu.errors import Error, needs
 from ltu.shard.spec.ontology import audioset, label_parts
 from ltu.shard.spec.relations import relations
 from ltu.shard.spec.words import Word, group_of
@@ -156,7 +156,8 @@ def table(review: dict[str, dict[str, Any]], wordnet: Any) -> list[Word]:
 
 def main() -> None:
     """`python -m ltu.shard.spec.wordnet REVIEW.json > WORDS.jsonl`."""
-    from nltk.corpus import wordnet
+    with needs("shard"):
+        from nltk.corpus import wordnet
 
     review = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     for word in table(review, wordnet):
