@@ -10,17 +10,19 @@ namespace {
 
 // Cuts the features into patches, frequency-major: row (clip, f, t) holds the pixels of patch (f, t), mel by
 // mel.
-std::vector<float> patches(const AudioConfig &audio, const float *features, int64_t clips) {
+std::vector<float> patches(const AudioConfig &audio, const float *features, int64_t clips, ThreadPool &pool) {
   const int64_t across = audio.frames / audio.patch, pixels = audio.patch * audio.patch;
   std::vector<float> out(static_cast<size_t>(clips * audio.patches() * pixels));
-  for (int64_t row = 0; row < clips * audio.patches(); ++row) {
-    const int64_t clip = row / audio.patches(), f = row % audio.patches() / across, t = row % across;
-    const float *corner = features + (clip * audio.frames + t * audio.patch) * audio.mels + f * audio.patch;
-    float *patch = out.data() + row * pixels;
-    for (int64_t mel = 0; mel < audio.patch; ++mel)
-      for (int64_t frame = 0; frame < audio.patch; ++frame)
-        patch[mel * audio.patch + frame] = corner[frame * audio.mels + mel];
-  }
+  pool.run(static_cast<uint32_t>(clips), [&](uint32_t clip) {
+    for (int64_t i = 0; i < audio.patches(); ++i) {
+      const int64_t f = i / across, t = i % across;
+      const float *corner = features + (clip * audio.frames + t * audio.patch) * audio.mels + f * audio.patch;
+      float *patch = out.data() + (clip * audio.patches() + i) * pixels;
+      for (int64_t mel = 0; mel < audio.patch; ++mel)
+        for (int64_t frame = 0; frame < audio.patch; ++frame)
+          patch[mel * audio.patch + frame] = corner[frame * audio.mels + mel];
+    }
+  });
   return out;
 }
 
@@ -65,18 +67,16 @@ ggml_tensor *attention(Graph &graph, const AudioConfig &audio, const ClipPaths &
                                           thread, threads);
                         });
   ggml_context *c = graph.context();
-  const auto part = [&](int64_t which) { // [head_size, heads, patches, clips]
-    return ggml_view_4d(c, qkv, audio.head_size(), audio.heads, n, clips,
-                        qkv->nb[0] * static_cast<size_t>(audio.head_size()), qkv->nb[1],
-                        qkv->nb[1] * static_cast<size_t>(n),
-                        qkv->nb[0] * static_cast<size_t>(which * audio.width));
+  const auto part = [&](int64_t which) { // [head_size, patches, heads, clips]
+    ggml_tensor *rows = ggml_view_4d(c, qkv, audio.head_size(), audio.heads, n, clips,
+                                     qkv->nb[0] * static_cast<size_t>(audio.head_size()), qkv->nb[1],
+                                     qkv->nb[1] * static_cast<size_t>(n),
+                                     qkv->nb[0] * static_cast<size_t>(which * audio.width));
+    return ggml_permute(c, rows, 0, 2, 1, 3);
   };
-  ggml_tensor *q = ggml_cont(c, ggml_permute(c, part(0), 0, 2, 1, 3)); // [head_size, patches, heads, clips]
-  ggml_tensor *k = ggml_cont(c, ggml_permute(c, part(1), 0, 2, 1, 3));
-  ggml_tensor *v = ggml_cont(c, ggml_permute(c, part(2), 1, 2, 0, 3)); // [patches, head_size, heads, clips]
-  ggml_tensor *weights = ggml_soft_max_ext(c, ggml_mul_mat(c, k, q), nullptr, scale, 0.0F);
-  ggml_tensor *out = ggml_mul_mat(c, v, weights); // [head_size, patches, heads, clips]
-  return ggml_cont_2d(c, ggml_permute(c, out, 0, 2, 1, 3), audio.width, n * clips);
+  ggml_tensor *out = ggml_flash_attn_ext(c, part(0), part(1), part(2), nullptr, scale, 0.0F, 0.0F);
+  ggml_flash_attn_ext_set_prec(out, GGML_PREC_F32); // [head_size, heads, patches, clips]
+  return ggml_reshape_2d(c, out, audio.width, n * clips);
 }
 
 // Mean over frequency, then over `time_pool` neighbours in time: [width, clips × patches] → [width, clips ×
@@ -138,7 +138,7 @@ AudioEmbeddings audio_encode(const Model &model, Device &device, const float *fe
   graph.output(projected);
 
   graph.allocate();
-  const std::vector<float> cut = patches(audio, features, clips);
+  const std::vector<float> cut = patches(audio, features, clips, device.pool());
   ggml_backend_tensor_set(pixels, cut.data(), 0, ggml_nbytes(pixels));
   graph.compute();
   const auto copy = [&](ggml_tensor *output) {

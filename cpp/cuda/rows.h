@@ -17,7 +17,9 @@ void rms_norm(Card &card, const float *x, const float *weight, float epsilon, Ha
 struct Heads {
   int64_t queries, keys, size; // number of query heads, of key heads, elements of each
 
-  LTU_PORTABLE int64_t columns() const { return (queries + 2 * keys) * size; } // of queries, keys and values side by side
+  LTU_PORTABLE int64_t columns() const {
+    return (queries + 2 * keys) * size;
+  } // of queries, keys and values side by side
 };
 
 // Rotates queries and keys by the turns of their depths (RoPE of neighbouring elements); keys and values go

@@ -1,4 +1,5 @@
-// A card whose memory is the host's and whose products are loops: for the kernels under tests/emulated_cuda.h.
+// A card whose memory is the host's and whose products are loops: for the kernels under
+// tests/emulated_cuda.h.
 #include "cuda/card.h"
 #include "tests/emulated_cuda.h"
 #include <cstdlib>
@@ -34,12 +35,14 @@ void Card::download(void *to, const void *from, size_t bytes) {
 }
 void Card::download(void *to, const void *from, size_t bytes, size_t stride, size_t rows) {
   for (size_t i = 0; i < rows; ++i)
-    std::memcpy(static_cast<std::byte *>(to) + i * stride, static_cast<const std::byte *>(from) + i * stride, bytes);
+    std::memcpy(static_cast<std::byte *>(to) + i * stride, static_cast<const std::byte *>(from) + i * stride,
+                bytes);
 }
 void Card::wait() {}
 void Card::check_launch() const {}
 
-void Card::multiply(const Half *weights, int64_t rows, int64_t columns, const Half *x, int64_t n, float *y, bool add) {
+void Card::multiply(const Half *weights, int64_t rows, int64_t columns, const Half *x, int64_t n, float *y,
+                    bool add) {
   const auto *w = reinterpret_cast<const half *>(weights);
   const auto *in = reinterpret_cast<const half *>(x);
   for (int64_t i = 0; i < n; ++i)

@@ -1,5 +1,5 @@
-// The source of our CUDA kernels, run by emulated blocks and warps (emulated_cuda.h): what they compute, and that it doesn't
-// depend on who is computed beside it. What a real card adds is measured by bench/gpu/.
+// The source of our CUDA kernels, run by emulated blocks and warps (emulated_cuda.h): what they compute, and
+// that it doesn't depend on who is computed beside it. What a real card adds is measured by bench/gpu/.
 #include "answer/sampler.h"
 #include "check.h"
 #include "cuda/attention_plan.h"
@@ -117,8 +117,8 @@ void draws_have_the_bits_of_the_cpu(cuda::Card &card) {
         row.logits[random() % vocabulary] = -std::numeric_limits<float>::infinity();
     for (int k = 0; k < 60; ++k)
       remember(row.history, static_cast<int32_t>(random() % vocabulary));
-    remember(row.history,
-             static_cast<int32_t>(std::max_element(row.logits.begin(), row.logits.end()) - row.logits.begin()));
+    remember(row.history, static_cast<int32_t>(std::max_element(row.logits.begin(), row.logits.end()) -
+                                               row.logits.begin()));
     constexpr float temperatures[] = {1.0F, 0.1F, 0.7F};
     constexpr float top_ps[] = {0.95F, 1.0F, 0.01F, 0.5F};
     constexpr int32_t top_ks[] = {500, 40, 1, 700};
@@ -194,7 +194,8 @@ std::vector<Half> attended(cuda::Card &card, const Tree &tree, const AttentionIn
   const auto width = static_cast<size_t>(in.heads.queries * in.heads.size);
   std::vector<const int32_t *> paths;
   std::vector<int32_t> lengths;
-  std::vector<Half> queries(order.size() * width), out(order.size() * width), result(tree.paths.size() * width);
+  std::vector<Half> queries(order.size() * width), out(order.size() * width),
+      result(tree.paths.size() * width);
   for (size_t i = 0; i < order.size(); ++i) {
     paths.push_back(tree.paths[order[i]].data());
     lengths.push_back(static_cast<int32_t>(tree.paths[order[i]].size()));
@@ -203,8 +204,9 @@ std::vector<Half> attended(cuda::Card &card, const Tree &tree, const AttentionIn
   }
   cuda::AttentionPlan plan;
   plan.make(paths, lengths);
-  cuda::path_attention(card, queries.data(), in.keys.data(), in.values.data(), plan.order.data(), plan.blocks.data(),
-                       plan.groups.data(), std::ssize(plan.groups) - 1, in.heads, out.data(), std::ssize(order));
+  cuda::path_attention(card, queries.data(), in.keys.data(), in.values.data(), plan.order.data(),
+                       plan.blocks.data(), plan.groups.data(), std::ssize(plan.groups) - 1, in.heads,
+                       out.data(), std::ssize(order));
   for (size_t i = 0; i < order.size(); ++i)
     std::copy_n(out.begin() + static_cast<std::ptrdiff_t>(i * width), width,
                 result.begin() + static_cast<std::ptrdiff_t>(order[i] * width));
@@ -240,13 +242,14 @@ double attention_error(const Tree &tree, const AttentionInputs &in, const std::v
 }
 
 void attention_is_softmax_over_the_path(cuda::Card &card) {
-  for (const cuda::Heads heads :
-       {cuda::Heads{4, 4, 64}, cuda::Heads{6, 2, 64}, cuda::Heads{8, 2, 64}, cuda::Heads{2, 2, 128}, cuda::Heads{3, 1, 128}}) {
+  for (const cuda::Heads heads : {cuda::Heads{4, 4, 64}, cuda::Heads{6, 2, 64}, cuda::Heads{8, 2, 64},
+                                  cuda::Heads{2, 2, 128}, cuda::Heads{3, 1, 128}}) {
     Random random(5);
     const Tree tree(random);
-    AttentionInputs in{heads, random_halves(tree.paths.size() * static_cast<size_t>(heads.queries * heads.size), random),
-                       random_halves(static_cast<size_t>(tree.cells * heads.keys * heads.size), random),
-                       random_halves(static_cast<size_t>(tree.cells * heads.keys * heads.size), random)};
+    AttentionInputs in{
+        heads, random_halves(tree.paths.size() * static_cast<size_t>(heads.queries * heads.size), random),
+        random_halves(static_cast<size_t>(tree.cells * heads.keys * heads.size), random),
+        random_halves(static_cast<size_t>(tree.cells * heads.keys * heads.size), random)};
     std::vector<size_t> order(tree.paths.size());
     std::iota(order.begin(), order.end(), size_t{0});
     const std::vector<Half> out = attended(card, tree, in, order);
@@ -258,8 +261,10 @@ void attention_is_softmax_over_the_path(cuda::Card &card) {
     const auto width = static_cast<size_t>(heads.queries * heads.size);
     for (size_t row = 0; row < tree.paths.size(); row += 7) { // alone
       const std::vector<Half> alone = attended(card, tree, in, {row});
-      const auto begin = static_cast<std::ptrdiff_t>(row * width), end = begin + static_cast<std::ptrdiff_t>(width);
-      CHECK(same_bits({alone.begin() + begin, alone.begin() + end}, {out.begin() + begin, out.begin() + end}));
+      const auto begin = static_cast<std::ptrdiff_t>(row * width),
+                 end = begin + static_cast<std::ptrdiff_t>(width);
+      CHECK(
+          same_bits({alone.begin() + begin, alone.begin() + end}, {out.begin() + begin, out.begin() + end}));
     }
   }
 }
@@ -273,14 +278,15 @@ void rotation_fills_the_cells(cuda::Card &card) {
   std::vector<float> qkv = random_floats(n * columns, random), bias = random_floats(columns, random), turns;
   for (int64_t depth = 0; depth < context; ++depth)
     for (int64_t pair = 0; pair < heads.size / 2; ++pair) {
-      const double angle = static_cast<double>(depth) * std::pow(10000.0, -2.0 * static_cast<double>(pair) / 64);
+      const double angle =
+          static_cast<double>(depth) * std::pow(10000.0, -2.0 * static_cast<double>(pair) / 64);
       turns.push_back(static_cast<float>(std::cos(angle)));
       turns.push_back(static_cast<float>(std::sin(angle)));
     }
   const std::vector<int32_t> depths{0, 7, 9}, cells{4, 0, 2};
   std::vector<Half> queries(n * 128), keys(5 * 64), values(5 * 64);
-  cuda::rotate(card, qkv.data(), bias.data(), turns.data(), depths.data(), cells.data(), heads, queries.data(), keys.data(),
-               values.data(), n);
+  cuda::rotate(card, qkv.data(), bias.data(), turns.data(), depths.data(), cells.data(), heads,
+               queries.data(), keys.data(), values.data(), n);
   for (size_t row = 0; row < n; ++row)
     for (size_t column = 0; column < columns; column += 2) {
       const double x = double{qkv[row * columns + column]} + bias[column],
@@ -290,7 +296,8 @@ void rotation_fills_the_cells(cuda::Card &card) {
       const auto cell = static_cast<size_t>(cells[row]);
       const auto close = [](Half got, double wanted) { return std::abs(value(got) - wanted) < 4e-3; };
       if (column < 128) {
-        CHECK(close(queries[row * 128 + column], x * c - y * s) && close(queries[row * 128 + column + 1], x * s + y * c));
+        CHECK(close(queries[row * 128 + column], x * c - y * s) &&
+              close(queries[row * 128 + column + 1], x * s + y * c));
       } else if (column < 192) {
         CHECK(close(keys[cell * 64 + column - 128], x * c - y * s) &&
               close(keys[cell * 64 + column - 127], x * s + y * c));
@@ -302,8 +309,8 @@ void rotation_fills_the_cells(cuda::Card &card) {
   for (const float broken : {std::numeric_limits<float>::quiet_NaN(), 7e4F}) {
     std::vector<float> bad = qkv;
     bad[columns + 192 + 5] = broken; // a value of the second row, in cell 0
-    cuda::rotate(card, bad.data(), nullptr, turns.data(), depths.data(), cells.data(), heads, queries.data(), keys.data(),
-                 values.data(), n);
+    cuda::rotate(card, bad.data(), nullptr, turns.data(), depths.data(), cells.data(), heads, queries.data(),
+                 keys.data(), values.data(), n);
     Tree tree(random);
     tree.cells = 5;
     tree.paths = {{4, 2}, {4, 0}, {4, 2, 1}};

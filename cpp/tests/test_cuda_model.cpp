@@ -1,5 +1,6 @@
-// test_cuda_model MODEL.gguf: the whole language model on the emulated card against ggml's graph on the CPU, with a tree of
-// clips, questions and answers in the same KV cells. Prints the relative error of all logits; tests/gpu runs it.
+// test_cuda_model MODEL.gguf: the whole language model on the emulated card against ggml's graph on the CPU,
+// with a tree of clips, questions and answers in the same KV cells. Prints the relative error of all logits;
+// tests/gpu runs it.
 #include "check.h"
 #include "compute/language_model.h"
 #include "cuda/card.h"
@@ -42,7 +43,8 @@ int main(int, char **arguments) {
   setenv("LTU_KERNELS", "ggml", 1); // its tensors then lie where an emulated card can read them
   Device device("cpu", 2);
   const Model model(arguments[1], device);
-  const int64_t width = model.llama().width, vocabulary = model.llama().vocabulary, heard = model.audio().embeddings;
+  const int64_t width = model.llama().width, vocabulary = model.llama().vocabulary,
+                heard = model.audio().embeddings;
   const bool quantised = ggml_is_quantized(model.output.source->type);
   const auto graph = [&] { return llama_graph(model, device); };
   Side ours{cuda::llama(model, device, std::make_unique<cuda::Card>(0), quantised ? graph() : nullptr),
