@@ -42,7 +42,7 @@ lint: $(VENV)/dev
 	@ln -s $(CURDIR)/python/ltu/* $(CURDIR)/convert $(CURDIR)/training build/typed/ltu
 	$(BIN)/mypy -p ltu
 	$(BIN)/mypy --config-file tests/mypy.ini $$(git ls-files 'tests/*.py' ':!*/conftest.py')
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.h')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.cpp' '*.cu' '*.h')
 
 # What imports what, room by room; fails on a circle or on an arrow against the direction of the data.
 rooms: $(BIN)/python
@@ -51,7 +51,7 @@ rooms: $(BIN)/python
 format: $(VENV)/dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.h')
+	$(BIN)/clang-format -i $$(git ls-files '*.cpp' '*.cu' '*.h')
 
 bench: $(VENV)/bench
 	$(BIN)/python bench/run.py

@@ -2,8 +2,8 @@
 
     python bench/gpu/agreement.py [--device cuda] [--json FILE]
 
-Tiny models: head sizes 64 and 128, grouped heads, every kind of weights; logits of 1 to 300 rows at once, and sampled
-answers asked alone, together and in another order.
+Tiny models: head sizes 64 and 128, grouped heads, every kind of weights; logits of 1 to 300 rows at once,
+and sampled answers asked alone, together and in another order.
 """
 
 import argparse
@@ -35,7 +35,10 @@ TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_k")
 def answers(model: ltu.Model, order: list[int], together: bool) -> dict[tuple[int, int], object]:
     sampling = ltu.Sampling(temperature=0.7, top_k=40, top_p=0.95, repetition_penalty=1.1)
     prompts = ["what is this?", "a dog or a cat, or what else", "hear", "say yes or no"]
-    queries = [model.query(f"{prompts[i % 4]} {i}", repeats=4, seed=i, sampling=sampling, max_new_tokens=12, tag=i) for i in order]
+    queries = [
+        model.query(f"{prompts[i % 4]} {i}", repeats=4, seed=i, sampling=sampling, max_new_tokens=12, tag=i)
+        for i in order
+    ]
     asked = [queries] if together else [[query] for query in queries]
     return {(a.tag, a.repeat): (a.token_ids, a.logprob) for part in asked for a in model.answers(part)}
 
@@ -63,9 +66,16 @@ def main() -> None:
             random.Random(1).shuffle(order)
             other = answers(card, order, True)
             alone = answers(card, order[:10], False)
-            row = {"heads": name, "type": outtype, "kernels": card.description()["kernels"], "relative_error": worst, "at_rows": where,
-                   "answers": len(together), "other_in_another_order": sum(together[k] != other[k] for k in together),
-                   "other_alone": sum(together[k] != alone[k] for k in alone)}
+            row = {
+                "heads": name,
+                "type": outtype,
+                "kernels": card.description()["kernels"],
+                "relative_error": worst,
+                "at_rows": where,
+                "answers": len(together),
+                "other_in_another_order": sum(together[k] != other[k] for k in together),
+                "other_alone": sum(together[k] != alone[k] for k in alone),
+            }
             print(row, f"{time.time() - start:.1f} s", flush=True)
             record.append(row)
             ours.close()

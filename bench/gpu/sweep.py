@@ -2,14 +2,15 @@
 
     python bench/gpu/sweep.py SHAPE TYPE CLIPS [--device cuda] [--answers N] [--prompt-positions N]
 
-SHAPE: of bench/shapes.py, with an encoder of LTU's size. TYPE: f16 or a quantised one. Nine questions about
-each clip, four answers to each (work.py); every answer is drawn under LTU's sampling and the given token taken
-in its place. Features are random and made ahead, so reading clips and log-mel take no part; encoding the clips
-does, `--together` at once, as soon as a question needs one of them. The model file is made once and kept in the
-folder for temporary files.
+SHAPE: of bench/shapes.py, with an encoder of LTU's size. TYPE: f16 or a quantised one. Nine questions
+about each clip, four answers to each (work.py); every answer is drawn under LTU's sampling and the given
+token taken in its place. Features are random and made ahead, so reading clips and log-mel take no part;
+encoding the clips does, `--together` at once, as soon as a question needs one of them. The model file is made
+once and kept in the folder for temporary files.
 """
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
@@ -20,11 +21,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from shapes import LTU, SHAPES, SMALLEST, write_random
 from work import EOS, Question, read_work
 
 from ltu import _engine
 from ltu.defaults import FRAMES, MELS, SAMPLING
+from shapes import LTU, SHAPES, SMALLEST, write_random
 
 HERE = Path(__file__).resolve().parent
 MAX_NEW_TOKENS = 64
@@ -87,7 +88,7 @@ class Sweep:
 
 def by_rows(steps: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
     found = []
-    for low, high in zip(ROWS, ROWS[1:], strict=False):
+    for low, high in itertools.pairwise(ROWS):
         seconds = [taken for rows, taken in steps if low <= rows < high]
         if seconds:
             row = {"rows_from": low, "steps": len(seconds), "median_ms": 1e3 * float(np.median(seconds))}
@@ -116,7 +117,9 @@ def model_file(shape: str, type: str) -> Path:
         unfinished = path.with_suffix(".part")
         write_random(unfinished, shape, type, SMALLEST if shape == "toy" else LTU)
         unfinished.rename(path)
-        print(f"{path.stat().st_size / 1e9:.1f} GB written in {time.perf_counter() - start:.1f} s", flush=True)
+        print(
+            f"{path.stat().st_size / 1e9:.1f} GB written in {time.perf_counter() - start:.1f} s", flush=True
+        )
     return path
 
 
@@ -132,7 +135,9 @@ def main() -> None:
     parser.add_argument("--together", type=int, default=32, help="clips encoded at once")
     parser.add_argument("--encoder", action="store_true", help="measure the encoder alone, too")
     parser.add_argument("--work", type=Path, default=HERE.parents[1] / ".gpu" / "work.json.gz")
-    parser.add_argument("--profile", action="store_true", help="time on the card by kernel (with PyTorch's profiler)")
+    parser.add_argument(
+        "--profile", action="store_true", help="time on the card by kernel (with PyTorch's profiler)"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     work = read_work(options.work, options.clips)
@@ -160,7 +165,9 @@ def main() -> None:
 
         with profile(activities=[ProfilerActivity.CUDA]) as profiled:
             Sweep(engine, features, options.together, "profiled").run(work)
-        print(profiled.key_averages().table(sort_by="cuda_time_total", row_limit=25, max_name_column_width=60))
+        print(
+            profiled.key_averages().table(sort_by="cuda_time_total", row_limit=25, max_name_column_width=60)
+        )
     sweep = Sweep(engine, features, options.together, "measured")
     start = time.perf_counter()
     answers = sweep.run(work)

@@ -3,8 +3,8 @@
     python bench/gpu/train.py SHAPE [--steps 10] [--batch 4] [--device cuda] [--json FILE]
 
 The model and the batches of ltu-train: encoder frozen, projector and LoRA trained, matrices in bfloat16 under
-autocast, AdamW, gradients clipped; with and without checkpointed gradients. Ids are random, lengths those of the
-paper's examples.
+autocast, AdamW, gradients clipped; with and without checkpointed gradients. Ids are random, lengths those
+of the paper's examples.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from shapes import SHAPES
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from ltu.training.items.collate import Collator
@@ -25,6 +24,7 @@ from ltu.training.model.base import cast
 from ltu.training.model.encoder import EncoderConfig
 from ltu.training.model.loss import AUDIO_POSITION
 from ltu.training.model.ltu import LTU, LoraSizes
+from shapes import SHAPES
 
 BOS, AUDIO, TEXT = 1, 32, (31, 80)  # tokens of the paper's examples, from and to
 WARM_UP = 2  # steps that are not counted

@@ -2,8 +2,8 @@
 
     python bench/gpu/work.py [--clips 312] FILE.json.gz
 
-Table 1's questions about the demo's terms, nine to a clip, as the demo model's tokenizer has them. Answers are
-made up, four to a question: of every 100 answers 93 are the question's likely one, as LTU's mostly are.
+Table 1's questions about the demo's terms, nine to a clip, as the demo model's tokenizer has them. Answers
+are made up, four to a question: of every 100 answers 93 are the question's likely one, as LTU's mostly are.
 """
 
 import argparse

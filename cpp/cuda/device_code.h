@@ -2,7 +2,7 @@
 
 // What kernels are written in: CUDA, or its emulation on a CPU, with which the tests run the same source.
 #if defined(LTU_EMULATED_CUDA)
-#include "tests/emulated_cuda.h"
+#include "cuda/emulated.h"
 #else
 #include <cstdint>
 #include <cuda_fp16.h>

@@ -1,7 +1,7 @@
 // A card whose memory is the host's and whose products are loops: for the kernels under
-// tests/emulated_cuda.h.
+// cuda/emulated.h.
 #include "cuda/card.h"
-#include "tests/emulated_cuda.h"
+#include "cuda/emulated.h"
 #include <cstdlib>
 #include <cstring>
 

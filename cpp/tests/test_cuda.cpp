@@ -1,4 +1,4 @@
-// The source of our CUDA kernels, run by emulated blocks and warps (emulated_cuda.h): what they compute, and
+// The source of our CUDA kernels, run by emulated blocks and warps (cuda/emulated.h): what they compute, and
 // that it doesn't depend on who is computed beside it. What a real card adds is measured by bench/gpu/.
 #include "answer/sampler.h"
 #include "check.h"
@@ -7,7 +7,7 @@
 #include "cuda/path_attention.h"
 #include "cuda/rows.h"
 #include "support/error.h"
-#include "tests/emulated_cuda.h"
+#include "cuda/emulated.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
