@@ -4,10 +4,10 @@
 #include "check.h"
 #include "cuda/attention_plan.h"
 #include "cuda/draw.h"
+#include "cuda/emulated.h"
 #include "cuda/path_attention.h"
 #include "cuda/rows.h"
 #include "support/error.h"
-#include "cuda/emulated.h"
 #include <algorithm>
 #include <cmath>
 #include <limits>
