@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from shapes import SHAPES
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 from work import REPEATS, read_work, tokens_an_answer
+
+from shapes import SHAPES
 
 HERE = Path(__file__).resolve().parent
 AUDIO_POSITIONS, WORD = 32, 5
