@@ -35,6 +35,11 @@ test-sanitized: $(VENV)/dev
 test-peers: $(VENV)/bench
 	$(BIN)/python -m pytest --override-ini addopts=-q tests/peers
 
+# The CUDA back end where there is nvcc and Python 3.12 (PYTHON312=…) and no card: builds, links, imports, and our kernels don't
+# spill. The first time takes a quarter of an hour or more.
+cuda-check:
+	bash tests/gpu/cuda_check.sh
+
 lint: $(VENV)/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
