@@ -23,6 +23,17 @@ Rows = dict[tuple[Any, int], object]
 DEVICE = os.environ.get("LTU_TEST_DEVICE", "cpu")
 ALLOWED = 1 if DEVICE == "cpu" else 200  # others round what they multiply to 16 bits
 PROMPTS = ["what is [AUDIO]?", "[AUDIO] or [AUDIO]?"]
+HEADS = {  # head size, heads that share keys and values: width, heads, heads of keys and values
+    (64, 1): (256, 4, 4),
+    (64, 3): (768, 12, 4),
+    (64, 4): (512, 8, 2),
+    (128, 1): (256, 2, 2),
+}
+# Share of a row's probability that moves, mean over rows. Twice what was measured: on a CPU weights in blocks
+# meet values rounded to 8 bits, other devices multiply floats in 16 bits or in TF32.
+MOVES = {"f32": 1e-5, "f16": 4e-3, "bf16": 2e-2, "q8_0": 6e-2, "q4_0": 0.12, "q4_k": 0.12}
+if DEVICE != "cpu":
+    MOVES["f32"] = 5e-3
 
 
 @pytest.mark.parametrize("options", [{}, {"kv_heads": 1, "tied": True, "rope_scaling": "yarn"}])
@@ -46,6 +57,35 @@ def test_masked_attention_and_plain_products_give_the_same_logits(
         greedy = ltu.Sampling(temperature=0)
         asked = [model.generate_ids(items, sampling=greedy, max_new_tokens=12) for model in (ours, device)]
         assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize(
+    ("heads", "outtype"),
+    [
+        *[(heads, outtype) for heads in ((64, 3), (128, 1)) for outtype in MOVES],
+        *[(heads, outtype) for heads in ((64, 1), (64, 4)) for outtype in ("f16", "q4_0")],
+    ],
+)
+def test_head_sizes_groups_and_types_of_weights_give_the_same_distributions(
+    heads: tuple[int, int], outtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    width, count, kv_heads = HEADS[heads]
+    sizes = {"width": width, "heads": count, "kv_heads": kv_heads, "feed_forward": 256, "blocks": 1}
+    path = tiny_gguf(tmp_path / "tiny.gguf", outtype=outtype, **sizes)
+    ours = ltu.load(path, device="cpu", threads=2)
+    if DEVICE == "cpu":
+        monkeypatch.setenv("LTU_KERNELS", "ggml")
+    device = ltu.load(path, device=DEVICE, threads=2)
+    assert ours.description()["kernels"] != device.description()["kernels"]
+    for count in (1, 2, 9, 17, 65, 300):
+        ids = np.random.default_rng(count).integers(3, 260, count).tolist()
+        there, here = (probabilities(model.logits(ids)) for model in (device, ours))
+        assert 0.5 * np.abs(there - here).sum(1).mean() < MOVES[outtype], count
+
+
+def probabilities(logits: Any) -> Any:
+    likelihoods = np.exp(logits - logits.max(1, keepdims=True))
+    return likelihoods / likelihoods.sum(1, keepdims=True)
 
 
 def rows(answers: Iterable[ltu.Answer]) -> Rows:
