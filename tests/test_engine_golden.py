@@ -1,6 +1,10 @@
-"""The engine against outputs of the original LTU code; golden/README.md says what they are and how exact."""
+"""The engine against outputs of the original LTU code; golden/README.md says what they are and how exact.
+
+`LTU_TEST_DEVICE=cuda pytest tests/test_engine_golden.py` asks another device.
+"""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -35,6 +39,9 @@ BOUNDS: dict[str, dict[str, tuple[float, float]]] = {
     "q4_k": {"logits": (10.0, 0.8)},
 }
 MARGIN = {"f32": 0.0, "f16": 0.1}  # a largest logit that is ahead by less may change places
+DEVICE = os.environ.get("LTU_TEST_DEVICE", "cpu")
+if DEVICE != "cpu":  # others round what they multiply to 16 bits, or to TF32
+    BOUNDS["f32"], MARGIN["f32"] = BOUNDS["f16"], MARGIN["f16"]
 KERNEL_BOUND = 5e-2  # relative error of logits when activations are rounded to 8 bits, or KV to 16
 
 
@@ -65,7 +72,7 @@ def model_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Model]
     def make(outtype: str) -> Model:
         path = folder / f"{outtype}.gguf"
         convert(base, ltu=release, outtype=outtype, output=path)
-        return ltu.load(path, device="cpu", threads=2)
+        return ltu.load(path, device=DEVICE, threads=2)
 
     return make
 
