@@ -39,13 +39,6 @@ Card::~Card() {
   cudaStreamDestroy(stream_);
 }
 
-size_t Card::free_memory() const {
-  size_t free = 0, total = 0;
-  check(cudaSetDevice(number_), "start");
-  check(cudaMemGetInfo(&free, &total), "say how much memory is free");
-  return free;
-}
-
 void *Card::allocate(size_t bytes) {
   void *memory = nullptr;
   check(cudaSetDevice(number_), "start");

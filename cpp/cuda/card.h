@@ -1,7 +1,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 
 struct CUstream_st;
@@ -23,7 +22,6 @@ public:
   Card &operator=(const Card &) = delete;
 
   int multiprocessors() const { return multiprocessors_; }
-  size_t free_memory() const;
   CUstream_st *stream() const { return stream_; }
 
   void *allocate(size_t bytes);        // on the card

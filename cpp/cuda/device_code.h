@@ -1,4 +1,5 @@
 #pragma once
+#include "cuda/card.h"
 
 // What kernels are written in: CUDA, or its emulation on a CPU, with which the tests run the same source.
 #if defined(LTU_EMULATED_CUDA)
@@ -82,3 +83,15 @@ template <class... Parameters> void allow_shared(void (*kernel)(Parameters...), 
 
 } // namespace ltu::cuda
 #endif
+
+namespace ltu::cuda {
+
+// The host's halves as the kernels'.
+inline const half *halves(const Half *x) {
+  return reinterpret_cast<const half *>(x);
+}
+inline half *halves(Half *x) {
+  return reinterpret_cast<half *>(x);
+}
+
+} // namespace ltu::cuda

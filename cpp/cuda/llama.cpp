@@ -74,7 +74,8 @@ public:
       const LlamaBlock &norms = model_.llama_blocks[static_cast<size_t>(i)];
       // x += attention(norm(x))
       normalise(norms.attention_norm, x, n);
-      product(block.qkv, heads_.columns(), llama_.width, normed_, n, wide_.data());
+      card_->multiply(block.qkv.data(), heads_.columns(), llama_.width, normed_.data(), n, wide_.data(),
+                      false);
       Half *attended = attend(i, block, cells, n);
       if (i + 1 == llama_.blocks) { // from here on only what is asked for
         gather(*card_, upload_.at<int32_t>(wanted_), x, x_wanted_.data(), llama_.width, attended,
@@ -86,7 +87,8 @@ public:
       card_->multiply(block.out.data(), llama_.width, llama_.query_size(), attended, n, x, true);
       // x += down(silu(gate(norm(x))) × up(norm(x)))
       normalise(norms.feed_forward_norm, x, n);
-      product(block.gate_up, 2 * llama_.feed_forward, llama_.width, normed_, n, wide_.data());
+      card_->multiply(block.gate_up.data(), 2 * llama_.feed_forward, llama_.width, normed_.data(), n,
+                      wide_.data(), false);
       swiglu(*card_, wide_.data(), hidden_.data(), n, llama_.feed_forward);
       card_->multiply(block.down.data(), llama_.width, llama_.feed_forward, hidden_.data(), n, x, true);
     }
@@ -126,9 +128,7 @@ public:
   int64_t rows_at_once() const override {
     return std::max<int64_t>(256, rows_of_multiprocessor * card_->multiprocessors() / 128 * 128);
   }
-  size_t bytes() const override {
-    return LlamaWeights::bytes(llama_, weights_.output() == weights_.token_table());
-  }
+  size_t bytes() const override { return weights_.bytes(); }
 
 private:
   const Model &model_;
@@ -207,11 +207,6 @@ private:
   void normalise(const Norm &norm, const float *x, int64_t n) {
     rms_norm(*card_, x, static_cast<const float *>(norm.weight->data), llama_.norm_epsilon, normed_.data(), n,
              llama_.width);
-  }
-
-  void product(const CardArray<Half> &weights, int64_t rows, int64_t columns, const CardArray<Half> &x,
-               int64_t n, float *y) {
-    card_->multiply(weights.data(), rows, columns, x.data(), n, y, false);
   }
 
   Half *attend(int64_t i, const LlamaWeights::Block &block, KvCells &cells, int64_t n) {

@@ -138,10 +138,6 @@ __global__ void __launch_bounds__(32 * warps, 2)
   }
 }
 
-const half *halves(const Half *x) {
-  return reinterpret_cast<const half *>(x);
-}
-
 } // namespace
 
 void path_attention(Card &card, const Half *queries, const Half *keys, const Half *values,
@@ -153,9 +149,8 @@ void path_attention(Card &card, const Half *queries, const Half *keys, const Hal
     const dim3 grid(static_cast<unsigned>(group_count),
                     static_cast<unsigned>((heads.queries + warps - 1) / warps));
     launch(kernel, grid, 32 * warps, shared, card.stream(), halves(queries), halves(keys), halves(values),
-           order, blocks, groups, reinterpret_cast<half *>(out), static_cast<int>(n),
-           static_cast<int>(heads.queries), static_cast<int>(heads.keys),
-           log2_e / std::sqrt(static_cast<float>(heads.size)));
+           order, blocks, groups, halves(out), static_cast<int>(n), static_cast<int>(heads.queries),
+           static_cast<int>(heads.keys), log2_e / std::sqrt(static_cast<float>(heads.size)));
     card.check_launch();
   };
   if (heads.size == 64)

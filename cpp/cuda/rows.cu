@@ -92,13 +92,6 @@ __global__ void gather_row(const int32_t *chosen, const float *x, float *x_chose
     attended_chosen[to * attended_width + i] = attended[from * attended_width + i];
 }
 
-const half *halves(const Half *x) {
-  return reinterpret_cast<const half *>(x);
-}
-half *halves(Half *x) {
-  return reinterpret_cast<half *>(x);
-}
-
 template <class... Parameters, class... Arguments>
 void launch_rows(Card &card, void (*kernel)(Parameters...), int64_t n, Arguments... arguments) {
   launch(kernel, dim3(static_cast<unsigned>(n)), threads, 0, card.stream(), arguments...);

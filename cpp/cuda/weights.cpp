@@ -1,4 +1,5 @@
 #include "cuda/weights.h"
+#include "file/quantize.h"
 #include "ggml-backend.h"
 #include "ggml.h"
 #include <algorithm>
@@ -15,27 +16,78 @@ size_t elements(const TensorInfo &matrix) {
   return static_cast<size_t>(matrix.rows() * matrix.columns());
 }
 
+// Copies matrices to the card, row by row through pinned memory.
+class Loader {
+public:
+  Loader(const GgufFile &file, Card &card, ThreadPool &pool)
+      : file_(file), card_(card), pool_(pool), staging_(card) {
+    staging_.reserve(staging_halves);
+  }
+
+  // One behind another.
+  void fill(CardArray<Half> &place, const std::vector<const TensorInfo *> &matrices) {
+    size_t size = 0;
+    for (const TensorInfo *matrix : matrices)
+      size += elements(*matrix);
+    Half *next = place.reserve(size);
+    for (const TensorInfo *matrix : matrices) {
+      copy(*matrix, next);
+      next += elements(*matrix);
+    }
+  }
+
+private:
+  const GgufFile &file_;
+  Card &card_;
+  ThreadPool &pool_;
+  PinnedArray<Half> staging_;
+
+  void copy(const TensorInfo &matrix, Half *place) {
+    const auto columns = static_cast<size_t>(matrix.columns()), rows = static_cast<size_t>(matrix.rows());
+    const size_t row_bytes = ggml_row_size(matrix.type, matrix.columns());
+    const size_t rows_at_once = std::max<size_t>(1, staging_halves / columns);
+    Half *staging = staging_.reserve(columns);
+    for (size_t first = 0; first < rows; first += rows_at_once) {
+      const size_t count = std::min(rows_at_once, rows - first);
+      const auto parts = static_cast<uint32_t>(pool_.threads());
+      std::atomic<bool> beyond{false};
+      pool_.run(parts, [&](uint32_t part) {
+        const size_t begin = count * part / parts, end = count * (part + 1) / parts;
+        const auto data = matrix.data.subspan((first + begin) * row_bytes, (end - begin) * row_bytes);
+        Half *to = staging + begin * columns;
+        if (matrix.type == GGML_TYPE_F16)
+          return file_.read(data, reinterpret_cast<std::byte *>(to));
+        std::vector<std::byte> packed(data.size());
+        file_.read(data, packed.data());
+        const std::vector<float> floats =
+            dequantize(reinterpret_cast<const uint8_t *>(packed.data()), static_cast<int64_t>(end - begin),
+                       matrix.columns(), matrix.type);
+        ggml_fp32_to_fp16_row(floats.data(), reinterpret_cast<ggml_fp16_t *>(to), std::ssize(floats));
+        if (std::any_of(to, to + floats.size(), [](Half h) { return (h.bits & not_finite) == not_finite; }))
+          beyond = true;
+      });
+      if (beyond)
+        file_.fail("tensor " + matrix.name +
+                   " has a weight beyond float16's range; compute it on the CPU (--device cpu)");
+      card_.upload(place + first * columns, staging, count * columns * sizeof(Half));
+      card_.wait();
+    }
+  }
+};
+
 } // namespace
 
-size_t LlamaWeights::bytes(const LlamaConfig &l, bool tied) {
-  const int64_t block =
-      l.width * (l.query_size() + 2 * l.kv_size()) + l.query_size() * l.width + 3 * l.feed_forward * l.width;
-  const int64_t halves = l.blocks * block + (tied ? 1 : 2) * l.vocabulary * l.width;
-  return static_cast<size_t>(halves) * sizeof(Half);
-}
-
 LlamaWeights::LlamaWeights(const Model &model, Card &card, ThreadPool &pool)
-    : card_(card), pool_(pool), file_(model.file()), staging_(card), token_table_(card), output_(card),
-      tied_(model.output.source == model.token_embeddings) {
-  staging_.reserve(staging_halves);
+    : token_table_(card), output_(card), tied_(model.output.source == model.token_embeddings) {
+  Loader loader(model.file(), card, pool);
   for (const LlamaBlock &block : model.llama_blocks) {
     Block &place =
         blocks_.emplace_back(Block{CardArray<Half>(card), CardArray<Half>(card), CardArray<Half>(card),
                                    CardArray<Half>(card), CardArray<float>(card)});
-    fill(place.qkv, {block.q.source, block.k.source, block.v.source});
-    fill(place.out, {block.out.source});
-    fill(place.gate_up, {block.gate.source, block.up.source});
-    fill(place.down, {block.down.source});
+    loader.fill(place.qkv, {block.q.source, block.k.source, block.v.source});
+    loader.fill(place.out, {block.out.source});
+    loader.fill(place.gate_up, {block.gate.source, block.up.source});
+    loader.fill(place.down, {block.down.source});
     if (!block.q_bias)
       continue;
     std::vector<float> biases;
@@ -47,58 +99,16 @@ LlamaWeights::LlamaWeights(const Model &model, Card &card, ThreadPool &pool)
     card.upload(place.qkv_bias.reserve(biases.size()), biases.data(), biases.size() * sizeof(float));
     card.wait();
   }
-  fill(token_table_, {model.token_embeddings});
+  loader.fill(token_table_, {model.token_embeddings});
   if (!tied_)
-    fill(output_, {model.output.source});
+    loader.fill(output_, {model.output.source});
 }
 
-void LlamaWeights::fill(CardArray<Half> &place, const std::vector<const TensorInfo *> &matrices) {
-  size_t size = 0;
-  for (const TensorInfo *matrix : matrices)
-    size += elements(*matrix);
-  Half *next = place.reserve(size);
-  for (const TensorInfo *matrix : matrices)
-    next = copy(*matrix, next);
-}
-
-// Row by row through pinned memory; returns the place behind it.
-Half *LlamaWeights::copy(const TensorInfo &matrix, Half *place) {
-  const auto columns = static_cast<size_t>(matrix.columns()), rows = static_cast<size_t>(matrix.rows());
-  const size_t row_bytes = ggml_row_size(matrix.type, matrix.columns());
-  const size_t rows_at_once = std::max<size_t>(1, staging_halves / columns);
-  Half *staging = staging_.reserve(columns);
-  for (size_t first = 0; first < rows; first += rows_at_once) {
-    const size_t count = std::min(rows_at_once, rows - first);
-    const auto parts = static_cast<uint32_t>(pool_.threads());
-    std::atomic<bool> beyond{false};
-    pool_.run(parts, [&](uint32_t part) {
-      const size_t begin = count * part / parts, end = count * (part + 1) / parts;
-      const auto data = matrix.data.subspan((first + begin) * row_bytes, (end - begin) * row_bytes);
-      if (matrix.type == GGML_TYPE_F16)
-        return file_.read(data, reinterpret_cast<std::byte *>(staging + begin * columns));
-      std::vector<std::byte> packed(data.size());
-      file_.read(data, packed.data());
-      std::vector<float> floats(columns);
-      for (size_t row = begin; row < end; ++row) {
-        const std::byte *source = packed.data() + (row - begin) * row_bytes;
-        if (matrix.type == GGML_TYPE_F32)
-          std::copy_n(reinterpret_cast<const float *>(source), columns, floats.data());
-        else
-          ggml_get_type_traits(matrix.type)->to_float(source, floats.data(), matrix.columns());
-        auto *halves = reinterpret_cast<ggml_fp16_t *>(staging + row * columns);
-        ggml_fp32_to_fp16_row(floats.data(), halves, matrix.columns());
-        if (std::any_of(halves, halves + columns,
-                        [](ggml_fp16_t h) { return (h & not_finite) == not_finite; }))
-          beyond = true;
-      }
-    });
-    if (beyond)
-      file_.fail("tensor " + matrix.name +
-                 " has a weight beyond float16's range; compute it on the CPU (--device cpu)");
-    card_.upload(place + first * columns, staging, count * columns * sizeof(Half));
-    card_.wait();
-  }
-  return place + rows * columns;
+size_t LlamaWeights::bytes() const {
+  size_t halves = token_table_.size() + output_.size();
+  for (const Block &block : blocks_)
+    halves += block.qkv.size() + block.out.size() + block.gate_up.size() + block.down.size();
+  return halves * sizeof(Half);
 }
 
 } // namespace ltu::cuda

@@ -19,24 +19,15 @@ public:
   // Throws ModelFileError for a weight beyond float16's range.
   LlamaWeights(const Model &model, Card &card, ThreadPool &pool);
 
-  // What it takes.
-  static size_t bytes(const LlamaConfig &llama, bool tied);
-
+  size_t bytes() const; // of its matrices
   const std::vector<Block> &blocks() const { return blocks_; }
   const Half *token_table() const { return token_table_.data(); } // [vocabulary, width]
   const Half *output() const { return tied_ ? token_table_.data() : output_.data(); }
 
 private:
-  Card &card_;
-  ThreadPool &pool_;
-  const GgufFile &file_;
-  PinnedArray<Half> staging_;
   std::vector<Block> blocks_;
   CardArray<Half> token_table_, output_;
   bool tied_;
-
-  void fill(CardArray<Half> &place, const std::vector<const TensorInfo *> &matrices);
-  Half *copy(const TensorInfo &matrix, Half *place);
 };
 
 } // namespace ltu::cuda

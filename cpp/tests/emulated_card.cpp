@@ -10,9 +10,6 @@ namespace ltu::cuda {
 Card::Card(int number) : number_(number), multiprocessors_(4) {}
 Card::~Card() = default;
 
-size_t Card::free_memory() const {
-  return size_t{1} << 30;
-}
 void *Card::allocate(size_t bytes) {
   void *memory = std::malloc(bytes);
   std::memset(memory, 0xff, bytes); // NaN in every float: what nobody wrote shows
