@@ -22,9 +22,8 @@ constexpr int64_t repeats_of_row = 4; // answers that share a row, about: SHARD'
 std::unique_ptr<LanguageModel> language_model(const Model &model, Device &device) {
 #ifdef LTU_CUDA_KERNELS
   if (model.on_card()) {
-    const bool quantised = model.output.tensor != nullptr;
     return cuda::llama(model, device, std::make_unique<cuda::Card>(device.card()),
-                       quantised ? llama_graph(model, device) : nullptr);
+                       model.quantised() ? llama_graph(model, device) : nullptr);
   }
 #endif
   return llama_graph(model, device);

@@ -1,5 +1,6 @@
 #include "file/model.h"
 #include "device/device.h"
+#include "file/quantize.h"
 #include "ggml-backend.h"
 #include "support/error.h"
 #include <algorithm>
@@ -71,9 +72,9 @@ Model::Model(const std::string &path, Device &device)
                ", llama.embedding_length " + std::to_string(llama_.width) +
                ": the parts of this file come from different models");
   std::vector<TensorSpec> table = audio_table(audio_, *this), llama_rows = llama_table(llama_, *this);
-  on_card_ = fits_card(llama_rows);
-  std::ranges::move(llama_rows, std::back_inserter(table));
+  std::ranges::copy(llama_rows, std::back_inserter(table));
   check(table);
+  on_card_ = half_cache_ && fits_card(llama_rows);
   for (const TensorSpec &row : table)
     if (const TensorInfo *tensor = file_.find_tensor(row.name))
       std::visit([&](auto place) { load(*tensor, place); }, row.place);
@@ -86,7 +87,7 @@ Model::~Model() = default;
 
 void Model::check(const std::vector<TensorSpec> &table) {
   std::set<std::string> known;
-  bool all_float32 = true;
+  bool all_float32 = true, all_quantised = true;
   for (const TensorSpec &spec : table) {
     known.insert(spec.name);
     const TensorInfo *tensor = file_.find_tensor(spec.name);
@@ -104,13 +105,18 @@ void Model::check(const std::vector<TensorSpec> &table) {
     if (spec.matrix() && !weight_type(tensor->type))
       file_.fail("tensor " + spec.name + " is of type " + ggml_type_name(tensor->type) +
                  ", which this engine doesn't compute with: convert it with ltu-convert");
-    if (spec.matrix() && spec.name.starts_with("blk."))
+    if (spec.matrix() && spec.name.starts_with("blk.")) {
       all_float32 = all_float32 && tensor->type == GGML_TYPE_F32;
+      all_quantised = all_quantised && ggml_is_quantized(tensor->type);
+    }
   }
   for (const TensorInfo &tensor : file_.tensors())
     if (!known.contains(tensor.name))
       file_.fail("tensor " + tensor.name + " is not part of an LTU model");
   half_cache_ = !all_float32;
+  const bool tied = !file_.find_tensor("output.weight");
+  quantised_ = all_quantised &&
+               ggml_is_quantized(file_.find_tensor(tied ? "token_embd.weight" : "output.weight")->type);
 }
 
 // In float16, beside what the file has and a cache of the same size as the weights.
@@ -119,18 +125,14 @@ bool Model::fits_card(const std::vector<TensorSpec> &llama) const {
   if (device_.card() < 0 || !known_heads)
     return false;
   size_t bytes = 0;
-  bool all_float32 = true;
   for (const TensorSpec &spec : llama)
-    if (const TensorInfo *tensor = file_.find_tensor(spec.name); tensor && spec.matrix()) {
+    if (const TensorInfo *tensor = file_.find_tensor(spec.name); tensor && spec.matrix())
       bytes += static_cast<size_t>(tensor->columns() * tensor->rows()) * sizeof(ggml_fp16_t);
-      all_float32 = all_float32 && tensor->type == GGML_TYPE_F32;
-    }
-  return !all_float32 && 2 * bytes < device_.free_memory();
+  return 2 * bytes < device_.free_memory();
 }
 
 bool Model::left_to_card(const TensorInfo &tensor) const {
-  return on_card_ && !ggml_is_quantized(tensor.type) && !tensor.name.starts_with("a.") &&
-         !tensor.name.starts_with("mm.");
+  return on_card_ && !quantised_ && !tensor.name.starts_with("a.") && !tensor.name.starts_with("mm.");
 }
 
 // bfloat16 becomes float16, or float32 where it doesn't fit: back ends round the results of bfloat16 products
@@ -138,15 +140,13 @@ bool Model::left_to_card(const TensorInfo &tensor) const {
 ggml_tensor *Model::place(const TensorInfo &info) {
   if (info.type != GGML_TYPE_BF16)
     return place(info, info.type, info.data);
-  const auto size = static_cast<size_t>(info.columns() * info.rows());
-  std::vector<float> floats(size);
-  ggml_bf16_to_fp32_row(reinterpret_cast<const ggml_bf16_t *>(info.data.data()), floats.data(),
-                        static_cast<int64_t>(size));
+  const std::vector<float> floats =
+      dequantize(reinterpret_cast<const uint8_t *>(info.data.data()), info.rows(), info.columns(), info.type);
   const float largest = 65504; // of float16
   if (std::any_of(floats.begin(), floats.end(), [&](float x) { return std::abs(x) > largest; }))
     return place(info, GGML_TYPE_F32, std::as_bytes(std::span(floats)));
-  std::vector<ggml_fp16_t> halves(size);
-  ggml_fp32_to_fp16_row(floats.data(), halves.data(), static_cast<int64_t>(size));
+  std::vector<ggml_fp16_t> halves(floats.size());
+  ggml_fp32_to_fp16_row(floats.data(), halves.data(), std::ssize(floats));
   return place(info, GGML_TYPE_F16, std::as_bytes(std::span(halves)));
 }
 

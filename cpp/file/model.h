@@ -21,9 +21,10 @@ public:
   const AudioConfig &audio() const { return audio_; }
   const LlamaConfig &llama() const { return llama_; }
   bool half_cache() const { return half_cache_; } // KV cache in f16; f32 when every LLaMA matrix is f32
-  // Whether our kernels on the card compute the language model, from copies of their own (cuda/weights.h). A
-  // float matrix is then in no other place; a quantised one also serves narrow steps.
+  // Whether our kernels on the card compute the language model, from copies of their own (cuda/weights.h).
+  // Its matrices are then in no other place, unless all are quantised: those serve narrow steps.
   bool on_card() const { return on_card_; }
+  bool quantised() const { return quantised_; } // every matrix of the language model's products
   size_t bytes() const { return bytes_; }
 
   // The input embedding of a token, [width].
@@ -36,7 +37,7 @@ private:
   AudioConfig audio_;
   LlamaConfig llama_;
   std::unique_ptr<Buffers> buffers_;
-  bool half_cache_ = false, on_card_ = false;
+  bool half_cache_ = false, quantised_ = false, on_card_ = false;
   size_t bytes_ = 0;
 
   void check(const std::vector<TensorSpec> &table);

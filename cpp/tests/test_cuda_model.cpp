@@ -45,10 +45,10 @@ int main(int, char **arguments) {
   const Model model(arguments[1], device);
   const int64_t width = model.llama().width, vocabulary = model.llama().vocabulary,
                 heard = model.audio().embeddings;
-  const bool quantised = ggml_is_quantized(model.output.source->type);
   const auto graph = [&] { return llama_graph(model, device); };
-  Side ours{cuda::llama(model, device, std::make_unique<cuda::Card>(0), quantised ? graph() : nullptr),
-            {model, device, size_t{64} << 20}};
+  Side ours{
+      cuda::llama(model, device, std::make_unique<cuda::Card>(0), model.quantised() ? graph() : nullptr),
+      {model, device, size_t{64} << 20}};
   Side other{graph(), {model, device, size_t{64} << 20}};
 
   std::mt19937 random(1);
