@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-cpp test-sanitized test-peers lint rooms format bench demo-model study study-quick
+.PHONY: demo test test-cpp test-sanitized test-peers cuda-check lint rooms format bench demo-model study study-quick
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine

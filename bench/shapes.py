@@ -36,6 +36,19 @@ LTU = EncoderSizes(width=768, feed_forward=3072, heads=12, blocks_a=11, blocks_u
 HALVES = 1 << 24  # float16 values that are drawn once; a tensor's rows are taken from among them
 
 
+def llama_sizes(shape: str) -> dict[str, int]:
+    """A shape as keywords of transformers' LlamaConfig."""
+    names = (
+        "hidden_size",
+        "intermediate_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "vocab_size",
+    )
+    return dict(zip(names, SHAPES[shape], strict=True))
+
+
 def random_blocks(name: str, shape: tuple[int, ...], type: str) -> Tensor:
     """Quantised weights of about unit gain."""
     _, values, size = TYPES[type]

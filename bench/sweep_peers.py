@@ -12,7 +12,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby, islice, takewhile
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from transformers import LlamaConfig
 from ltu import _engine
 from ltu.defaults import SAMPLING
 from machine import available_bytes, has_bfloat16
-from shapes import SHAPES
+from shapes import SHAPES, llama_sizes
 
 REPEATS = 4
 MAX_NEW_TOKENS = 32
@@ -79,10 +79,7 @@ class HuggingFace:
                         inputs_embeds=inputs,
                         attention_mask=torch.ones(inputs.shape[:2], dtype=torch.int64),
                         do_sample=True,
-                        temperature=SAMPLING.temperature,
-                        top_k=SAMPLING.top_k,
-                        top_p=SAMPLING.top_p,
-                        repetition_penalty=SAMPLING.repetition_penalty,
+                        **asdict(SAMPLING),
                         max_new_tokens=MAX_NEW_TOKENS,
                         num_return_sequences=together,
                         eos_token_id=work.eos,
@@ -131,15 +128,7 @@ def load_random(shape: str, dtype: torch.dtype) -> Any:
     free = available_bytes()
     if needed > 0.9 * free:
         raise RuntimeError(f"needs {needed / 1e9:.1f} GB of memory, {free / 1e9:.1f} GB are free")
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=feed_forward,
-        num_hidden_layers=blocks,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-    )
-    return AutoModelForCausalLM.from_config(config, dtype=dtype)
+    return AutoModelForCausalLM.from_config(LlamaConfig(**llama_sizes(shape)), dtype=dtype)
 
 
 class LlamaCpp:
@@ -298,10 +287,7 @@ class Vllm:
         options = {
             "dtype": "bfloat16" if has_bfloat16() else "float32",
             "n": REPEATS,
-            "temperature": SAMPLING.temperature,
-            "top_k": SAMPLING.top_k,
-            "top_p": SAMPLING.top_p,
-            "repetition_penalty": SAMPLING.repetition_penalty,
+            **asdict(SAMPLING),
             "max_tokens": MAX_NEW_TOKENS,
             "stop_token_ids": [llama.config.eos_token_id],
         }

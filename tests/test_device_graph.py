@@ -17,18 +17,12 @@ import pytest
 import ltu
 from ltu.audio import Clip
 from ltu.readings import Reading
-from tiny import tiny_gguf
+from tiny import HEADS, tiny_gguf
 
 Rows = dict[tuple[Any, int], object]
 DEVICE = os.environ.get("LTU_TEST_DEVICE", "cpu")
 ALLOWED = 1 if DEVICE == "cpu" else 200  # others round what they multiply to 16 bits
 PROMPTS = ["what is [AUDIO]?", "[AUDIO] or [AUDIO]?"]
-HEADS = {  # head size, heads that share keys and values: width, heads, heads of keys and values
-    (64, 1): (256, 4, 4),
-    (64, 3): (768, 12, 4),
-    (64, 4): (512, 8, 2),
-    (128, 1): (256, 2, 2),
-}
 # Share of a row's probability that moves, mean over rows. Twice what was measured: on a CPU weights in blocks
 # meet values rounded to 8 bits, other devices multiply floats in 16 bits or in TF32.
 MOVES = {"f32": 1e-5, "f16": 4e-3, "bf16": 2e-2, "q8_0": 6e-2, "q4_0": 0.12, "q4_k": 0.12}
@@ -69,9 +63,7 @@ def test_masked_attention_and_plain_products_give_the_same_logits(
 def test_head_sizes_groups_and_types_of_weights_give_the_same_distributions(
     heads: tuple[int, int], outtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    width, count, kv_heads = HEADS[heads]
-    sizes = {"width": width, "heads": count, "kv_heads": kv_heads, "feed_forward": 256, "blocks": 1}
-    path = tiny_gguf(tmp_path / "tiny.gguf", outtype=outtype, **sizes)
+    path = tiny_gguf(tmp_path / "tiny.gguf", outtype=outtype, feed_forward=256, blocks=1, **HEADS[heads])
     ours = ltu.load(path, device="cpu", threads=2)
     if DEVICE == "cpu":
         monkeypatch.setenv("LTU_KERNELS", "ggml")

@@ -18,6 +18,12 @@ from ltu.convert.table import Row, table
 from ltu.convert.tensor import Tensor
 
 BYTES = 256
+HEADS: dict[tuple[int, int], dict[str, int]] = {  # head size, query heads to a key head: sizes for tiny_model
+    (64, 1): {"width": 256, "heads": 4, "kv_heads": 4},
+    (64, 3): {"width": 768, "heads": 12, "kv_heads": 4},
+    (64, 4): {"width": 512, "heads": 8, "kv_heads": 2},
+    (128, 1): {"width": 256, "heads": 2, "kv_heads": 2},
+}
 
 
 def tiny_gguf(path: Path, **options: Any) -> Path:

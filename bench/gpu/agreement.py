@@ -13,22 +13,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 import ltu
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
-from tiny import tiny_gguf
+from tiny import HEADS, tiny_gguf
 
 ROWS = (1, 2, 8, 9, 16, 17, 33, 64, 65, 100, 256, 300)
-SHAPES: dict[str, dict[str, Any]] = {
-    "64, 4/4": {"width": 256, "feed_forward": 512, "heads": 4, "kv_heads": 4},
-    "64, 12/4": {"width": 768, "feed_forward": 512, "heads": 12, "kv_heads": 4},
-    "64, 8/2": {"width": 512, "feed_forward": 512, "heads": 8, "kv_heads": 2},
-    "128, 2/2": {"width": 256, "feed_forward": 512, "heads": 2, "kv_heads": 2},
-}
 TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_k")
 
 
@@ -49,10 +42,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     record = []
-    for name, shape in SHAPES.items():
+    for (size, group), heads in HEADS.items():
         for outtype in TYPES:
             start = time.time()
-            path = tiny_gguf(Path(tempfile.mkdtemp()) / "t.gguf", context=512, outtype=outtype, **shape)
+            path = tiny_gguf(
+                Path(tempfile.mkdtemp()) / "t.gguf", context=512, outtype=outtype, feed_forward=512, **heads
+            )
             ours, card = ltu.load(path, device="cpu"), ltu.load(path, device=options.device)
             rng, worst, where = np.random.default_rng(0), 0.0, 0
             for rows in ROWS:
@@ -67,7 +62,8 @@ def main() -> None:
             other = answers(card, order, True)
             alone = answers(card, order[:10], False)
             row = {
-                "heads": name,
+                "head_size": size,
+                "heads_a_key": group,
                 "type": outtype,
                 "kernels": card.description()["kernels"],
                 "relative_error": worst,

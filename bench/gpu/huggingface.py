@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +20,17 @@ import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 from work import REPEATS, read_work, tokens_an_answer
 
-from shapes import SHAPES
+from ltu import defaults
+from shapes import SHAPES, llama_sizes
 
 HERE = Path(__file__).resolve().parent
 AUDIO_POSITIONS, WORD = 32, 5
-# LTU's sampling as keywords of `generate` (ltu.defaults has it; this program runs without the engine).
-SAMPLING = {
-    "do_sample": True,
-    "temperature": 0.1,
-    "top_k": 500,
-    "top_p": 0.95,
-    "repetition_penalty": 1.1,
-}
+SAMPLING = {"do_sample": True, **asdict(defaults.SAMPLING)}
 FIRST = 16  # questions that say how long the others will take
 
 
 def random_model(shape: str, device: str) -> Any:
-    width, feed_forward, blocks, heads, kv_heads, vocabulary = SHAPES[shape]
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=feed_forward,
-        num_hidden_layers=blocks,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        eos_token_id=None,
-        pad_token_id=0,
-    )
+    config = LlamaConfig(**llama_sizes(shape), eos_token_id=None, pad_token_id=0)
     torch.set_default_dtype(torch.bfloat16)
     with torch.device(device):
         return LlamaForCausalLM(config).eval().requires_grad_(False)

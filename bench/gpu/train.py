@@ -24,22 +24,14 @@ from ltu.training.model.base import cast
 from ltu.training.model.encoder import EncoderConfig
 from ltu.training.model.loss import AUDIO_POSITION
 from ltu.training.model.ltu import LTU, LoraSizes
-from shapes import SHAPES
+from shapes import SHAPES, llama_sizes
 
 BOS, AUDIO, TEXT = 1, 32, (31, 80)  # tokens of the paper's examples, from and to
 WARM_UP = 2  # steps that are not counted
 
 
 def new_model(shape: str, device: str) -> LTU:
-    width, feed_forward, blocks, heads, kv_heads, vocabulary = SHAPES[shape]
-    config = LlamaConfig(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=feed_forward,
-        num_hidden_layers=blocks,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-    )
+    config = LlamaConfig(**llama_sizes(shape))
     encoder = EncoderConfig(64, 128, 1, 1, 1) if shape == "toy" else EncoderConfig()
     with torch.device(device):
         torch.set_default_dtype(torch.bfloat16)
