@@ -38,8 +38,8 @@ def convert(
     """Joins a LLaMA with what makes it an LTU, and writes one file.
 
     base: Hugging Face directory or llama GGUF. One of ltu, a file of the original release, and checkpoint,
-    a folder of ours. outtype: f32 f16 bf16 q8_0 q6_k q5_k q4_k q4_0 mixed. audio_outtype: of the encoder's
-    and the projector's matrices; None: f32 if outtype is, else f16. output: file, or folder for a file of the
+    a folder of ours. outtype: one of outtype.OUTTYPES. audio_outtype: of the encoder's and the projector's
+    matrices; None: f32 if outtype is, else f16. output: file, or folder for a file of the
     usual name. progress: gets tensor, bytes done, bytes in all. Raises Error, ModelFileError.
     """
     if (ltu is None) == (checkpoint is None):

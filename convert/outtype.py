@@ -4,24 +4,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ltu import _engine
 from ltu.convert.table import Row
 from ltu.convert.tensor import TYPES, Tensor
 from ltu.errors import Error
 
-# name → general.file_type (llama.cpp's llama_ftype)
-OUTTYPES = {
-    "f32": 0,
-    "f16": 1,
-    "bf16": 32,
-    "q8_0": 7,
-    "q6_k": 18,
-    "q5_k": 16,
-    "q4_k": 14,
-    "q4_0": 2,
-    "mixed": 15,
-}
+OUTTYPES = {**_engine.weight_types(), "mixed": 15}
+"""Name → general.file_type (llama.cpp's llama_ftype)."""
 AUDIO_OUTTYPES = ("f32", "f16", "bf16", "q8_0")
-K_QUANTS = ("q4_k", "q5_k", "q6_k")
 
 
 @dataclass(frozen=True)
@@ -84,6 +74,6 @@ def _mixed(name: str, blocks: int, tied: bool) -> str:
 
 
 def _fitting(type: str, columns: int) -> str:
-    if type in K_QUANTS and columns % TYPES[type][1]:
+    if columns % TYPES[type][1]:
         type = "q8_0"
     return "f16" if columns % TYPES[type][1] else type

@@ -162,6 +162,12 @@ void bind_file(py::module_ &m) {
         return table;
       },
       "keys"_a);
+  m.def("weight_types", [] {
+    py::dict types;
+    for (const kernels::WeightTypeInfo &info : kernels::weight_types())
+      types[info.name] = info.file_type;
+    return types;
+  });
   m.def("architectures", [] {
     py::dict known;
     for (const Architecture &architecture : architectures)

@@ -9,11 +9,6 @@ constexpr size_t cache_line = 64;
 const size_t graph_bytes =
     ggml_tensor_overhead() * Device::graph_size + ggml_graph_overhead_custom(Device::graph_size, false);
 
-bool is_float(kernels::WeightType type) {
-  return type == kernels::WeightType::f32 || type == kernels::WeightType::f16 ||
-         type == kernels::WeightType::bf16;
-}
-
 float *data(ggml_tensor *tensor) {
   return tensor ? static_cast<float *>(tensor->data) : nullptr;
 }

@@ -27,28 +27,10 @@ std::vector<int64_t> trimmed(const std::array<int64_t, 4> &shape, size_t least) 
 }
 
 std::optional<kernels::WeightType> weight_type(ggml_type type) {
-  switch (type) {
-  case GGML_TYPE_F32:
-    return kernels::WeightType::f32;
-  case GGML_TYPE_F16:
-    return kernels::WeightType::f16;
-  case GGML_TYPE_BF16:
-    return kernels::WeightType::bf16;
-  case GGML_TYPE_Q8_0:
-    return kernels::WeightType::q8_0;
-  case GGML_TYPE_Q4_0:
-    return kernels::WeightType::q4_0;
-  case GGML_TYPE_Q4_1:
-    return kernels::WeightType::q4_1;
-  case GGML_TYPE_Q4_K:
-    return kernels::WeightType::q4_k;
-  case GGML_TYPE_Q5_K:
-    return kernels::WeightType::q5_k;
-  case GGML_TYPE_Q6_K:
-    return kernels::WeightType::q6_k;
-  default:
-    return std::nullopt;
-  }
+  for (const kernels::WeightTypeInfo &info : kernels::weight_types())
+    if (type_name(type) == info.name)
+      return info.type;
+  return std::nullopt;
 }
 
 } // namespace

@@ -3,10 +3,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <stdexcept>
 #include <string>
 
-#include "table.h"
+#include "kernels/table.h"
+#include "support/error.h"
 
 namespace ltu::kernels {
 
@@ -45,8 +45,8 @@ const Variant &choose() {
       return variant;
   }
   if (wanted && *wanted)
-    throw std::runtime_error("LTU_PROCESSOR=" + std::string(wanted) +
-                             " is not available here: choose one of " + names + ", or leave it unset");
+    throw Error("LTU_PROCESSOR=" + std::string(wanted) + " is not available here: choose one of " + names +
+                ", or leave it unset");
   return *best;
 }
 

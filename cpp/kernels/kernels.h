@@ -5,10 +5,21 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 
 namespace ltu::kernels {
 
+// In the order of types/list.h; each has a file of its own in types/.
 enum class WeightType { f32, f16, bf16, q8_0, q4_0, q4_1, q4_k, q5_k, q6_k };
+
+struct WeightTypeInfo {
+  WeightType type;
+  const char *name; // ggml's, in small letters
+  int file_type;    // llama.cpp's llama_ftype of a file whose matrices have this type
+  bool is_float;
+};
+std::span<const WeightTypeInfo> weight_types();
+bool is_float(WeightType type);
 
 // A row of a matrix must be a multiple of this many weights: 1, 32 or (K-quants) 256.
 int64_t block_size(WeightType type);
@@ -17,7 +28,7 @@ int64_t block_size(WeightType type);
 size_t row_bytes(WeightType type, int64_t columns);
 
 // Instruction set in use: "scalar", "avx2", "avx512" or "avx512vnni". LTU_PROCESSOR forces a lower one.
-// Throws std::runtime_error if LTU_PROCESSOR names one that this processor or this build lacks.
+// Throws Error if LTU_PROCESSOR names one that this processor or this build lacks.
 // Called for its error at load, before any other function of this header.
 const char *processor();
 
@@ -26,7 +37,7 @@ const char *processor();
 class PackedMatrix {
 public:
   PackedMatrix() = default;
-  // Throws std::invalid_argument if columns is no multiple of the type's block.
+  // Throws Error if columns is no multiple of the type's block.
   PackedMatrix(WeightType type, int64_t rows, int64_t columns);
   PackedMatrix(PackedMatrix &&) = default;
   PackedMatrix &operator=(PackedMatrix &&) = default;

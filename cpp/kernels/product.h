@@ -1,6 +1,7 @@
 #pragma once
 // Matrix products: one walk for all types, and what each type does in a tile. Included once per variant.
 
+#include <type_traits>
 #include <utility>
 
 namespace ltu::kernels::LTU_VARIANT {
@@ -19,35 +20,25 @@ struct Job {
 };
 
 // Float weights. x is float32 [n][float_stride].
-template <WeightType type> struct FloatWeights {
+template <class Type> struct FloatWeights {
   using Activation = float;
   static constexpr int64_t k_block = 256; // 64 rows by 256 stay in the second cache, as do 512 columns by 256
   static constexpr int panels(int columns) { return float_panels(columns); }
   static int64_t stride(int64_t k) { return float_stride(k); }
   static int64_t units(int64_t k) { return k; }
   static constexpr int64_t column_block = 512;
-  static constexpr bool widens = type != WeightType::f32; // for many columns: once, not for each tile
-  static constexpr int64_t row_bytes = layout(type).file_bytes * kLanes;
+  static constexpr bool widens = Type::type != WeightType::f32; // for many columns: once, not for each tile
+  static constexpr int64_t row_bytes = Type::layout.file_bytes * lane_count;
 
   const Job &job;
   int64_t first_panel;
 
-  // 16 rows at one k.
-  LTU_INLINE static Floats load_row(const std::byte *row) {
-    if constexpr (type == WeightType::f32)
-      return load(reinterpret_cast<const float *>(row));
-    auto *bits = reinterpret_cast<const uint16_t *>(row);
-    if constexpr (type == WeightType::f16)
-      return load_half(bits);
-    return load_bfloat(bits);
-  }
-
   // to: [panels][k_block][16]
   static void widen(const PackedMatrix &w, int64_t panel, int64_t panels_end, int64_t begin, int64_t end,
                     float *to) {
-    for (; panel < panels_end; panel++, to += k_block * kLanes)
+    for (; panel < panels_end; panel++, to += k_block * lane_count)
       for (int64_t k = begin; k < end; k++)
-        store(to + (k - begin) * kLanes, load_row(w.panel(panel) + k * row_bytes));
+        store(to + (k - begin) * lane_count, Loading<Type>::load_row(w.panel(panel) + k * row_bytes));
   }
 
   template <int P, int C>
@@ -56,9 +47,9 @@ template <WeightType type> struct FloatWeights {
     const std::byte *panel[P];
     if (widens && job.wide) {
       for (int p = 0; p < P; p++)
-        panel[p] = reinterpret_cast<const std::byte *>(job.wide +
-                                                       (first_panel + p - job.wide_panel) * k_block * kLanes);
-      return FloatWeights<WeightType::f32>::add(panel, x + begin, x_stride, end - begin, sum);
+        panel[p] = reinterpret_cast<const std::byte *>(job.wide + (first_panel + p - job.wide_panel) *
+                                                                      k_block * lane_count);
+      return FloatWeights<F32>::add(panel, x + begin, x_stride, end - begin, sum);
     }
     for (int p = 0; p < P; p++)
       panel[p] = job.w.panel(first_panel + p) + begin * row_bytes;
@@ -71,7 +62,7 @@ template <WeightType type> struct FloatWeights {
     for (int64_t k = 0; k < count; k++) {
       Floats row[P];
       for (int p = 0; p < P; p++)
-        row[p] = load_row(panel[p] + k * row_bytes);
+        row[p] = Loading<Type>::load_row(panel[p] + k * row_bytes);
       for (int c = 0; c < C; c++) {
         Floats value = broadcast(x[c * x_stride + k]);
         for (int p = 0; p < P; p++)
@@ -83,102 +74,37 @@ template <WeightType type> struct FloatWeights {
 
 // Bytes ahead, into the second cache: one column reaches 92 % of the memory bound that way, 87 % with the
 // first cache as the target, 80 % without.
-constexpr int kPrefetch = 2048;
+constexpr int prefetch_bytes = 2048;
 
 // Quantised weights: x is ActivationBlock [n][block_stride]. Per block an exact integer dot product, then
 // sum += (dot * weights' scale) * activations' scale, then sum -= weights' minimum * activations' scaled sum.
-template <WeightType type> struct QuantisedWeights {
+template <class Type> struct QuantisedWeights {
   using Activation = ActivationBlock;
-  static constexpr Layout form = layout(type);
+  static constexpr Layout form = Type::layout;
   static constexpr int64_t k_block = 64; // in blocks of 32
   static constexpr int64_t column_block = 128;
   static constexpr bool widens = false;
   static constexpr int panels(int columns) { return quantised_panels(columns); }
   static int64_t stride(int64_t k) { return block_stride(k); }
-  static int64_t units(int64_t k) { return k / kBlock; }
+  static int64_t units(int64_t k) { return k / block_length; }
 
-  static constexpr bool is_signed = type == WeightType::q8_0;
-  static constexpr bool has_minimum =
-      type == WeightType::q4_1 || type == WeightType::q4_k || type == WeightType::q5_k;
-  static constexpr int halves =
-      type == WeightType::q6_k ? 2 : 1; // parts of a block with a scale of their own
-  static constexpr int pairs = 4 / halves;
+  static constexpr int pairs = 4 / Type::halves; // of groups, in a part that has a scale of its own
 
   const Job &job;
   int64_t first_panel;
-
-  // Groups 2i and 2i + 1 of a block.
-  template <int i> LTU_INLINE static void load_pair(const uint8_t *block, Bytes &even, Bytes &odd) {
-    if constexpr (is_signed) {
-      even = load_bytes(block + 128 * i);
-      odd = load_bytes(block + 128 * i + 64);
-      return;
-    }
-    Bytes both = load_bytes(block + 64 * i);
-    even = shift_and<0>(both, 15);
-    odd = shift_and<4>(both, 15);
-    if constexpr (type == WeightType::q5_k) {
-      Bytes high = load_bytes(block + 256);
-      even = either(even, shift_and<2 * i - 4>(high, 16));
-      odd = either(odd, shift_and<2 * i + 1 - 4>(high, 16));
-    }
-    if constexpr (type == WeightType::q6_k) {
-      Bytes high = load_bytes(block + 256 + 64 * (i / 2));
-      even = either(even, shift_and<4 * (i % 2) - 4>(high, 48));
-      odd = either(odd, shift_and<4 * (i % 2) + 2 - 4>(high, 48));
-    }
-  }
-
-  LTU_INLINE static Floats half_row(const uint8_t *scales, int row) {
-    return load_half(reinterpret_cast<const uint16_t *>(scales) + row * kLanes);
-  }
-
-  // Scale, and minimum with its sign turned, of 16 rows in part `half` of a block.
-  LTU_INLINE static void load_scales(const uint8_t *scales, int64_t block, int half, Floats &scale,
-                                     Floats &offset) {
-    if constexpr (form.scale_weights == kBlock) {
-      scales += block * form.scale_bytes;
-      scale = half_row(scales, 0);
-      if constexpr (has_minimum)
-        offset = half_row(scales, 1);
-      return;
-    }
-    constexpr int parts = kSuperBlock / kBlock;
-    scales += block / parts * form.scale_bytes;
-    int part = int(block % parts);
-    if constexpr (type == WeightType::q6_k) {
-      scale =
-          mul(half_row(scales, 0), to_floats(load_signed_bytes(scales + 32 + (part * 2 + half) * kLanes)));
-    } else {
-      scale = mul(half_row(scales, 0), to_floats(load_unsigned_bytes(scales + 64 + part * kLanes)));
-      offset = mul(half_row(scales, 1), to_floats(load_unsigned_bytes(scales + 64 + 128 + part * kLanes)));
-      offset = sub(zero(), offset);
-    }
-  }
-
-  // What a dot product starts from, so that the offset of the stored weights is out of it.
-  LTU_INLINE static Ints start(const ActivationBlock &x, int half) {
-    if constexpr (type == WeightType::q4_0)
-      return broadcast_int(x.minus_8_sum);
-    if constexpr (type == WeightType::q6_k)
-      return broadcast_int(x.minus_32_sum[half]);
-    if constexpr (is_signed && !kSignedDots)
-      return broadcast_int(x.minus_128_sum);
-    return zero_ints();
-  }
 
   template <int i, int P, int C>
   LTU_INLINE static void add_pair(const uint8_t *const *block, const ActivationBlock *x, int64_t x_stride,
                                   Ints (&dot)[C][P]) {
     Bytes even[P], odd[P];
     for (int p = 0; p < P; p++)
-      load_pair<i>(block[p], even[p], odd[p]);
+      Loading<Type>::template load_pair<i>(block[p], even[p], odd[p]);
     for (int c = 0; c < C; c++) {
       const int8_t *values = x[c * x_stride].values + 8 * i;
       Bytes x0 = broadcast_bytes(values), x1 = broadcast_bytes(values + 4);
       for (int p = 0; p < P; p++)
-        dot[c][p] = is_signed ? dot_pair_signed(dot[c][p], even[p], x0, odd[p], x1)
-                              : dot_pair(dot[c][p], even[p], x0, odd[p], x1);
+        dot[c][p] = Type::is_signed ? dot_pair_signed(dot[c][p], even[p], x0, odd[p], x1)
+                                    : dot_pair(dot[c][p], even[p], x0, odd[p], x1);
     }
   }
 
@@ -189,16 +115,16 @@ template <WeightType type> struct QuantisedWeights {
     Ints dot[C][P];
     for (int c = 0; c < C; c++)
       for (int p = 0; p < P; p++)
-        dot[c][p] = start(x[c * x_stride], half);
+        dot[c][p] = Loading<Type>::start(x[c * x_stride], half);
     (add_pair<half * pairs + i>(quants, x, x_stride, dot), ...);
     for (int p = 0; p < P; p++) {
       Floats scale, offset;
-      load_scales(scales[p], b, half, scale, offset);
+      Loading<Type>::load_scales(scales[p], b, half, scale, offset);
       for (int c = 0; c < C; c++) {
         const ActivationBlock &block = x[c * x_stride];
         Floats scaled = mul(to_floats(dot[c][p]), scale);
         sum[c][p] = fma(scaled, broadcast(block.scale), sum[c][p]);
-        if constexpr (has_minimum)
+        if constexpr (Type::has_minimum)
           sum[c][p] = fma(offset, broadcast(block.scaled_sum), sum[c][p]);
       }
     }
@@ -215,16 +141,19 @@ template <WeightType type> struct QuantisedWeights {
     for (int64_t b = begin; b < end; b++) {
       constexpr auto sequence = std::make_integer_sequence<int, pairs>();
       add_half<0>(scales, quants, b, x + b, x_stride, sum, sequence);
-      if constexpr (halves == 2)
+      if constexpr (Type::halves == 2)
         add_half<1>(scales, quants, b, x + b, x_stride, sum, sequence);
       for (int p = 0; p < P; p++) {
         for (int line = 0; line < form.block_bytes; line += 64)
-          __builtin_prefetch(quants[p] + kPrefetch + line, 0, 2);
+          __builtin_prefetch(quants[p] + prefetch_bytes + line, 0, 2);
         quants[p] += form.block_bytes;
       }
     }
   }
 };
+
+template <class Type>
+using WeightsOf = std::conditional_t<Type::is_float, FloatWeights<Type>, QuantisedWeights<Type>>;
 
 LTU_INLINE Floats finish(Floats sum, const Epilogue &e, int64_t column, int64_t row, int rows) {
   if (e.bias)
@@ -241,10 +170,10 @@ template <class Weights, int P, int C>
 void multiply_tile(const Job &job, int64_t panel, int64_t column, int64_t begin, int64_t end) {
   const int64_t k = job.w.columns(), stride = Weights::stride(k);
   auto rows_in = [&](int p) {
-    int64_t left = job.w.rows() - (panel + p) * kLanes;
-    return int(left < kLanes ? left : kLanes);
+    int64_t left = job.w.rows() - (panel + p) * lane_count;
+    return static_cast<int>(left < lane_count ? left : lane_count);
   };
-  auto place = [&](int c, int p) { return job.y + (column + c) * job.y_stride + (panel + p) * kLanes; };
+  auto place = [&](int c, int p) { return job.y + (column + c) * job.y_stride + (panel + p) * lane_count; };
   Floats sum[C][P];
   for (int c = 0; c < C; c++)
     for (int p = 0; p < P; p++)
@@ -256,7 +185,7 @@ void multiply_tile(const Job &job, int64_t panel, int64_t column, int64_t begin,
     for (int p = 0; p < P; p++) {
       Floats result = sum[c][p];
       if (last)
-        result = finish(result, job.epilogue, column + c, (panel + p) * kLanes, rows_in(p));
+        result = finish(result, job.epilogue, column + c, (panel + p) * lane_count, rows_in(p));
       store_some(place(c, p), result, rows_in(p));
     }
 }
@@ -279,7 +208,7 @@ void multiply_some_columns(int columns, const Job &job, int64_t panel, int64_t p
   functions[columns - 1](job, panel, panels_end, column, begin, end);
 }
 
-constexpr int kPanelStep = 4; // panels whose weights are used for all columns before going on
+constexpr int panel_step = 4; // panels whose weights are used for all columns before going on
 
 // [begin, end) in `parts` parts as equal as may be: where part i starts.
 constexpr int64_t split(int64_t begin, int64_t end, int64_t parts, int64_t i) {
@@ -291,27 +220,27 @@ void multiply_share(Job job, Scratch scratch, int64_t panel_begin, int64_t panel
                     int64_t column_end) {
   const int64_t units = Weights::units(job.w.columns()), n = column_end - column_begin;
   // A single tile of columns streams its weights from end to end.
-  const int64_t k_step = n <= kColumns ? units : Weights::k_block;
+  const int64_t k_step = n <= tile_columns ? units : Weights::k_block;
   const int64_t blocks = (n + Weights::column_block - 1) / Weights::column_block;
   for (int64_t block = 0; block < blocks; block++) {
     const int64_t from = split(column_begin, column_end, blocks, block),
                   to = split(column_begin, column_end, blocks, block + 1);
-    const int64_t tiles = (to - from + kColumns - 1) / kColumns;
+    const int64_t tiles = (to - from + tile_columns - 1) / tile_columns;
     for (int64_t k = 0; k < units; k += k_step) {
       const int64_t k_end = k + k_step < units ? k + k_step : units;
-      for (int64_t panel = panel_begin; panel < panel_end; panel += kPanelStep) {
-        const int64_t panels_end = panel + kPanelStep < panel_end ? panel + kPanelStep : panel_end;
+      for (int64_t panel = panel_begin; panel < panel_end; panel += panel_step) {
+        const int64_t panels_end = panel + panel_step < panel_end ? panel + panel_step : panel_end;
         if constexpr (Weights::widens)
-          if (n > kColumns) {
-            float *wide = scratch(kPanelStep * Weights::k_block * kLanes);
+          if (n > tile_columns) {
+            float *wide = scratch(panel_step * Weights::k_block * lane_count);
             Weights::widen(job.w, panel, panels_end, k, k_end, wide);
             job.wide = wide;
             job.wide_panel = panel;
           }
         for (int64_t tile = 0; tile < tiles; tile++) {
           const int64_t column = split(from, to, tiles, tile), next = split(from, to, tiles, tile + 1);
-          multiply_some_columns<Weights>(int(next - column), job, panel, panels_end, column, k, k_end,
-                                         std::make_integer_sequence<int, kColumns>());
+          multiply_some_columns<Weights>(static_cast<int>(next - column), job, panel, panels_end, column, k,
+                                         k_end, std::make_integer_sequence<int, tile_columns>());
         }
       }
     }
@@ -322,7 +251,7 @@ void multiply_share(Job job, Scratch scratch, int64_t panel_begin, int64_t panel
 template <class Weights>
 void multiply_any(const PackedMatrix &w, const void *x, int64_t n, float *y, int64_t y_stride, int thread,
                   int threads, const Epilogue &epilogue, Scratch scratch) {
-  const int64_t steps = (w.panels() + kPanelStep - 1) / kPanelStep;
+  const int64_t steps = (w.panels() + panel_step - 1) / panel_step;
   int64_t across = 1, least = INT64_MAX; // threads that share the columns of the same rows
   for (int64_t parts = 1; parts <= threads; parts++) {
     if (threads % parts)
@@ -335,8 +264,8 @@ void multiply_any(const PackedMatrix &w, const void *x, int64_t n, float *y, int
     }
   }
   const int64_t down = threads / across, i = thread / across, j = thread % across;
-  const int64_t panel = split(0, steps, down, i) * kPanelStep,
-                panels_end = split(0, steps, down, i + 1) * kPanelStep;
+  const int64_t panel = split(0, steps, down, i) * panel_step,
+                panels_end = split(0, steps, down, i + 1) * panel_step;
   const Job job{w, x, y, y_stride, epilogue};
   multiply_share<Weights>(job, scratch, panel, panels_end < w.panels() ? panels_end : w.panels(),
                           split(0, n, across, j), split(0, n, across, j + 1));

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "layout.h"
+#include "kernels/layout.h"
 
 #define LTU_INLINE inline __attribute__((always_inline))
 
@@ -20,7 +20,7 @@ struct Ints {
 };
 using Bytes = Ints;
 
-constexpr int kColumns = 6;
+constexpr int tile_columns = 6;
 constexpr int float_panels(int columns) {
   return columns == 1 ? 4 : columns == 2 ? 2 : 1;
 }
@@ -162,7 +162,7 @@ LTU_INLINE Bytes either(Bytes x, Bytes y) {
   return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
 }
 
-constexpr bool kSignedDots = true;
+constexpr bool signed_dots = true;
 LTU_INLINE __m256i widen_add(__m256i sum, __m256i words) {
   return _mm256_add_epi32(sum, _mm256_madd_epi16(words, _mm256_set1_epi16(1)));
 }

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "layout.h"
+#include "kernels/layout.h"
 
 #define LTU_INLINE inline __attribute__((always_inline))
 
@@ -16,7 +16,7 @@ using Floats = __m512; // 16 float
 using Ints = __m512i;  // 16 int32
 using Bytes = __m512i; // 16 lanes of 4 bytes
 
-constexpr int kColumns = 6; // columns of a tile
+constexpr int tile_columns = 6; // columns of a tile
 constexpr int float_panels(int) {
   return 4;
 } // panels of a tile, given its columns
@@ -139,7 +139,7 @@ LTU_INLINE Bytes either(Bytes a, Bytes b) {
 
 #if defined(__AVX512VNNI__)
 // Weights in two's complement gain 128 to become unsigned; minus_128_sum takes it away again.
-constexpr bool kSignedDots = false;
+constexpr bool signed_dots = false;
 LTU_INLINE Bytes plus_128(Bytes w) {
   return _mm512_xor_si512(w, _mm512_set1_epi8(char(0x80)));
 }
@@ -152,7 +152,7 @@ LTU_INLINE Ints dot_pair_signed(Ints sum, Bytes w0, Bytes x0, Bytes w1, Bytes x1
   return dot_pair(sum, plus_128(w0), x0, plus_128(w1), x1);
 }
 #else
-constexpr bool kSignedDots = true;
+constexpr bool signed_dots = true;
 LTU_INLINE Ints dot_pair(Ints sum, Bytes w0, Bytes x0, Bytes w1, Bytes x1) {
   __m512i words = _mm512_add_epi16(_mm512_maddubs_epi16(w0, x0), _mm512_maddubs_epi16(w1, x1));
   return _mm512_add_epi32(sum, _mm512_madd_epi16(words, _mm512_set1_epi16(1)));

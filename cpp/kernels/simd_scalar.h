@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "half.h"
-#include "layout.h"
+#include "kernels/half.h"
+#include "kernels/layout.h"
 
 #define LTU_INLINE inline
 
@@ -23,7 +23,7 @@ struct Bytes {
   uint8_t byte[64];
 };
 
-constexpr int kColumns = 4;
+constexpr int tile_columns = 4;
 constexpr int float_panels(int) {
   return 1;
 }
@@ -110,24 +110,24 @@ inline int32_t sum_ints(const Ints &a) {
 inline Ints to_ints(const Floats &a) {
   return each_lane<Ints>([&](int i) {
     bool fits = std::fabs(a.lane[i]) < 2147483648.0f;
-    return fits ? int32_t(std::nearbyint(a.lane[i])) : INT32_MIN;
+    return fits ? static_cast<int32_t>(std::nearbyint(a.lane[i])) : INT32_MIN;
   });
 }
 inline Floats to_floats(const Ints &a) {
-  return each_lane([&](int i) { return float(a.lane[i]); });
+  return each_lane([&](int i) { return static_cast<float>(a.lane[i]); });
 }
 inline Ints load_unsigned_bytes(const uint8_t *p) {
   return each_lane<Ints>([=](int i) { return int32_t{p[i]}; });
 }
 inline Ints load_signed_bytes(const uint8_t *p) {
-  return each_lane<Ints>([=](int i) { return int32_t{int8_t(p[i])}; });
+  return each_lane<Ints>([=](int i) { return int32_t{static_cast<int8_t>(p[i])}; });
 }
 inline void store_bytes(int8_t *p, const Ints &a) {
   for (int i = 0; i < 16; i++)
-    p[i] = int8_t(a.lane[i]);
+    p[i] = static_cast<int8_t>(a.lane[i]);
 }
 inline Floats power_of_two(const Ints &n) {
-  return each_lane([&](int i) { return std::bit_cast<float>(uint32_t(n.lane[i] + 127) << 23); });
+  return each_lane([&](int i) { return std::bit_cast<float>(static_cast<uint32_t>(n.lane[i] + 127) << 23); });
 }
 
 inline Bytes load_bytes(const uint8_t *p) {
@@ -138,13 +138,14 @@ inline Bytes load_bytes(const uint8_t *p) {
 inline Bytes broadcast_bytes(const int8_t *p) {
   Bytes r;
   for (int i = 0; i < 64; i++)
-    r.byte[i] = uint8_t(p[i % 4]);
+    r.byte[i] = static_cast<uint8_t>(p[i % 4]);
   return r;
 }
 template <int Right> inline Bytes shift_and(const Bytes &a, uint8_t mask) {
   Bytes r;
   for (int i = 0; i < 64; i++)
-    r.byte[i] = uint8_t((Right > 0 ? a.byte[i] >> (Right & 7) : a.byte[i] << (-Right & 7)) & mask);
+    r.byte[i] =
+        static_cast<uint8_t>((Right > 0 ? a.byte[i] >> (Right & 7) : a.byte[i] << (-Right & 7)) & mask);
   return r;
 }
 inline Bytes either(const Bytes &a, const Bytes &b) {
@@ -154,10 +155,10 @@ inline Bytes either(const Bytes &a, const Bytes &b) {
   return r;
 }
 
-constexpr bool kSignedDots = true;
+constexpr bool signed_dots = true;
 template <class Weight> inline Ints dot_bytes(Ints sum, const Bytes &w, const Bytes &x) {
   for (int i = 0; i < 64; i++)
-    sum.lane[i / 4] += int32_t{Weight(w.byte[i])} * int8_t(x.byte[i]);
+    sum.lane[i / 4] += int32_t{Weight(w.byte[i])} * static_cast<int8_t>(x.byte[i]);
   return sum;
 }
 inline Ints dot_pair(const Ints &sum, const Bytes &w0, const Bytes &x0, const Bytes &w1, const Bytes &x1) {

@@ -1,8 +1,8 @@
 #pragma once
 // What each variant offers to dispatch.cpp.
 
-#include "attention.h"
-#include "layout.h"
+#include "kernels/attention.h"
+#include "kernels/layout.h"
 
 namespace ltu::kernels {
 

@@ -1,4 +1,4 @@
 #define LTU_VARIANT avx2
-#include "simd_avx2.h"
+#include "kernels/simd_avx2.h"
 //
-#include "variant.h"
+#include "kernels/variant.h"

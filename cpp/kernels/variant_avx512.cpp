@@ -1,4 +1,4 @@
 #define LTU_VARIANT avx512
-#include "simd_avx512.h"
+#include "kernels/simd_avx512.h"
 //
-#include "variant.h"
+#include "kernels/variant.h"

@@ -1,4 +1,4 @@
 #define LTU_VARIANT scalar
-#include "simd_scalar.h"
+#include "kernels/simd_scalar.h"
 //
-#include "variant.h"
+#include "kernels/variant.h"

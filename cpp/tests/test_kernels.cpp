@@ -16,9 +16,9 @@
 #include <thread>
 #include <vector>
 
-#include "attention.h"
-#include "half.h"
-#include "kernels.h"
+#include "kernels/attention.h"
+#include "kernels/half.h"
+#include "kernels/kernels.h"
 
 using namespace ltu::kernels;
 
@@ -60,23 +60,16 @@ void in_threads(int threads, const std::function<void(int)> &work) {
 }
 
 const char *name(WeightType type) {
-  static const char *names[] = {"f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q4_k", "q5_k", "q6_k"};
-  return names[int(type)];
-}
-constexpr WeightType kTypes[] = {WeightType::f32,  WeightType::f16,  WeightType::bf16,
-                                 WeightType::q8_0, WeightType::q4_0, WeightType::q4_1,
-                                 WeightType::q4_k, WeightType::q5_k, WeightType::q6_k};
-bool is_float(WeightType type) {
-  return block_size(type) == 1;
+  return weight_types()[static_cast<size_t>(type)].name;
 }
 
 // Rows in a file's format with arbitrary bits, but scales of ordinary size.
 std::vector<uint8_t> random_rows(WeightType type, int64_t rows, int64_t columns) {
   std::vector<uint8_t> bytes(rows * row_bytes(type, columns));
   for (auto &b : bytes)
-    b = uint8_t(generator());
+    b = static_cast<uint8_t>(generator());
   auto put_half = [&](size_t at) { // 2^-7 .. 2^-5, either sign
-    uint16_t bits = uint16_t((generator() & 0x8000) | (0x2000 + generator() % 0x800));
+    uint16_t bits = static_cast<uint16_t>((generator() & 0x8000) | (0x2000 + generator() % 0x800));
     std::memcpy(&bytes[at], &bits, 2);
   };
   const size_t size = type == WeightType::f32 ? 4 : is_float(type) ? 2 : row_bytes(type, block_size(type));
@@ -88,7 +81,7 @@ std::vector<uint8_t> random_rows(WeightType type, int64_t rows, int64_t columns)
       break;
     }
     case WeightType::bf16: {
-      uint16_t bits = uint16_t(std::bit_cast<uint32_t>(normal()) >> 16);
+      uint16_t bits = static_cast<uint16_t>(std::bit_cast<uint32_t>(normal()) >> 16);
       std::memcpy(&bytes[at], &bits, 2);
       break;
     }
@@ -115,7 +108,7 @@ std::vector<double> row_values(WeightType type, const uint8_t *row, int64_t colu
   const int64_t block = block_size(type);
   for (int64_t k = 0; k < columns; k++) {
     const uint8_t *p = row + k / block * row_bytes(type, block);
-    int i = int(k % block), part = i / 32;
+    int i = static_cast<int>(k % block), part = i / 32;
     auto half_at = [&](int at) {
       uint16_t bits;
       std::memcpy(&bits, p + at, 2);
@@ -140,10 +133,10 @@ std::vector<double> row_values(WeightType type, const uint8_t *row, int64_t colu
       v = half_at(0);
       break;
     case WeightType::bf16:
-      v = bfloat_to_float(uint16_t(p[0] | p[1] << 8));
+      v = bfloat_to_float(static_cast<uint16_t>(p[0] | p[1] << 8));
       break;
     case WeightType::q8_0:
-      v = half_at(0) * int8_t(p[2 + i]);
+      v = half_at(0) * static_cast<int8_t>(p[2 + i]);
       break;
     case WeightType::q4_0:
       v = half_at(0) * ((i < 16 ? p[2 + i] & 15 : p[2 + i - 16] >> 4) - 8);
@@ -165,7 +158,7 @@ std::vector<double> row_values(WeightType type, const uint8_t *row, int64_t colu
       int n = i / 128, l = i % 128;
       uint8_t both = p[n * 64 + l % 64];
       int q = (l < 64 ? both & 15 : both >> 4) | (p[128 + n * 32 + l % 32] >> (l / 32 * 2) & 3) << 4;
-      v = half_at(208) * int8_t(p[192 + i / 16]) * (q - 32);
+      v = half_at(208) * static_cast<int8_t>(p[192 + i / 16]) * (q - 32);
       break;
     }
     }
@@ -201,7 +194,7 @@ void test_products(WeightType type, int64_t rows, int64_t k) {
     w.unpack_row(r, unpacked.data());
     bool same = true;
     for (int64_t i = 0; i < k; i++)
-      same &= unpacked[i] == float(values[r][i]);
+      same &= unpacked[i] == static_cast<float>(values[r][i]);
     check(same, what + ": unpacked row " + std::to_string(r));
   }
 
@@ -278,7 +271,7 @@ void test_gelu() {
   std::vector<float> x;
   for (float v = -12; v < 12; v += 1e-4f)
     x.push_back(v);
-  const auto y = product(w, Rows::plain(x.data(), 1), int64_t(x.size()), 1, {nullptr, true});
+  const auto y = product(w, Rows::plain(x.data(), 1), static_cast<int64_t>(x.size()), 1, {nullptr, true});
   add_to_digest(y);
   double worst = 0;
   for (size_t i = 0; i < x.size(); i++) {
@@ -304,11 +297,11 @@ void test_rows(int64_t k) {
       const float *row = &x[i * stride];
       double mean = 0, squares = 0;
       for (int64_t j = 0; j < k; j++)
-        mean += row[j] / double(k);
+        mean += row[j] / static_cast<double>(k);
       if (kind == 0)
         mean = 0;
       for (int64_t j = 0; j < k; j++)
-        squares += (row[j] - mean) * (row[j] - mean) / double(k);
+        squares += (row[j] - mean) * (row[j] - mean) / static_cast<double>(k);
       for (int64_t j = 0; j < k; j++) {
         double expected = (row[j] - mean) / std::sqrt(squares + kinds[kind].epsilon);
         if (kind < 2)
@@ -369,7 +362,7 @@ void test_attention(int heads, int kv_heads, int head_dim, bool half, int root) 
       paths.push_back(end);
     }
   }
-  const int positions = int(paths.size());
+  const int positions = static_cast<int>(paths.size());
   const int64_t width = int64_t{heads} * head_dim, kv_width = int64_t{kv_heads} * head_dim,
                 kv_stride = kv_width + 16;
   const auto q = normals(positions * width, 2);
@@ -377,7 +370,8 @@ void test_attention(int heads, int kv_heads, int head_dim, bool half, int root) 
   std::vector<uint16_t> k16(k.size()), v16(v.size());
   auto fill = [&](std::vector<float> &values, std::vector<uint16_t> &halves) {
     for (size_t i = 0; i < values.size(); i++) {
-      halves[i] = uint16_t((generator() & 0x8000) | (0x3000 + generator() % 0x1000)); // 2^-3 .. 2
+      halves[i] =
+          static_cast<uint16_t>((generator() & 0x8000) | (0x3000 + generator() % 0x1000)); // 2^-3 .. 2
       values[i] = half ? half_to_float(halves[i]) : normal();
     }
   };
@@ -396,7 +390,7 @@ void test_attention(int heads, int kv_heads, int head_dim, bool half, int root) 
   std::vector<int32_t> lengths;
   for (auto &path : paths) {
     cells.push_back(path.data());
-    lengths.push_back(int32_t(path.size()));
+    lengths.push_back(static_cast<int32_t>(path.size()));
   }
   std::vector<float> out(positions * width);
   AttentionBatch batch{q.data(),
@@ -408,7 +402,7 @@ void test_attention(int heads, int kv_heads, int head_dim, bool half, int root) 
                        heads,
                        kv_heads,
                        head_dim,
-                       1 / std::sqrt(float(head_dim)),
+                       1 / std::sqrt(static_cast<float>(head_dim)),
                        cells.data(),
                        lengths.data(),
                        positions,
@@ -427,7 +421,7 @@ void test_attention(int heads, int kv_heads, int head_dim, bool half, int root) 
         double score = 0;
         for (int d = 0; d < head_dim; d++)
           score += double{q[p * width + h * head_dim + d]} * k[c * kv_stride + from + d];
-        weights.push_back(score / std::sqrt(double(head_dim)));
+        weights.push_back(score / std::sqrt(static_cast<double>(head_dim)));
         largest = std::max(largest, weights.back());
       }
       for (double &w : weights)
@@ -503,7 +497,7 @@ int main(int argc, char **argv) {
   test_gelu();
   for (int64_t k : {1, 30, 64, 688, 1000})
     test_rows(k);
-  for (WeightType type : kTypes) {
+  for (const auto &[type, name, file_type, floats] : weight_types()) {
     for (int64_t rows : {1, 15, 17, 80, 576, 688})
       for (int64_t k : {1, 32, 256, 576, 688, 768})
         if (k % block_size(type) == 0 && (rows < 576 || (k >= 688 && !quick)))

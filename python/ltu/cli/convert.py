@@ -1,6 +1,6 @@
 """ltu-convert: checkpoint → GGUF, GGUF → GGUF, and what a file is."""
 
-from enum import Enum
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +9,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from ltu.cli.console import FAILED, NOTES, Json, application, command, print_json, wrong_usage
 from ltu.cli.options import Device
+from ltu.convert import convert as join
+from ltu.convert import describe, export_llama, requantise, run_self_test
+from ltu.convert.outtype import AUDIO_OUTTYPES, OUTTYPES
 
 app = application(
     "Converts a checkpoint to a GGUF file, or a GGUF file to another type.\n\n"
@@ -19,72 +22,79 @@ app = application(
 )
 
 
-class Outtype(str, Enum):
-    f32 = "f32"
-    f16 = "f16"
-    bf16 = "bf16"
-    q8_0 = "q8_0"
-    q6_k = "q6_k"
-    q5_k = "q5_k"
-    q4_k = "q4_k"
-    q4_0 = "q4_0"
-    mixed = "mixed"
+def _one_of(names: Iterable[str]) -> Callable[[str | None], str | None]:
+    def check(name: str | None) -> str | None:
+        if name is not None and name not in names:
+            raise typer.BadParameter(f"{name!r} is not one of {', '.join(names)}")
+        return name
+
+    return check
 
 
-class AudioOuttype(str, Enum):
-    f32 = "f32"
-    f16 = "f16"
-    bf16 = "bf16"
-    q8_0 = "q8_0"
+Base = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="The language model that gets ears: a Hugging Face directory, or a GGUF file of llama.cpp.",
+    ),
+]
+Ltu = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The weights of an original LTU release: audio encoder, projector and LoRA for --base.",
+    ),
+]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(metavar="FOLDER", help="What ltu-train wrote, which goes with --base instead of --ltu."),
+]
+Gguf = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="An LTU model file that is converted to other types.")
+]
+LlamaOnly = Annotated[
+    bool, typer.Option("--llama-only", help="Write the language model of --gguf alone, for llama.cpp.")
+]
+Outtype = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TYPE",
+        callback=_one_of(OUTTYPES),
+        autocompletion=lambda: list(OUTTYPES),
+        help=f"The type of the language model's matrices: {', '.join(OUTTYPES)}. "
+        "mixed, the default, is q4_k, and q6_k where errors cost most (output, half of attn_v and "
+        "ffn_down), as llama.cpp's Q4_K_M. Matrices whose rows don't fit a type become q8_0 or f16. "
+        "--llama-only leaves them as they are by default.",
+    ),
+]
+AudioOuttype = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TYPE",
+        callback=_one_of(AUDIO_OUTTYPES),
+        autocompletion=lambda: list(AUDIO_OUTTYPES),
+        help=f"The type of the audio encoder's and the projector's matrices: "
+        f"{', '.join(AUDIO_OUTTYPES)}; by default f32 if the language model's is f32, else f16. q8_0 encodes "
+        "faster on CPU and changes embeddings a little.",
+    ),
+]
+Output = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="The file to write; in a folder it gets its usual name.")
+]
 
 
 @app.callback(invoke_without_command=True)
 @command
 def convert(
     context: typer.Context,
-    base: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="The language model that gets ears: a Hugging Face directory, or a GGUF file of llama.cpp.",
-        ),
-    ] = None,
-    ltu: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The weights of an original LTU release: audio encoder, projector and LoRA for --base.",
-        ),
-    ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="What ltu-train wrote, which goes with --base instead of --ltu."),
-    ] = None,
-    gguf: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="An LTU model file that is converted to other types.")
-    ] = None,
-    llama_only: Annotated[
-        bool, typer.Option("--llama-only", help="Write the language model of --gguf alone, for llama.cpp.")
-    ] = False,
-    outtype: Annotated[
-        Outtype | None,
-        typer.Option(
-            help="The type of the language model's matrices. mixed, the default, is q4_k, and q6_k where "
-            "errors cost most (output, half of attn_v and ffn_down), as llama.cpp's Q4_K_M. Matrices whose "
-            "rows don't fit a type become q8_0 or f16. --llama-only leaves them as they are by default.",
-        ),
-    ] = None,
-    audio_outtype: Annotated[
-        AudioOuttype | None,
-        typer.Option(
-            help="The type of the audio encoder's and the projector's matrices: by default f32 if the "
-            "language model's is f32, else f16. q8_0 encodes faster on CPU and changes embeddings a little.",
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The file to write; in a folder it gets its usual name."),
-    ] = None,
+    base: Base = None,
+    ltu: Ltu = None,
+    checkpoint: Checkpoint = None,
+    gguf: Gguf = None,
+    llama_only: LlamaOnly = False,
+    outtype: Outtype = None,
+    audio_outtype: AudioOuttype = None,
+    output: Output = None,
 ) -> None:
     if context.invoked_subcommand:
         return
@@ -92,22 +102,11 @@ def convert(
         raise wrong_usage("--base", "give either --base, with --ltu or --checkpoint, or --gguf; see --help")
     if output is None:
         raise wrong_usage("--output", "name the file to write")
-    if gguf and (ltu or checkpoint):
-        raise wrong_usage("--gguf", "is converted as it is; --ltu and --checkpoint go with --base")
-    if llama_only and audio_outtype:
-        raise wrong_usage("--audio-outtype", "--llama-only leaves the audio part out")
-    if base and llama_only:
-        raise wrong_usage("--llama-only", "goes with --gguf")
-    if base and (ltu is None) == (checkpoint is None):
-        raise wrong_usage(
-            "--base",
-            "a LLaMA alone can't hear: add either --ltu FILE (audio encoder, projector and LoRA of the "
-            "original release) or --checkpoint FOLDER (what ltu-train wrote)",
-        )
-    from ltu.convert import convert, export_llama, requantise  # here: --help needs no engine
+    if base:
+        _check_parts(ltu, checkpoint, llama_only)
+    else:
+        _check_whole(ltu, checkpoint, llama_only, audio_outtype)
 
-    type = outtype.value if outtype else None
-    audio_type = audio_outtype.value if audio_outtype else None
     columns = (TextColumn("{task.description:28}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=NOTES, transient=True, disable=not NOTES.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
@@ -116,14 +115,36 @@ def convert(
             bar.update(task, description="checking" if done == total else tensor, completed=done, total=total)
 
         if base:
-            written = convert(base, ltu, checkpoint, type or "mixed", output, progress, audio_type)
+            written = join(base, ltu, checkpoint, outtype or "mixed", output, progress, audio_outtype)
         elif llama_only:
-            written = export_llama(str(gguf), output, type, progress)
+            written = export_llama(str(gguf), output, outtype, progress)
         else:
-            written = requantise(str(gguf), type or "mixed", output, progress, audio_type)
+            written = requantise(str(gguf), outtype or "mixed", output, progress, audio_outtype)
     for note in written.notes:
         NOTES.print(f"note: {note}", markup=False, soft_wrap=True)
     print(f"{written.path}  {written.bytes / 1e6:.1f} MB")
+
+
+def _check_parts(ltu: Path | None, checkpoint: Path | None, llama_only: bool) -> None:
+    """What goes with --base."""
+    if llama_only:
+        raise wrong_usage("--llama-only", "goes with --gguf")
+    if (ltu is None) == (checkpoint is None):
+        raise wrong_usage(
+            "--base",
+            "a LLaMA alone can't hear: add either --ltu FILE (audio encoder, projector and LoRA of the "
+            "original release) or --checkpoint FOLDER (what ltu-train wrote)",
+        )
+
+
+def _check_whole(
+    ltu: Path | None, checkpoint: Path | None, llama_only: bool, audio_outtype: str | None
+) -> None:
+    """What goes with --gguf."""
+    if ltu or checkpoint:
+        raise wrong_usage("--gguf", "is converted as it is; --ltu and --checkpoint go with --base")
+    if llama_only and audio_outtype:
+        raise wrong_usage("--audio-outtype", "--llama-only leaves the audio part out")
 
 
 @app.command()
@@ -140,8 +161,6 @@ def inspect(
     json: Json = False,
 ) -> None:
     """Shows what a file is: provenance, sizes, types, template."""
-    from ltu.convert import describe, run_self_test
-
     description = describe(file)
     test = run_self_test(file, device) if self_test else None
     if test:

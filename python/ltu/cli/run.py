@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -26,115 +27,99 @@ from ltu.sampling import Sampling
 
 app = application()
 
+Audio = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FILE...",
+        help="The recordings, one for each [AUDIO] of a prompt and in their order; - reads one from "
+        "standard input.",
+    ),
+]
+Prompt = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TEXT",
+        help="The question, with [AUDIO] where a recording belongs; may be given several times. Without "
+        "it a conversation begins on the terminal.",
+    ),
+]
+Place = Annotated[
+    Format,
+    typer.Option(
+        help="Where the recordings stand: interleaved puts each at its [AUDIO], prepended all of them "
+        "before the text."
+    ),
+]
+Repeats = Annotated[
+    int, typer.Option(min=1, max=LARGEST, help="How many independent answers each prompt gets.")
+]
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**63 - 1, help="Decides the draws: equal seeds give equal answers.")
+]
+Temperature = Annotated[
+    float | None,
+    typer.Option(help="Divides the logits; 0 always takes the likeliest token. Without it the model file's."),
+]
+TopK = Annotated[
+    int | None,
+    typer.Option(
+        max=LARGEST, help="Draw from the K likeliest tokens; 0 from all. Without it the model file's."
+    ),
+]
+TopP = Annotated[
+    float | None,
+    typer.Option(
+        help="Draw from the likeliest tokens that together have this probability; 1 from all. Without it "
+        "the model file's."
+    ),
+]
+RepetitionPenalty = Annotated[
+    float | None,
+    typer.Option(
+        help="Make tokens less likely that the prompt or the answer holds; 1 leaves them. Without it the "
+        "model file's."
+    ),
+]
+MaxNewTokens = Annotated[
+    int | None,
+    typer.Option(min=1, max=LARGEST, help="End an answer after so many tokens. Without it the model file's."),
+]
+Verbose = Annotated[bool, typer.Option("--verbose", help="Show times, speed and memory at the end.")]
+
 
 @app.command()
 @command
 def run(
     gguf: Gguf = None,
-    audio: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE...",
-            help="The recordings, one for each [AUDIO] of a prompt and in their order; - reads one from "
-            "standard input.",
-        ),
-    ] = None,
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            help="The question, with [AUDIO] where a recording belongs; may be given several times. Without "
-            "it a conversation begins on the terminal.",
-        ),
-    ] = None,
-    format: Annotated[
-        Format,
-        typer.Option(
-            help="Where the recordings stand: interleaved puts each at its [AUDIO], prepended all of them "
-            "before the text."
-        ),
-    ] = Format.interleaved,
-    repeats: Annotated[
-        int, typer.Option(min=1, max=LARGEST, help="How many independent answers each prompt gets.")
-    ] = 1,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Decides the draws: equal seeds give equal answers.")
-    ] = 0,
-    temperature: Annotated[
-        float | None,
-        typer.Option(
-            help="Divides the logits; 0 always takes the likeliest token. Without it the model file's."
-        ),
-    ] = None,
-    top_k: Annotated[
-        int | None,
-        typer.Option(
-            max=LARGEST, help="Draw from the K likeliest tokens; 0 from all. Without it the model file's."
-        ),
-    ] = None,
-    top_p: Annotated[
-        float | None,
-        typer.Option(
-            help="Draw from the likeliest tokens that together have this probability; 1 from all. Without it "
-            "the model file's."
-        ),
-    ] = None,
-    repetition_penalty: Annotated[
-        float | None,
-        typer.Option(
-            help="Make tokens less likely that the prompt or the answer holds; 1 leaves them. Without it the "
-            "model file's."
-        ),
-    ] = None,
-    max_new_tokens: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=LARGEST, help="End an answer after so many tokens. Without it the model file's."
-        ),
-    ] = None,
+    audio: Audio = None,
+    prompt: Prompt = None,
+    format: Place = Format.interleaved,
+    repeats: Repeats = 1,
+    seed: Seed = 0,
+    temperature: Temperature = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    repetition_penalty: RepetitionPenalty = None,
+    max_new_tokens: MaxNewTokens = None,
     device: Device = "auto",
     threads: Threads = None,
     kv_memory: KvMemory = None,
     batch_invariant: BatchInvariant = False,
     json: Json = False,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", help="Show times, speed and memory at the end.")
-    ] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Answers prompts about clips."""
-    files, prompts = audio or [], prompt or []
-    given = {
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "repetition_penalty": repetition_penalty,
-    }
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    prompts = prompt or []
     if not prompts and (json or not sys.stdin.isatty()):
         raise wrong_usage("--prompt", "absent, and there is no terminal to ask on; add --prompt TEXT")
-    if "" in files:
-        raise wrong_usage("--audio", "is empty; give the path of a recording")
-    if files.count("-") > 1:
-        raise wrong_usage("--audio", "standard input (-) can be read only once")
-    try:
-        Sampling(**changes)
-    except Error as error:
-        raise wrong_usage("sampling options", str(error)) from None
-    if not files and format is Format.interleaved:
-        files = ask_for_clips(max((text.count(AUDIO) for text in prompts), default=0))
-    for text in prompts:
-        try:
-            check_clips(text, len(files), format.value)
-        except PromptError as error:
-            raise wrong_usage("--audio", str(error)) from None
-
-    clips = [read(file) for file in files]
+    sampling = _changes(temperature, top_k, top_p, repetition_penalty)
+    clips = [read(file) for file in _recordings(audio or [], prompts, format)]
     start = time.perf_counter()
     memory = memory_of("--kv-memory", kv_memory)
     model = load(gguf, device, threads, kv_memory=memory, batch_invariant=batch_invariant)
     loaded = time.perf_counter() - start
-    sampling = dataclasses.replace(model.sampling, **changes)
-    session = Session(model, clips, format, repeats, seed, sampling, max_new_tokens)
+    chosen = dataclasses.replace(model.sampling, **sampling)
+    session = Session(model, clips, format, repeats, seed, chosen, max_new_tokens)
     if json:
         print_json(session.document(prompts))
     elif prompts:
@@ -146,6 +131,40 @@ def run(
         converse(session)
     if verbose:
         NOTES.print(usage_table(model, loaded))
+
+
+def _changes(
+    temperature: float | None, top_k: int | None, top_p: float | None, repetition_penalty: float | None
+) -> dict[str, Any]:
+    """What differs from the model file's sampling, checked before the model is loaded."""
+    given = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "repetition_penalty": repetition_penalty,
+    }
+    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    try:
+        dataclasses.replace(Sampling(), **changes)
+    except Error as error:
+        raise wrong_usage("sampling options", str(error)) from None
+    return changes
+
+
+def _recordings(files: list[str], prompts: Sequence[str], format: Format) -> list[str]:
+    """The files that go with the prompts; asked for on the terminal where there are none."""
+    if "" in files:
+        raise wrong_usage("--audio", "is empty; give the path of a recording")
+    if files.count("-") > 1:
+        raise wrong_usage("--audio", "standard input (-) can be read only once")
+    if not files and format is Format.interleaved:
+        files = ask_for_clips(max((text.count(AUDIO) for text in prompts), default=0))
+    for text in prompts:
+        try:
+            check_clips(text, len(files), format.value)
+        except PromptError as error:
+            raise wrong_usage("--audio", str(error)) from None
+    return files
 
 
 def main() -> None:
