@@ -11,6 +11,7 @@ from ltu.convert.llama import read_base
 from ltu.convert.llama_cpp import ARCHITECTURE, heads
 from ltu.convert.ltu_part import LtuPart, read_checkpoint, read_release
 from ltu.convert.model import Model, Written, write_model
+from ltu.convert.outtype import ENCODINGS
 from ltu.convert.table import table
 from ltu.convert.tensor import Tensor, merged, paired
 from ltu.errors import Error, ModelFileError
@@ -18,12 +19,6 @@ from ltu.files import sha256
 from ltu.version import __version__
 
 PathName = str | PathLike[str]
-ENCODINGS = {
-    "q6_k": "Q6_K",
-    "q5_k": "Q5_K_S",
-    "q4_k": "Q4_K_S",
-    "mixed": "Q4_K_M",
-}  # in llama.cpp's file names
 
 
 def convert(
@@ -151,7 +146,7 @@ def file_name(keys: Mapping[str, Value], outtype: str) -> str:
     """The usual name of a GGUF file: base, size, fine-tuning, encoding."""
     parts = [keys.get("general.basename", keys.get("general.name"))]
     parts += [keys.get(f"general.{key}") for key in ("size_label", "finetune")]
-    parts.append(ENCODINGS.get(outtype, outtype.upper()))
+    parts.append(ENCODINGS[outtype])
     return "-".join(re.sub(r"[^\w.]+", "-", str(part)) for part in parts if part) + ".gguf"
 
 

@@ -9,8 +9,11 @@ from ltu.convert.table import Row
 from ltu.convert.tensor import TYPES, Tensor
 from ltu.errors import Error
 
-OUTTYPES = {**_engine.weight_types(), "mixed": 15}
+_FILES = {**_engine.weight_types(), "mixed": (15, "Q4_K_M")}
+OUTTYPES = {name: number for name, (number, _) in _FILES.items()}
 """Name → general.file_type (llama.cpp's llama_ftype)."""
+ENCODINGS = {name: encoding for name, (_, encoding) in _FILES.items()}
+"""Name → what llama.cpp's file names call it."""
 AUDIO_OUTTYPES = ("f32", "f16", "bf16", "q8_0")
 
 

@@ -165,7 +165,7 @@ void bind_file(py::module_ &m) {
   m.def("weight_types", [] {
     py::dict types;
     for (const kernels::WeightTypeInfo &info : kernels::weight_types())
-      types[info.name] = info.file_type;
+      types[info.name] = py::make_tuple(info.file_type, info.encoding);
     return types;
   });
   m.def("architectures", [] {

@@ -14,8 +14,9 @@ enum class WeightType { f32, f16, bf16, q8_0, q4_0, q4_1, q4_k, q5_k, q6_k };
 
 struct WeightTypeInfo {
   WeightType type;
-  const char *name; // ggml's, in small letters
-  int file_type;    // llama.cpp's llama_ftype of a file whose matrices have this type
+  const char *name;     // ggml's, in small letters
+  int file_type;        // llama.cpp's llama_ftype of a file whose matrices have this type
+  const char *encoding; // and llama.cpp's word for it in names of files
   bool is_float;
 };
 std::span<const WeightTypeInfo> weight_types();

@@ -94,7 +94,8 @@ template <class Type> void unpack_lane(const uint8_t *panel, int64_t columns, in
 
 std::span<const WeightTypeInfo> weight_types() {
   static const auto infos = []<class... Types>(TypeList<Types...>) {
-    return std::array{WeightTypeInfo{Types::type, Types::name, Types::file_type, Types::is_float}...};
+    return std::array{
+        WeightTypeInfo{Types::type, Types::name, Types::file_type, Types::encoding, Types::is_float}...};
   }(WeightTypes{});
   return infos;
 }

@@ -497,7 +497,7 @@ int main(int argc, char **argv) {
   test_gelu();
   for (int64_t k : {1, 30, 64, 688, 1000})
     test_rows(k);
-  for (const auto &[type, name, file_type, floats] : weight_types()) {
+  for (const auto &[type, name, file_type, encoding, floats] : weight_types()) {
     for (int64_t rows : {1, 15, 17, 80, 576, 688})
       for (int64_t k : {1, 32, 256, 576, 688, 768})
         if (k % block_size(type) == 0 && (rows < 576 || (k >= 688 && !quick)))

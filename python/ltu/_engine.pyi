@@ -178,8 +178,9 @@ def dequantize(data: NDArray[np.uint8], type: str, columns: int) -> Float32: ...
 def tensor_types() -> dict[str, tuple[int, int, int]]:
     """ggml's types: name → (number in GGUF, values in a block, bytes of a block)."""
 
-def weight_types() -> dict[str, int]:
-    """Types of matrices that the engine multiplies with: name → general.file_type of a file of such."""
+def weight_types() -> dict[str, tuple[int, str]]:
+    """Types of matrices that the engine multiplies with: name → of a file of such, general.file_type and the
+    encoding in its name (Q4_K_S)."""
 
 def read_gguf(path: str) -> tuple[dict[str, Any], list[tuple[str, list[int], str, int]]]:
     """Keys, and (name, ggml shape, type, offset in the file) of each tensor. Raises ModelFileError."""

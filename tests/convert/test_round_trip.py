@@ -50,7 +50,13 @@ def write_tokenizer(path: Path) -> None:
     tokenizer.save(str(path))
 
 
-def make(folder: Path, rope: str = "plain", kv_heads: int = 2, tied: bool = False) -> LTU:
+def make(
+    folder: Path,
+    rope: str = "plain",
+    kv_heads: int = 2,
+    tied: bool = False,
+    encoder: EncoderConfig = ENCODER,
+) -> LTU:
     """A random LTU; `folder` gets its base in shards (`hf`) and what was trained (`trained`)."""
     torch.manual_seed(3)
     config = LlamaConfig(
@@ -72,7 +78,7 @@ def make(folder: Path, rope: str = "plain", kv_heads: int = 2, tied: bool = Fals
             parameter.mul_(1 if "norm" in name else 6)
     base.save_pretrained(folder / "hf", max_shard_size="60KB")
     write_tokenizer(folder / "hf" / "tokenizer.json")
-    model = LTU(base, ENCODER, LoraSizes(r=4, alpha=12)).eval()
+    model = LTU(base, encoder, LoraSizes(r=4, alpha=12)).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if "lora_B" in name or ("audio" in name and parameter.dim() == 1):
@@ -84,7 +90,7 @@ def make(folder: Path, rope: str = "plain", kv_heads: int = 2, tied: bool = Fals
         "format": 1,
         "name": "random",
         "license": "CC0-1.0",
-        "encoder": vars(ENCODER),
+        "encoder": vars(encoder),
         "lora": {"r": 4, "alpha": 12, "targets": ["q_proj", "v_proj"]},
         "base_model": {"name": "small", "source": "here", "sha256": "0" * 64, "license": "CC0-1.0"},
         "prompt_template": "{prompt}\n",
@@ -121,6 +127,27 @@ def test_engine_computes_what_pytorch_computes(tmp_path: Path, rope: str, kv_hea
             batch = torch.tensor([spread])
             expected = model(batch, torch.ones_like(batch), encoded=encoded[:count]).logits[0].numpy()
             np.testing.assert_allclose(engine.logits(ids, clips[:count]), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        EncoderConfig(width=48, mlp=80, heads=3, blocks_a=1, blocks_u=3),
+        EncoderConfig(width=32, mlp=64, heads=4, blocks_a=3, blocks_u=2, frames=512, mels=64),
+    ],
+)
+def test_another_encoder_hears_in_the_engine_as_in_pytorch(encoder: EncoderConfig, tmp_path: Path) -> None:
+    model = make(tmp_path, encoder=encoder)
+    written = convert(
+        tmp_path / "hf", checkpoint=tmp_path / "trained", outtype="f32", output=tmp_path / "m.gguf"
+    )
+    shape = 2, encoder.frames, encoder.mels
+    features = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    with torch.no_grad():
+        expected = model.project(model.audio_encoder(torch.from_numpy(features))).numpy()
+    assert expected.shape == (2, encoder.embeddings, 64)
+    embeddings = _engine.Engine(str(written.path), "cpu").encode(features)
+    np.testing.assert_allclose(embeddings, expected, atol=5e-5)
 
 
 @pytest.mark.parametrize("rope", ["plain", "linear"])

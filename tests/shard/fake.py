@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,22 +86,27 @@ class FakeModel:
             if isinstance(query.mode, Score):
                 yield from self._scores(query, content)
                 continue
+            speak = self._speaker(query)
             for repeat in range(query.repeats):
-                text = self._answer(query, chance(query.seed, content, repeat))
+                text = speak(chance(query.seed, content, repeat))
                 yield Answer(text, tuple(text.encode()), -1.0, "eos", repeat, query.tag)
         waiting.clear()
 
     def _share(self, query: Query, content: tuple[Any, ...]) -> dict[str, float]:
-        """What 400 draws of other repeats decide."""
-        texts = [self._answer(query, chance(query.seed, content, 4 + repeat)) for repeat in range(400)]
+        """What 400 other draws decide."""
+        random, speak = chance(query.seed, content, "others"), self._speaker(query)
+        texts = Counter(speak(random) for _ in range(400))
         term = ABOUT.search(bytes(id for id in query.sequence.ids if id >= 0).decode())
         assert term is not None
-        decided = [decide(text, term[1]) for text in texts]
-        return {name: decided.count(name) / 400 for name in ("yes", "no", "neither")}  # type: ignore[arg-type]
+        shares = dict.fromkeys(("yes", "no", "neither"), 0.0)
+        for text, count in texts.items():
+            shares[decide(text, term[1])] += count / 400
+        return shares
 
     def _exact(self, query: Query, content: tuple[Any, ...]) -> Answer:
         if query.mode.reading is None:
-            drawn = Counter(self._answer(query, chance(query.seed, content, 4 + n)) for n in range(100))
+            random, speak = chance(query.seed, content, "others"), self._speaker(query)
+            drawn = Counter(speak(random) for _ in range(100))
             likely = Likely(tuple((text, count / 100) for text, count in drawn.items()), 0.0, 7)
             return Answer("", (), 0.0, "exact", 0, query.tag, likely=likely)
         distribution = Distribution(**self._share(query, content), undecided=0.0, nodes=7)
@@ -114,24 +119,27 @@ class FakeModel:
             logprob = float(np.log(share[text.lower()] * (0.9 if text[0].isupper() else 0.1) + 1e-9))
             yield Answer(text, ids, logprob, "given", index, query.tag)
 
-    def _answer(self, query: Query, random: np.random.Generator) -> str:
+    def _speaker(self, query: Query) -> Callable[[np.random.Generator], str]:
+        """What draws an answer to this query."""
         text = bytes(id for id in query.sequence.ids if id >= 0).decode()
         heard = next((self.hears.get(clip.hash) for clip in query.sequence.clips), None)
         about = ABOUT.search(text)
-        if about is None:
-            label = heard.label if heard and random.random() < self.skill else "Music"
-            return f"Labels: {label}; Speech"
-        term = about[1]
-        if not query.sequence.clips:  # the word stands in the prompt
+        if about is not None and not query.sequence.clips:  # the word stands in the prompt
             word = re.split(" (?:similar to|a type of|a part of) ", text.removeprefix("Is "))[0]
             heard = next((w for w in self.hears.values() if w.word == word), None)
-        if heard is not None and random.random() < self.skill:
-            yes = term.casefold() in true_terms(heard)
-        else:
-            yes = random.random() < self.yes
-        if random.random() < 0.05:
-            return "It is hard to tell."
-        return f"Yes, it is {term}." if yes else "No, it is not."
+        truth = heard is not None and about is not None and about[1].casefold() in true_terms(heard)
+
+        def speak(random: np.random.Generator) -> str:
+            if about is None:
+                label = heard.label if heard and random.random() < self.skill else "Music"
+                return f"Labels: {label}; Speech"
+            hears = heard is not None and random.random() < self.skill
+            yes = truth if hears else random.random() < self.yes
+            if random.random() < 0.05:
+                return "It is hard to tell."
+            return f"Yes, it is {about[1]}." if yes else "No, it is not."
+
+        return speak
 
 
 def write_clips(

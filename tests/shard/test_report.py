@@ -13,6 +13,7 @@ import pytest
 from fake import Benchmark, FakeModel
 from sklearn.metrics import recall_score, roc_auc_score
 
+from ltu.query import Query
 from ltu.shard.report.document import report
 from ltu.shard.report.export import samples
 from ltu.shard.report.page import page
@@ -82,13 +83,14 @@ class Plain(FakeModel):
 
     say: Callable[[Any, str], str]
 
-    def _answer(self, query, chance):  # type: ignore[no-untyped-def]
+    def _speaker(self, query: Query) -> Callable[[Any], str]:
         text = bytes(id for id in query.sequence.ids if id >= 0).decode()
         term = re.search(r"(?:similar to|a type of) (.+)\?", text)
         heard = next((self.hears.get(clip.hash) for clip in query.sequence.clips), None)
         if heard is None and not query.sequence.clips:
             heard = next(w for w in self.hears.values() if f"Is {w.word} " in text)
-        return self.say(heard, term[1] if term else "")
+        said = self.say(heard, term[1] if term else "")
+        return lambda _: said
 
 
 def plain(benchmark: Benchmark, path: Path, say: Callable[[Any, str], str]) -> Plain:
@@ -153,10 +155,10 @@ def test_errors_are_split_by_cause(benchmark: Benchmark, ask: Ask, tmp_path: Pat
     says_word = False
 
     class Split(Plain):
-        def _answer(self, query, chance):  # type: ignore[no-untyped-def]
+        def _speaker(self, query: Query) -> Callable[[Any], str]:
             nonlocal says_word
             says_word = not query.sequence.clips
-            return super()._answer(query, chance)
+            return super()._speaker(query)
 
     model = Split(tmp_path / "m", benchmark.hears)
     model.say = say

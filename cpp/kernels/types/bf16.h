@@ -7,6 +7,7 @@ struct BF16 : FloatType {
   static constexpr WeightType type = WeightType::bf16;
   static constexpr const char *name = "bf16";
   static constexpr int file_type = 32;
+  static constexpr const char *encoding = "BF16";
   static constexpr Layout layout{1, 2};
   using Bits = uint16_t;
 

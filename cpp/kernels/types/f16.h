@@ -7,6 +7,7 @@ struct F16 : FloatType {
   static constexpr WeightType type = WeightType::f16;
   static constexpr const char *name = "f16";
   static constexpr int file_type = 1;
+  static constexpr const char *encoding = "F16";
   static constexpr Layout layout{1, 2};
   using Bits = uint16_t;
 

@@ -7,6 +7,7 @@ struct F32 : FloatType {
   static constexpr WeightType type = WeightType::f32;
   static constexpr const char *name = "f32";
   static constexpr int file_type = 0;
+  static constexpr const char *encoding = "F32";
   static constexpr Layout layout{1, 4};
   using Bits = uint32_t;
 

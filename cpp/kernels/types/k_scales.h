@@ -1,7 +1,7 @@
 #pragma once
-// Scales of q4_k and q5_k. In a file: float16 scale, float16 scale of the minimums, 12 bytes with scale and
-// minimum (6 bits each) of 8 blocks. In a panel: two rows of float16, uint8 scales of 8 blocks, uint8
-// minimums of 8.
+// Scales of the K-quants of 4 and 5 bits. In a file: float16 scale, float16 scale of the minimums, 12 bytes
+// with scale and minimum (6 bits each) of 8 blocks. In a panel: two rows of float16, uint8 scales of 8
+// blocks, uint8 minimums of 8.
 
 #include "kernels/types/type.h"
 

@@ -8,6 +8,7 @@ struct Q4_0 : QuantisedType {
   static constexpr WeightType type = WeightType::q4_0;
   static constexpr const char *name = "q4_0";
   static constexpr int file_type = 2;
+  static constexpr const char *encoding = "Q4_0";
   static constexpr Layout layout{block_length, 18, 256, block_length, 32};
 
   static uint8_t read(const uint8_t *block, int, int i) { return read_low(block + 2, i); }

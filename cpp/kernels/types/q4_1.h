@@ -8,6 +8,7 @@ struct Q4_1 : QuantisedType {
   static constexpr WeightType type = WeightType::q4_1;
   static constexpr const char *name = "q4_1";
   static constexpr int file_type = 3;
+  static constexpr const char *encoding = "Q4_1";
   static constexpr Layout layout{block_length, 20, 256, block_length, 64};
   static constexpr bool has_minimum = true;
 

@@ -9,6 +9,7 @@ struct Q4_K : QuantisedType {
   static constexpr WeightType type = WeightType::q4_k;
   static constexpr const char *name = "q4_k";
   static constexpr int file_type = 14;
+  static constexpr const char *encoding = "Q4_K_S";
   static constexpr Layout layout{super_block_length, 144, 256, super_block_length, KScales::bytes};
   static constexpr bool has_minimum = true;
 

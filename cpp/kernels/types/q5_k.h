@@ -10,6 +10,7 @@ struct Q5_K : QuantisedType {
   static constexpr WeightType type = WeightType::q5_k;
   static constexpr const char *name = "q5_k";
   static constexpr int file_type = 16;
+  static constexpr const char *encoding = "Q5_K_S";
   static constexpr Layout layout{super_block_length, 176, 320, super_block_length, KScales::bytes};
   static constexpr bool has_minimum = true;
 

@@ -10,6 +10,7 @@ struct Q6_K : QuantisedType {
   static constexpr WeightType type = WeightType::q6_k;
   static constexpr const char *name = "q6_k";
   static constexpr int file_type = 18;
+  static constexpr const char *encoding = "Q6_K";
   static constexpr Layout layout{super_block_length, 210, 384, super_block_length, 32 + 16 * lane_count};
   static constexpr int halves = 2;
 

@@ -8,6 +8,7 @@ struct Q8_0 : QuantisedType {
   static constexpr WeightType type = WeightType::q8_0;
   static constexpr const char *name = "q8_0";
   static constexpr int file_type = 7;
+  static constexpr const char *encoding = "Q8_0";
   static constexpr Layout layout{block_length, 34, 512, block_length, 32};
   static constexpr bool is_signed = true;
 

@@ -1,6 +1,7 @@
 #pragma once
 // What a file of this folder says of its type:
-//   type, name, file_type (llama.cpp's llama_ftype of a file of such matrices), layout
+//   type, name; file_type and encoding: llama.cpp's llama_ftype of a file of such matrices, and its word in
+//   names of files; layout
 // and, of a quantised one:
 //   is_signed, has_minimum, halves              what a product must take off, add and scale apart
 //   read(file_block, part, i)                   value i of block `part`, as a file keeps it
