@@ -39,6 +39,15 @@ def run(
             "standard input.",
         ),
     ] = None,
+    channel: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=LARGEST,
+            help="Hear this channel of each recording alone; 1 is the left one, which the original LTU "
+            "hears. Without it the mean of all.",
+        ),
+    ] = None,
     prompt: Annotated[
         list[str] | None,
         typer.Option(
@@ -128,13 +137,13 @@ def run(
         except PromptError as error:
             raise wrong_usage("--audio", str(error)) from None
 
-    clips = [read(file) for file in files]
+    clips = [read(file, channel) for file in files]
     start = time.perf_counter()
     memory = memory_of("--kv-memory", kv_memory)
     model = load(gguf, device, threads, kv_memory=memory, batch_invariant=batch_invariant)
     loaded = time.perf_counter() - start
     sampling = dataclasses.replace(model.sampling, **changes)
-    session = Session(model, clips, format, repeats, seed, sampling, max_new_tokens)
+    session = Session(model, clips, format, repeats, seed, sampling, max_new_tokens, channel)
     if json:
         print_json(session.document(prompts))
     elif prompts:
