@@ -71,6 +71,31 @@ def test_every_container_gives_the_same_sound(format: str, subtype: str | None) 
     assert clip.waveform[middle].std() == pytest.approx(0.3 / np.sqrt(2), rel=0.02)
 
 
+NOT_WRITTEN = {  # libsndfile lists them, and can't
+    ("WAV", "MPEG_LAYER_III"),
+    ("AIFF", "DWVW_12"),
+    ("MP3", "MPEG_LAYER_I"),
+    ("MP3", "MPEG_LAYER_II"),
+}
+WRITTEN = [
+    (format, subtype)
+    for format in ("WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "AU", "FLAC", "OGG", "MP3")
+    for subtype in soundfile.available_subtypes(format)
+    if (format, subtype) not in NOT_WRITTEN
+]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("format", "subtype"), WRITTEN, ids=lambda name: name)
+def test_whatever_libsndfile_writes_is_heard_without_a_note(format: str, subtype: str) -> None:
+    rate = 48_000 if subtype == "OPUS" else 32_000
+    clip = load_audio(wav(tone(1.0, rate), rate, format, subtype))
+    assert clip.seconds == pytest.approx(1.0, abs=0.1)
+    middle = clip.waveform[4_000:12_000]
+    assert np.argmax(np.abs(np.fft.rfft(middle))) == 220
+    assert middle.std() == pytest.approx(0.3 / np.sqrt(2), rel=0.05)
+
+
 def test_path_file_object_and_array_are_one_clip(tmp_path: Path) -> None:
     path = tmp_path / "tone.wav"
     soundfile.write(path, tone(1.0), SAMPLE_RATE, subtype="FLOAT")
@@ -262,7 +287,6 @@ def test_samples_that_mean_something_else_are_named(samples: Any, message: str) 
         (np.zeros(SAMPLE_RATE), "is silent: every sample that is heard is 0"),
         (np.full(SAMPLE_RATE, 0.25), "is silent: every sample that is heard is 0.25"),
         (np.round(tone(1.0) * 32768).astype(np.int32), "nearly silent"),
-        (np.stack([tone(1.0), -tone(1.0)], axis=1), "channels cancel"),
     ],
 )
 def test_what_cannot_be_heard_is_said(samples: np.ndarray, message: str) -> None:
@@ -270,10 +294,29 @@ def test_what_cannot_be_heard_is_said(samples: np.ndarray, message: str) -> None
     assert message in note
 
 
+def test_of_channels_that_cancel_one_is_heard() -> None:
+    clip, [note] = heard(np.stack([tone(1.0), -tone(1.0)], axis=1))
+    assert "channels cancel, so channel 1 is heard alone" in note
+    np.testing.assert_array_equal(clip.waveform, tone(1.0))
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_channel_can_be_heard_alone() -> None:
+    left, right = tone(1.0), tone(1.0, hertz=880.0)
+    both = np.stack([left, -left, right], axis=1)
+    np.testing.assert_array_equal(load_audio(both, channel=1).waveform, left)
+    file = wav(both, SAMPLE_RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(load_audio(file, channel=3).waveform, right)
+    np.testing.assert_array_equal(load_audio(left, channel=1).waveform, left)
+    for channel in (0, 4):
+        with pytest.raises(AudioError, match=rf"channels 1 to 3; it has no channel {channel}"):
+            load_audio(both, channel=channel)
+
+
 @pytest.mark.parametrize(
     ("format", "subtype"),
     [
-        *((format, None) for format in ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "FLAC", "OGG")),
+        *((format, None) for format in ("WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF", "AU", "FLAC", "OGG")),
         ("OGG", "OPUS"),
         ("MP3", None),
     ],
@@ -317,6 +360,30 @@ def test_a_wav_that_was_never_closed_is_heard(sizes: tuple[int | None, int]) -> 
     assert clip.hash == load_audio(whole).hash
 
 
+@pytest.mark.parametrize(
+    ("format", "mark", "place", "field"), [("RF64", b"ds64", 8, "24x"), ("AU", b".snd", 8, "4x")]
+)
+def test_other_files_that_were_never_closed_are_heard(
+    format: str, mark: bytes, place: int, field: str
+) -> None:
+    whole = encoded(format)
+    header = bytearray(whole)
+    struct.pack_into(field, header, header.index(mark) + place)
+    clip, [note] = heard(bytes(header))
+    assert "never closed" in note
+    assert clip.hash == load_audio(whole).hash
+
+
+@pytest.mark.filterwarnings("error")
+def test_files_that_do_not_say_how_long_they_are_are_whole() -> None:
+    flac, caf = bytearray(encoded("FLAC")), bytearray(encoded("CAF"))
+    flac[21] &= 0xF0  # STREAMINFO's total of samples, 36 bits: 0 is unknown
+    flac[22:26] = bytes(4)
+    struct.pack_into(">q", caf, caf.index(b"data") + 4, -1)
+    assert load_audio(bytes(flac)).hash == load_audio(encoded("FLAC")).hash
+    assert load_audio(bytes(caf)).hash == load_audio(encoded("CAF")).hash
+
+
 @pytest.mark.parametrize("size", [0xFFFF_FFFF, 0x7FFF_FFFF - 36])
 def test_a_wav_from_a_pipe_is_whole(size: int) -> None:
     whole = encoded("WAV")
@@ -346,7 +413,11 @@ def test_chained_ogg_is_heard_to_its_end() -> None:
         (b"<!DOCTYPE html>\n<html>404</html>", "is a web page, not audio"),
         (b"\xef\xbb\xbf  <HTML><body>", "is a web page, not audio"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "is a Git LFS pointer"),
+        (b"<head><title>404</title>", "is a web page, not audio"),
+        (b'{"error": "not found"}\n', r"is text, not audio \(it begins '\{\"error\": \"not found\"\}'\)"),
         (b"PK\x03\x04", "is a zip archive"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\x0d", "is a picture"),
+        (b"MThd\0\0\0\6", "is a MIDI file"),
         (bytes(70_000), "not audio that can be read"),
         (b"\0\0\0\x20ftypM4A ", "is an MP4 or M4A file"),
         (b"\x1a\x45\xdf\xa3", "is a WebM or Matroska file"),
@@ -407,6 +478,7 @@ def ffmpeg_samples(path: Path) -> np.ndarray:
         ("a.opus", ()),
         ("adpcm.wav", ("-c:a", "adpcm_ima_wav")),
         ("a.caf", ()),
+        ("alac.caf", ("-c:a", "alac")),
         ("a.w64", ()),
     ],
 )
@@ -419,6 +491,15 @@ def test_what_is_heard_is_what_ffmpeg_hears(tmp_path: Path, name: str, options: 
     assert clip.seconds == pytest.approx(expected.seconds, abs=0.03)
     common = min(len(clip.waveform), len(expected.waveform)) - 500
     np.testing.assert_allclose(clip.waveform[500:common], expected.waveform[500:common], atol=5e-3)
+
+
+@pytest.mark.parametrize("name", ["a.webm", "a.mka", "a.aac", "flac.oga", "a.tta"])
+def test_half_of_what_only_ffmpeg_reads_is_heard_with_one_note(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("av")
+    whole = with_ffmpeg(tmp_path / name, *(("-c:a", "flac") if name == "flac.oga" else ())).read_bytes()
+    half, [note] = heard(whole[: len(whole) // 2])
+    assert "is cut off or damaged; only" in note
+    assert 0.8 < half.seconds < 1.8
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

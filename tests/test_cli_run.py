@@ -65,6 +65,20 @@ def test_prints_the_answer_and_nothing_else(
     assert result.stderr == b""
 
 
+def test_one_channel_is_heard(model_file: Path, recordings: list[Path], tmp_path: Path) -> None:
+    samples, rate = soundfile.read(recordings[0])
+    soundfile.write(tmp_path / "left.wav", samples[:, 0], rate)
+    common = ["--gguf", model_file, "--prompt", PROMPT, "--max-new-tokens", 5, "--json"]
+    [left], [alone] = (
+        json.loads(output(*common, *audio))["clips"]
+        for audio in (["--audio", recordings[0], "--channel", 1], ["--audio", tmp_path / "left.wav"])
+    )
+    assert left["hash"] == alone["hash"]
+    result = run(*common, "--audio", recordings[0], "--channel", 3)
+    assert result.returncode == 1
+    assert b"has channels 1 to 2; it has no channel 3" in result.stderr
+
+
 def test_json_holds_every_answer_with_its_ids(
     model: ltu.Model, model_file: Path, recordings: list[Path]
 ) -> None:

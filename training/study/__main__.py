@@ -10,7 +10,7 @@ from filelock import FileLock
 
 from ltu.cli.console import application, command
 from ltu.demo_model import demo_base
-from ltu.shard.spec.clips import labels_table
+from ltu.shard.spec.labels_csv import read_labels
 from ltu.training.config import Config, read_config
 from ltu.training.study.folder import Folder
 from ltu.training.study.report import write_report
@@ -40,7 +40,7 @@ def main(
 ) -> None:
     """Trains base, FT-Small, FT-Large and the controls on folds 1-2, asks them about fold 4, and judges the
     paper's claims."""
-    labels_table(esc10)  # raises before anything is made when the recordings are not there
+    read_labels(esc10)  # raises before anything is made when there is nothing to make it of
     torch.set_num_threads(threads)
     language_model = base or demo_base()
 

@@ -13,7 +13,7 @@ from ltu.convert.llama import HUGGING_FACE, read_base
 from ltu.errors import Error
 from ltu.files import read_json_lines, write_json, write_json_lines
 from ltu.shard.spec.build import build
-from ltu.shard.spec.clips import choose, from_labels_csv
+from ltu.shard.spec.clips import Reader, choose, from_labels_csv
 from ltu.shard.spec.prompts import PAPER_CELLS
 from ltu.training.items.data import say
 from ltu.training.reformulate.files import Files
@@ -27,6 +27,10 @@ from ltu.training.study.terms import benchmark_words, refuse_leaks
 
 DEVELOPMENT = "development"
 NAME, FOLD, SEED = "esc10", 4, 0  # the benchmark's name, its clips' fold, the draw of clips and negatives
+
+
+def tell(note: str) -> None:
+    say([note])
 
 
 def questions_of(seed: int) -> str:
@@ -66,8 +70,9 @@ def write_benchmark(folder: Folder, esc10: Path, sizes: Sizes) -> None:
     """
     words, per_word = benchmark_words(), sizes.clips_per_word
     write_json_lines(folder.words, (word.to_json() for word in words))
-    clips = choose(from_labels_csv(esc10, words, (FOLD,)), per_word, random.Random(SEED))
-    spec = build(words, clips, esc10, NAME, SEED, "all", per_word=per_word, say=lambda note: say([note]))
+    candidates = from_labels_csv(esc10, words, (FOLD,), tell)
+    clips = choose(candidates, per_word, random.Random(SEED), Reader(esc10, tell))
+    spec = build(words, clips, esc10, NAME, SEED, "all", per_word=per_word, say=tell)
     in_paper = [q for q in spec.questions if (q.position, q.wording) in PAPER_CELLS]
     replace(spec, questions=tuple(in_paper)).write(folder.controls)
     spec.write(folder.benchmark)

@@ -46,16 +46,17 @@ class Clip:
         return self._features[front_end]
 
 
-def load_audio(audio: AudioInput, sample_rate: float | None = None) -> Clip:
+def load_audio(audio: AudioInput, sample_rate: float | None = None, channel: int | None = None) -> Clip:
     """Reads a path, an open binary file, a file's bytes or samples as one clip.
 
     Samples are an array [n], [n, channels] or [channels, n] of floats within ±1 or of signed integers; its
     rate is `sample_rate` (default 16 kHz) or stands beside it: (array, rate), or a dictionary of `datasets`.
-    Channels are averaged, other rates are resampled, and what is longer than 1024 frames is cut. Warns of a
-    recording that is cut, damaged or silent; raises AudioError.
+    Channels are averaged, or one is heard alone: `channel`, from 1 (the original LTU hears the first).
+    Other rates are resampled, and what is longer than 1024 frames is cut. Warns of a recording that is cut,
+    damaged or silent; raises AudioError.
     """
     sound = sound_of(audio, sample_rate)
-    samples = _mixed(sound)
+    samples = _mixed(sound, channel)
     if sound.rate != SAMPLE_RATE:
         samples = soxr.resample(samples, sound.rate, SAMPLE_RATE)
     if len(samples) < WINDOW:
@@ -70,12 +71,14 @@ def load_audio(audio: AudioInput, sample_rate: float | None = None) -> Clip:
     return Clip(waveform, sound.name)
 
 
-def _mixed(sound: Sound) -> Float32:
-    """float32[n]: the mean of the channels. Notes what can't be heard. Raises AudioError for no samples,
-    samples that are not finite and samples beyond all measure."""
+def _mixed(sound: Sound, channel: int | None) -> Float32:
+    """float32[n]: the mean of the channels, or one of them. Notes what can't be heard. Raises AudioError for
+    no samples, samples that are not finite, samples beyond all measure and a channel that is not there."""
     samples, name = sound.samples, sound.name
     if not samples.size:
         raise AudioError(f"{name}: holds no samples; give a recording of at least 25 ms")
+    if channel is not None:
+        samples = _one_channel(samples, channel, name)
     finite = np.isfinite(samples).reshape(len(samples), -1).all(axis=1)
     if not finite.all():
         second = np.argmin(finite) / sound.rate
@@ -88,11 +91,21 @@ def _mixed(sound: Sound) -> Float32:
             f"{name}: has samples up to {peak:.3g}, where full scale is 1; divide 16-bit samples by 32768"
         )
     mono: Float32 = samples.mean(axis=1) if samples.ndim == 2 else samples
-    width, widest = np.ptp(mono), np.ptp(samples, axis=0).max()
-    if width < CANCELLED * widest:
-        sound.notes.append("its channels cancel, so that silence is heard; give one channel alone")
-    elif not width:
+    if np.ptp(mono) < CANCELLED * (widths := np.ptp(samples, axis=0)).max():
+        loudest = int(np.argmax(widths))
+        sound.notes.append(f"its channels cancel, so channel {loudest + 1} is heard alone")
+        mono = samples[:, loudest]
+    width = np.ptp(mono)
+    if not width:
         sound.notes.append(f"is silent: every sample that is heard is {mono[0]:g}")
     elif width < SILENT:
         sound.notes.append(f"is nearly silent: its samples reach {peak:.1g}, where full scale is 1")
     return mono
+
+
+def _one_channel(samples: Float32, channel: int, name: str) -> Float32:
+    there = samples.shape[1] if samples.ndim == 2 else 1
+    if not 1 <= channel <= there:
+        which = "channel 1 alone" if there == 1 else f"channels 1 to {there}"
+        raise AudioError(f"{name}: has {which}; it has no channel {channel}")
+    return samples[:, channel - 1] if samples.ndim == 2 else samples

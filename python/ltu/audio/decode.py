@@ -8,13 +8,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile
 
-from ltu.audio.containers import HEAD, closed_wav, conversion, foreign, ogg_links, unread
+from ltu.audio.containers import HEAD, closed, closed_caf, conversion, foreign, ogg_links, unread
 from ltu.audio.sound import Float32, Sound, checked_rate, seen
 from ltu.errors import AudioError
 
 BLOCK = 1024  # frames read at a time from a damaged file: what it loses before the damage
 UNRECOGNISED = 1  # libsndfile's code for a format that it doesn't know
 LOST = 0.05  # seconds that may lack without a note: encoders differ in what they count
+ESTIMATED = ("aac", "ac3", "amr")  # FFmpeg's formats without a header that says how long they are
 STREAMED = 0x7FFF_0000  # bytes: larger sizes are what programs write that don't know the size yet
 SIZES = re.compile(r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
@@ -28,12 +29,16 @@ def decode(file: BinaryIO, name: str) -> Sound:
         raise AudioError(f"{name}: {problem}")
     if container := unread(head):
         sound, whole = _with_av(file, name, container)
+        if head.startswith(b"OggS"):
+            whole = whole and ogg_links(_rest(file))[1]
+    elif head.startswith(b"caff"):
+        sound, whole = _caf(file, name)
     else:
         sound, whole = _with_libsndfile(file, name)
         if len(sound.samples) < seen(sound.rate) and head.startswith(b"OggS"):
             whole = _go_on(sound, _rest(file)) and whole
-        elif not len(sound.samples) and (wav := closed_wav(_rest(file))):
-            sound, whole = _with_libsndfile(io.BytesIO(wav), name)
+        elif not len(sound.samples) and (filled := closed(_rest(file))):
+            sound, whole = _with_libsndfile(io.BytesIO(filled), name)
             sound.notes.append("was never closed: its header says that it is empty; all of it is heard")
     if not whole and len(sound.samples):
         seconds = len(sound.samples) / sound.rate
@@ -61,19 +66,27 @@ def _with_libsndfile(file: BinaryIO, name: str) -> tuple[Sound, bool]:
     return Sound(name, samples, rate, declared / rate), whole
 
 
+class _Forward(soundfile.SoundFile):  # type: ignore[misc]
+    """Reads on to the end. soundfile would seek after each reading, to where it is: MP3 does not survive that
+    unchanged, and FLAC of unknown length, as it comes out of a pipe, fails at its end."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def _read(file: BinaryIO, name: str) -> tuple[Float32, float, int, bool]:
     """(samples [n, channels], rate, samples that the header promises, whether none is known to lack)."""
     file.seek(0)
-    with soundfile.SoundFile(file) as source:
+    with _Forward(file) as source:
         rate = checked_rate(source.samplerate, name)
         wanted, declared = seen(rate), source.frames if source.frames < 2**62 else 0
-        try:  # in one call: soundfile seeks after each, which MP3 does not survive unchanged
+        try:
             samples = source.read(wanted, dtype="float32", always_2d=True)
             return samples, rate, declared, len(samples) == wanted or not _is_cut(source)
         except soundfile.LibsndfileError as error:
             damaged = error
     file.seek(0)
-    with soundfile.SoundFile(file) as source, suppress(soundfile.LibsndfileError):
+    with _Forward(file) as source, suppress(soundfile.LibsndfileError):
         blocks: list[Float32] = []  # of what lies before the damage
         while len(blocks) * BLOCK < wanted:
             blocks.append(source.read(BLOCK, dtype="float32", always_2d=True))
@@ -86,6 +99,16 @@ def _is_cut(source: Any) -> bool:
     """Whether the header promises more bytes than the file has. libsndfile says so in its log alone."""
     sizes = [(int(said), int(is_)) for said, is_ in SIZES.findall(source.extra_info)]
     return any(is_ < said < STREAMED for said, is_ in sizes)
+
+
+def _caf(file: BinaryIO, name: str) -> tuple[Sound, bool]:
+    """A CAF file; what libsndfile does not know of it, as ALAC with another's packets, FFmpeg may."""
+    caf, complete = closed_caf(_rest(file))
+    try:
+        sound, whole = _with_libsndfile(io.BytesIO(caf), name)
+    except AudioError:
+        return _with_av(file, name, "a CAF file")
+    return sound, whole and (complete or len(sound.samples) >= seen(sound.rate))
 
 
 def _rest(file: BinaryIO) -> bytes:
@@ -123,6 +146,7 @@ def _with_av(file: BinaryIO, name: str, container: str) -> tuple[Sound, bool]:
             stream = source.streams.audio[0]
             rate = checked_rate(stream.rate, name)
             duration = (source.duration or 0) / av.time_base
+            estimated = source.format.name in ESTIMATED
             as_float = av.AudioResampler(format="fltp")
             try:
                 for frame in source.decode(stream):
@@ -135,4 +159,6 @@ def _with_av(file: BinaryIO, name: str, container: str) -> tuple[Sound, bool]:
         reason = "no audio in it" if isinstance(error, IndexError) else error.strerror
         raise AudioError(f"{name}: is {container} that cannot be read: {reason}; get it again") from None
     samples = np.concatenate(blocks)[: seen(rate)] if blocks else np.zeros((0, 1), np.float32)
+    lost = min(duration * rate, seen(rate)) - len(samples)
+    whole = whole and (estimated or lost < 2 * LOST * rate)  # a duration counts whole packets
     return Sound(name, samples, rate, max(duration, len(samples) / rate)), whole

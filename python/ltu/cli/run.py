@@ -35,6 +35,15 @@ Audio = Annotated[
         "standard input.",
     ),
 ]
+Channel = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=LARGEST,
+        help="Hear this channel of each recording alone; 1 is the left one, which the original LTU "
+        "hears. Without it the mean of all.",
+    ),
+]
 Prompt = Annotated[
     list[str] | None,
     typer.Option(
@@ -92,6 +101,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Show times, speed and 
 def run(
     gguf: Gguf = None,
     audio: Audio = None,
+    channel: Channel = None,
     prompt: Prompt = None,
     format: Place = Format.interleaved,
     repeats: Repeats = 1,
@@ -113,13 +123,13 @@ def run(
     if not prompts and (json or not sys.stdin.isatty()):
         raise wrong_usage("--prompt", "absent, and there is no terminal to ask on; add --prompt TEXT")
     sampling = _changes(temperature, top_k, top_p, repetition_penalty)
-    clips = [read(file) for file in _recordings(audio or [], prompts, format)]
+    clips = [read(file, channel) for file in _recordings(audio or [], prompts, format)]
     start = time.perf_counter()
     memory = memory_of("--kv-memory", kv_memory)
     model = load(gguf, device, threads, kv_memory=memory, batch_invariant=batch_invariant)
     loaded = time.perf_counter() - start
     chosen = dataclasses.replace(model.sampling, **sampling)
-    session = Session(model, clips, format, repeats, seed, chosen, max_new_tokens)
+    session = Session(model, clips, format, repeats, seed, chosen, max_new_tokens, channel)
     if json:
         print_json(session.document(prompts))
     elif prompts:

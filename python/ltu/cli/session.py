@@ -35,6 +35,7 @@ class Session:
     seed: int
     sampling: Sampling
     max_new_tokens: int | None
+    channel: int | None = None  # the one that is heard of each recording
 
     def answer(self, prompt: str) -> None:
         """Prints one answer as it is made, or several as they finish."""
@@ -85,7 +86,7 @@ def converse(session: Session) -> None:
             return
         try:
             if not session.clips and session.format is Format.interleaved:
-                session.clips = [read(file) for file in ask_for_clips(prompt.count(AUDIO))]
+                session.clips = [read(file, session.channel) for file in ask_for_clips(prompt.count(AUDIO))]
             if prompt:
                 session.answer(prompt)
         except (AudioError, PromptError) as error:
@@ -102,14 +103,14 @@ def ask_for_clips(count: int) -> list[str]:
     ]
 
 
-def read(file: str) -> Clip:
+def read(file: str, channel: int | None = None) -> Clip:
     source: str | io.BytesIO = file
     if file == "-":
         source = io.BytesIO(sys.stdin.buffer.read())
         source.name = "standard input"
     with warnings.catch_warnings(record=True) as notes, silenced_libraries():
         warnings.simplefilter("always")
-        clip = load_audio(source)
+        clip = load_audio(source, channel=channel)
     for note in notes:
         print_warning(note.message)
     return clip

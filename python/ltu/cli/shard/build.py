@@ -9,7 +9,7 @@ import typer
 
 from ltu.cli.console import NOTES, Json, command, show, wrong_usage
 from ltu.shard.spec.build import build as build_spec
-from ltu.shard.spec.clips import choose, from_audioset, from_folders, from_labels_csv
+from ltu.shard.spec.clips import Reader, choose, from_audioset, from_folders, from_labels_csv
 from ltu.shard.spec.words import read_words, shipped_words
 
 
@@ -59,18 +59,18 @@ def build(
         raise wrong_usage("--folds", "belongs to --preset esc10")
     name = preset.value if preset else table.stem if table else "shard-78"
     words = read_words(table) if table else shipped_words("esc10" if preset else "words")
+    notes: list[str] = []
     if preset:
-        candidates = from_labels_csv(clips, words, _numbers("--folds", folds))
+        candidates = from_labels_csv(clips, words, _numbers("--folds", folds), notes.append)
     elif audioset:
         candidates = from_audioset(clips, audioset, words, reviewed)
     else:
         candidates = from_folders(clips, words)
-    chosen = choose(candidates, per_word, random.Random(seed))
-    notes: list[str] = []
+    chosen = choose(candidates, per_word, random.Random(seed), Reader(clips, notes.append))
     spec = build_spec(words, chosen, clips, name, seed, questions.value, paper, per_word, say=notes.append)
     spec.write(out)
     for note in notes:
-        NOTES.print(note, markup=False)
+        NOTES.print(note, markup=False, soft_wrap=True)
     show({"file": str(out), **spec.header["counts"], "sha256": spec.hash}, json)
 
 

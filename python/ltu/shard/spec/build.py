@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 from ltu.audio import load_audio
 from ltu.errors import AudioError, Error
 from ltu.shard.spec.clips import Candidate
+from ltu.shard.spec.labels_csv import Say
 from ltu.shard.spec.negatives import Pairs, Positive, assign, balanced, per_clip
 from ltu.shard.spec.ontology import DISTANCES, Distance, audioset
 from ltu.shard.spec.prompts import cells, identity_prompt, term_prompt
@@ -17,8 +18,6 @@ from ltu.shard.spec.relations import IDENTITY, Relation, relations
 from ltu.shard.spec.specification import Question, Spec, SpecClip
 from ltu.shard.spec.words import Word, true_terms
 from ltu.version import __version__
-
-Say = Callable[[str], None]
 
 
 class Fact(NamedTuple):
@@ -87,11 +86,11 @@ def build(
 
 
 def read_clips(candidates: Sequence[Candidate], folder: Path) -> list[SpecClip]:
-    """Decodes each file for its hash. Raises AudioError for one it cannot read, or that is there twice."""
+    """Decodes those without a hash. Raises AudioError for one it cannot read, or that is there twice."""
     clips: list[SpecClip] = []
     seen: dict[str, str] = {}
     for candidate in candidates:
-        hash = load_audio(folder / candidate.file).hash
+        hash = candidate.hash or load_audio(folder / candidate.file).hash
         if hash in seen:
             raise AudioError(f"{candidate.file}: is the same recording as {seen[hash]}; remove one of them")
         seen[hash] = candidate.file

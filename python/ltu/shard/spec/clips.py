@@ -3,11 +3,14 @@
 import csv
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
-from ltu.errors import Error
+from ltu.audio import load_audio
+from ltu.errors import AudioError, Error
+from ltu.shard.spec.labels_csv import NAME, Say, read_labels
 from ltu.shard.spec.ontology import audioset, label_parts
 from ltu.shard.spec.words import Word
 
@@ -16,35 +19,54 @@ AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus"})
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file that holds the sound of one word alone; `recording` is what it was cut from."""
+    """A file that holds the sound of one word alone; `recording` is what it was cut from.
+
+    `hash` is that of its samples, "" before it was read.
+    """
 
     label: str
     file: str
     recording: str
+    hash: str = ""
 
 
-def labels_table(folder: Path) -> Path:
-    """ESC-10's labels.csv. Raises Error where there is none."""
-    table = folder / "labels.csv"
-    if not table.is_file():
-        raise Error(f"{table}: no such file; give the ESC-10 folder with labels.csv")
-    return table
+class Reader:
+    """Decodes candidates in `folder` for their hash; `say` is told, a line each, which it leaves out."""
+
+    def __init__(self, folder: Path, say: Say) -> None:
+        self._folder, self._say = folder, say
+        self._files: dict[str, str] = {}
+
+    def __call__(self, candidate: Candidate) -> Candidate | None:
+        """The candidate with its hash; None for one that cannot be read, or that is another's double."""
+        try:
+            hash = load_audio(self._folder / candidate.file).hash
+        except AudioError as error:
+            self._say(f"left out: {error}")
+            return None
+        twin = self._files.setdefault(hash, candidate.file)
+        if twin != candidate.file:
+            self._say(f"left out: {candidate.file}: is the same recording as {twin}")
+            return None
+        return replace(candidate, hash=hash)
 
 
-def from_labels_csv(folder: Path, words: Iterable[Word], folds: Sequence[int] = ()) -> list[Candidate]:
-    """ESC-10's layout: labels.csv with file, fold, label, source; labels are the words' `dataset_class`."""
-    table = labels_table(folder)
+def from_labels_csv(
+    folder: Path, words: Iterable[Word], folds: Sequence[int] = (), say: Say = lambda note: None
+) -> list[Candidate]:
+    """ESC-10's layout: labels.csv with file, fold, label, source; labels are the words' `dataset_class`.
+
+    `say` is told, a line each, what of the table was left out. Raises Error.
+    """
     label_of = {word.dataset_class: word.label for word in words}
-    found = []
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        if missing := {"file", "fold", "label", "source"} - set(rows.fieldnames or ()):
-            raise Error(f"{table}: lacks the columns {', '.join(sorted(missing))}")
-        for row in rows:
-            if row["label"] in label_of and (not folds or int(row["fold"]) in folds):
-                found.append(Candidate(label_of[row["label"]], row["file"], row["source"]))
+    rows = read_labels(folder, label_of, say=say)
+    found = [
+        Candidate(label_of[row.label], row.file, row.source) for row in rows if not folds or row.fold in folds
+    ]
     if not found:
-        raise Error(f"{table}: no recording of these classes and folds {list(folds)}; choose other --folds")
+        raise Error(
+            f"{folder / NAME}: no recording of these classes and folds {list(folds)}; choose other --folds"
+        )
     return found
 
 
@@ -102,8 +124,16 @@ def _ytid(stem: str) -> str:
     return stem[1:12] if len(stem) == 12 and stem[0] == "Y" else stem[:11]
 
 
-def choose(candidates: Iterable[Candidate], per_word: int, rng: random.Random) -> list[Candidate]:
-    """Up to `per_word` clips a word at random, one per recording as long as there are enough recordings."""
+def choose(
+    candidates: Iterable[Candidate],
+    per_word: int,
+    rng: random.Random,
+    read: Callable[[Candidate], Candidate | None] = lambda candidate: candidate,
+) -> list[Candidate]:
+    """Up to `per_word` clips a word at random, one per recording as long as there are enough recordings.
+
+    `read` may put another in the place of each, or leave it out: then the next one is taken.
+    """
     by_word: dict[str, dict[str, list[Candidate]]] = defaultdict(lambda: defaultdict(list))
     for candidate in sorted(candidates, key=lambda c: c.file):
         by_word[candidate.label][candidate.recording].append(candidate)
@@ -119,5 +149,6 @@ def choose(candidates: Iterable[Candidate], per_word: int, rng: random.Random) -
             for r in recordings
             for take in r[turn : turn + 1]
         ]
-        chosen += sorted(rounds[:per_word], key=lambda c: c.file)
+        usable = (found for take in rounds if (found := read(take)) is not None)
+        chosen += sorted(islice(usable, per_word), key=lambda c: c.file)
     return chosen
