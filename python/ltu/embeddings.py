@@ -1,8 +1,11 @@
 """Embeddings of clips: computed once, kept in memory and, if wanted, in a folder for later sweeps."""
 
 import hashlib
+import threading
+import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,47 +22,83 @@ MEMORY_BYTES = 256 << 20
 
 
 class Embeddings:
-    """`encode` gets the features of clips that are not known yet; the least recently used leave the memory.
+    """The least recently used leave the memory.
 
     With a folder, what comes out is rounded to float16, read or computed, so that both are the same bits.
     """
 
     def __init__(
-        self, encode: Callable[[Float32], Float32], front_end: FrontEnd, folder: Path | None = None
+        self,
+        encode: Callable[[Float32], Float32],
+        front_end: FrontEnd,
+        folder: Path | None = None,
+        at_once: int = 1,
     ) -> None:
-        self._encode, self._front_end, self._folder = encode, front_end, folder
+        """`encode`: float32[clips, frames, mels] → [clips, 32, width], of at most `at_once` clips."""
+        self._encode, self._front_end, self._folder, self._at_once = encode, front_end, folder, at_once
         self._known: OrderedDict[str, Float32] = OrderedDict()
+        self._waiting: weakref.WeakValueDictionary[str, Clip] = weakref.WeakValueDictionary()  # prepared
+        self._lock = threading.Lock()  # of what waits
 
-    def prepare(self, clip: Clip) -> None:
-        """Computes what `of` needs of a clip and no engine does, from any thread. Raises AudioError."""
-        if self._folder is None and clip.hash not in self._known:
+    def prepare(self, clips: Iterable[Clip]) -> None:
+        """Computes what `of` needs of clips and no engine does, from any thread. Raises AudioError."""
+        for clip in clips:
+            if clip.hash in self._known or (self._folder and self._file(self._folder, clip).exists()):
+                continue
             clip.features(self._front_end)
+            with self._lock:
+                self._waiting[clip.hash] = clip
 
     def of(self, clip: Clip) -> Float32:
-        """float32[32, width]. Raises AudioError, Error when the folder cannot be written."""
+        """float32[32, width]. What is prepared and not encoded yet is encoded with it, as far as allowed.
+
+        Raises AudioError, Error when the folder cannot be written.
+        """
         embeddings = self._known.pop(clip.hash, None)
-        if embeddings is None:
-            embeddings = self._read_or_encode(clip) if self._folder else self._computed(clip)
+        if embeddings is None and (embeddings := self._stored(clip)) is None:
+            others = self._company(clip)
+            embeddings, *rest = self._computed([clip, *others])
+            for other, its in zip(others, rest, strict=True):
+                self._keep(other, its)
+        self._keep(clip, embeddings)
+        return embeddings
+
+    def _company(self, clip: Clip) -> list[Clip]:
+        """Clips that are encoded with this one; they wait no longer."""
+        with self._lock:
+            self._waiting.pop(clip.hash, None)
+            others = list(islice(self._waiting.values(), self._at_once - 1))
+            for other in others:
+                del self._waiting[other.hash]
+        return [other for other in others if other.hash not in self._known]
+
+    def _keep(self, clip: Clip, embeddings: Float32) -> None:
         self._known[clip.hash] = embeddings
         if len(self._known) * embeddings.nbytes > MEMORY_BYTES:
             self._known.popitem(last=False)
-        return embeddings
 
-    def _read_or_encode(self, clip: Clip) -> Float32:
-        assert self._folder is not None
-        path = self._folder / clip.hash[:2] / f"{clip.hash}.npy"
+    @staticmethod
+    def _file(folder: Path, clip: Clip) -> Path:
+        return folder / clip.hash[:2] / f"{clip.hash}.npy"
+
+    def _stored(self, clip: Clip) -> Float32 | None:
+        if self._folder is None:
+            return None
+        path = self._file(self._folder, clip)
         try:
             return np.asarray(np.load(path), np.float32)
         except FileNotFoundError:
-            pass
+            return None
         except (OSError, ValueError, EOFError) as error:
             raise Error(f"{path}: cannot be read ({error}); delete it") from None
-        embeddings = self._computed(clip).astype(np.float16)
-        _write(path, embeddings)
-        return embeddings.astype(np.float32)
 
-    def _computed(self, clip: Clip) -> Float32:
-        return self._encode(clip.features(self._front_end))
+    def _computed(self, clips: Sequence[Clip]) -> list[Float32]:
+        embeddings = self._encode(np.stack([clip.features(self._front_end) for clip in clips]))
+        if self._folder is None:
+            return list(embeddings)
+        for clip, rounded in zip(clips, embeddings.astype(np.float16), strict=True):
+            _write(self._file(self._folder, clip), rounded)
+        return list(embeddings.astype(np.float16).astype(np.float32))
 
 
 def folder_for(folder: Path, model: Path, kernels: str) -> Path:

@@ -36,6 +36,8 @@ Audio = Clip | AudioInput
 Float32 = npt.NDArray[np.float32]
 Embedded = tuple[bytes, Float32]  # content hash of a clip, its embeddings [32, width]
 
+CLIPS_AT_ONCE = 32  # that a device encodes together
+CLIP_THREADS = 8  # that read clips for it, at most
 TOKENIZER_KEY = "tokenizer.huggingface.json"
 KEYS = {  # that only this side of the engine reads
     TOKENIZER_KEY: str,
@@ -116,8 +118,12 @@ class Model:
             raise ModelFileError(f"{path}: {TOKENIZER_KEY}: {error}; convert the model again") from error
         front_end = FrontEnd.of_file(info, path)
         self._engine = engine
-        self._embeddings = Embeddings(lambda features: engine.encode(features[None])[0], front_end, folder)
-        self._room: int = engine.description()["step_answers"]
+        description = engine.description()
+        # On the CPU clips gain nothing from company, and reading ahead takes cores from the steps.
+        alone = description["batch_invariant"]
+        self._embeddings = Embeddings(engine.encode, front_end, folder, 1 if alone else CLIPS_AT_ONCE)
+        self.clip_threads: int = 1 if alone else min(description["threads"], CLIP_THREADS)
+        self._room: int = description["step_answers"]
         self._knows_token_bytes = False
         self._owner = Owner(engine)
         weakref.finalize(self, self._owner.close).atexit = False  # the owner sees to that itself
@@ -144,8 +150,15 @@ class Model:
 
     def encode(self, clip: Clip) -> Float32:
         """float32[32, width]: the clip in the language model's embedding space. Raises AudioError."""
-        self._embeddings.prepare(clip)
+        self.prepare([clip])
         return self._owner.call(lambda _: self._embeddings.of(clip))
+
+    def prepare(self, clips: Iterable[Clip]) -> None:
+        """Computes features of clips that will be asked about, from any thread (`clip_threads` of them pay).
+
+        Raises AudioError.
+        """
+        self._embeddings.prepare(clips)
 
     def query(
         self,
@@ -325,7 +338,7 @@ class Model:
     def logits(self, sequence: Sequence[int | Clip]) -> Float32:
         """float32[positions, vocabulary] of a sequence of token ids and clips; a clip is 32 positions."""
         whole = PromptSequence.of(sequence)
-        self._prepare(whole.clips)
+        self.prepare(whole.clips)
         return self._owner.call(lambda engine: engine.logits(whole.ids, self._embedded(whole.clips)))
 
     def description(self) -> dict[str, Any]:
@@ -349,7 +362,7 @@ class Model:
         """How the engine is given a query; what needs no engine is done now, by the caller's thread."""
         from ltu import _engine
 
-        self._prepare(query.sequence.clips)
+        self.prepare(query.sequence.clips)
         neutral = query.sampling is None and isinstance(query.mode, Score)
         sampling = None if neutral else (query.sampling or self.sampling).engine()
         mode = _engine_mode(query, sampling, stream)
@@ -366,10 +379,6 @@ class Model:
             )
 
         return add
-
-    def _prepare(self, clips: Iterable[Clip]) -> None:
-        for clip in clips:
-            self._embeddings.prepare(clip)
 
     def _embedded(self, clips: Iterable[Clip]) -> list[Embedded]:
         return [(bytes.fromhex(clip.hash), self._embeddings.of(clip)) for clip in clips]

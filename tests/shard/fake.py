@@ -66,6 +66,11 @@ class FakeModel:
         self.hears, self.skill, self.yes, self.batch = hears, skill, yes, batch
         self.asked: list[tuple[Any, ...]] = []
 
+    clip_threads = 2
+
+    def prepare(self, clips: Iterable[Clip]) -> None:
+        """It needs no features."""
+
     def answers(self, queries: Iterable[Query]) -> Iterator[Answer]:
         """Answers come in batches, the last query's first."""
         waiting: list[Query] = []

@@ -36,9 +36,11 @@ class Answers(Protocol):
     info: Mapping[str, Any]
     sampling: Sampling
     max_new_tokens: int
+    clip_threads: int
 
     @property
     def prompter(self) -> Prompts: ...
+    def prepare(self, clips: Iterable[Clip]) -> None: ...
     def answers(self, queries: Iterable[Query]) -> Iterator[Answer]: ...
 
 
@@ -52,6 +54,10 @@ class Ask:
     format: Format
     term: str
     questions: tuple[int, ...]
+
+    @property
+    def played(self) -> tuple[str, int]:
+        return self.sound, self.clip
 
 
 def plan(pending: Sequence[Asked], other: Mapping[int, int | None]) -> list[Ask]:

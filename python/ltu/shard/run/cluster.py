@@ -51,7 +51,7 @@ class Cluster:
             ray.init(log_to_driver=False)
         self.path, self.info = local.path, local.info
         self.sampling, self.max_new_tokens = local.sampling, local.max_new_tokens
-        self._prompter = local.prompter
+        self._prompter, self.clip_threads, self.prepare = local.prompter, local.clip_threads, local.prepare
         gpus = 1 if gpu and ray.cluster_resources().get("GPU") else 0
         kind = ray.remote(num_cpus=threads or 1, num_gpus=gpus)(Worker)
         self._start: Callable[[], Any] = partial(kind.remote, self.path, load)

@@ -5,12 +5,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from ltu.audio import Clip
 from ltu.errors import AudioError
 from ltu.query import Answer, Query
-from ltu.shard.run.asking import Answers, answered, answers_of, plan, queries_of, sound_of
+from ltu.shard.run.ahead import ahead
+from ltu.shard.run.asking import Answers, Ask, answered, answers_of, plan, queries_of, sound_of
 from ltu.shard.run.store import Answered, Store
 
 COMMIT_SECONDS = 1.0
@@ -48,22 +50,25 @@ def sweep(
     began: dict[int, float] = {}
     heard: dict[int, str | None] = {}
 
+    def sound(ask: Ask) -> list[Clip] | AudioError:
+        try:
+            heard = sound_of(ask, clips)
+            model.prepare(heard)
+        except AudioError as error:
+            return error
+        return heard
+
     def queries() -> Iterator[Query]:
-        at: tuple[str, int] | None = None
-        sound: list[Clip] = []
-        for index, ask in enumerate(asks):
-            if ask.clip in failures and ask.sound in ("clip", "noise"):
+        groups = [list(group) for _, group in groupby(enumerate(asks), lambda item: item[1].played)]
+        sounds = ahead(sound, (group[0][1] for group in groups), model.clip_threads)
+        for group, played in zip(groups, sounds, strict=True):
+            if isinstance(played, AudioError):
+                failures[group[0][1].clip] = str(played)
                 continue
-            if (ask.sound, ask.clip) != at:
-                try:
-                    sound = sound_of(ask, clips)
-                except AudioError as error:
-                    failures[ask.clip] = str(error)
-                    continue
-                at = (ask.sound, ask.clip)
-            sequence = model.prompter.sequence(ask.prompt, sound, ask.format)
-            began[index], heard[index] = time.time(), sound[0].hash if sound else None
-            yield from queries_of(ask, sequence, index, row["repeats"], row["seed"], settings, model)
+            for index, ask in group:
+                sequence = model.prompter.sequence(ask.prompt, played, ask.format)
+                began[index], heard[index] = time.time(), played[0].hash if played else None
+                yield from queries_of(ask, sequence, index, row["repeats"], row["seed"], settings, model)
 
     finished: list[Answered] = []
     recorded = time.time()
