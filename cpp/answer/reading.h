@@ -1,5 +1,6 @@
 #pragma once
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <string_view>
@@ -24,7 +25,7 @@ struct ReadingProgram {
   struct Position {
     int32_t rule;
     bool last; // a phrase can end here
-    std::array<bool, 256> bytes;
+    std::bitset<256> bytes;
     std::vector<int32_t> follow;
   };
   std::vector<Rule> rules; // in order: the earlier one wins

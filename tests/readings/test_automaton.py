@@ -58,8 +58,36 @@ WORDS = [
     ],
     *["YES", "No", "Is", "café", "naïve"],
 ]
+WORDS += [
+    "it's",
+    "that’s",
+    "but",
+    "than",
+    "while",
+    "although",
+    "may",
+    "could",
+    "unlikely",
+    "doubt",
+    "nothing",
+]
+WORDS += [
+    "no.",
+    "so",
+    "well",
+    "answer",
+    "heard",
+    "ask",
+    "they",
+    "sure",
+    "correct",
+    "false",
+    "without",
+    "non-",
+]
+WORDS += ["like", "from", "hard", "possible", "I", "think", "would", "say", "only", "outside"]
 WORDS += [TERM, "domestic dogs", "domestic, dog", "can not", "type of animal"]
-GAPS = [" "] * 12 + ["  ", ", ", ". ", "; ", "\n", ' "', ") ", "? ", "’ "]
+GAPS = [" "] * 12 + ["  ", ", ", ". ", "; ", "\n", ' "', ") ", "? ", "? ", ": ", "’ ", "\x01", ", it is "]
 
 
 def random_answer(rng: random.Random) -> str:
@@ -74,7 +102,7 @@ def test_the_automaton_reads_as_re_does_and_never_changes_what_it_has_decided(re
     rng = random.Random(20261124)
     machine = automaton(reading, TERM)
     early = 0
-    for _ in range(6000):
+    for _ in range(8000):
         answer = random_answer(rng)
         state, settled = 0, -1
         for byte in answer.encode():

@@ -16,12 +16,28 @@ follows can change the decision, which is how an answer can stop early. Word bor
 whether the last byte belongs to a word.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from ltu.readings.rules import LETTERS, PLACES, SENTENCE_ENDS, Either, Gap, Phrase, Rules, rules_of
+from ltu.readings.forms import forms
+from ltu.readings.rules import (
+    BORDERS,
+    LETTERS,
+    PLACES,
+    SENTENCE_ENDS,
+    Between,
+    Border,
+    Either,
+    Gap,
+    Row,
+    Rules,
+    Term,
+    Token,
+    laid_out,
+    rules_of,
+)
 
 if TYPE_CHECKING:
     from ltu import _engine
@@ -29,11 +45,14 @@ if TYPE_CHECKING:
 WORD = LETTERS.encode()
 BETWEEN = bytes(byte for byte in range(256) if byte not in WORD + SENTENCE_ENDS.encode())
 
+TERM = b""  # what stands for the term takes no byte
+NO_WORD = bytes(byte for byte in range(256) if byte not in WORD)
+
 EngineRules = list[tuple[int, int, list[int]]]  # decision, place, first positions
 EnginePositions = list[tuple[int, bool, bytes, list[int]]]  # rule, whether the last, bytes, following
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)  # each has some megabytes
 def automaton(reading: str, term: str) -> "_engine.Reading":
     """The automaton of a reading; Error for an unknown one."""
     return automaton_of(rules_of(reading), term)
@@ -48,18 +67,58 @@ def automaton_of(rules: Rules, term: str) -> "_engine.Reading":
 
 def compile_rules(rules: Rules, term: str) -> tuple[EngineRules, EnginePositions]:
     """Rules as the engine takes them; a decision is its index among the reading's decisions."""
+    table, template = _template(rules)
+    positions: list[_Position] = []
+    named = _Builder(0, positions)
+    part = named.either(forms(term)) if template.terms else _Part()
+    found = list(template.positions)
+    entries: dict[
+        int, tuple[int, ...]
+    ] = {}  # the first positions of the term in the place of what stands for it
+    for place in template.terms:
+        rule, last, _, follow = template.positions[place]
+        here = len(found)
+        entries[place] = tuple(here + first for first in part.first)
+        for at, position in enumerate(positions):
+            ends = at in part.last
+            after = [here + next for next in position.follow] + (follow if ends else [])
+            found.append((rule, last and ends, position.bytes, after))
+    for place in template.before:
+        rule, last, bytes, follow = found[place]
+        found[place] = (rule, last, bytes, _entered(follow, entries))
+    return [(decision, at, _entered(first, entries)) for decision, at, first in table], found
+
+
+def _entered(positions: Sequence[int], entries: Mapping[int, tuple[int, ...]]) -> list[int]:
+    return [next for position in positions for next in entries.get(position, (position,))]
+
+
+@dataclass(frozen=True)
+class _Template:
+    """Positions of rules in which single ones stand for the term, whatever it is."""
+
+    positions: EnginePositions
+    terms: tuple[int, ...]
+    before: tuple[int, ...]  # positions that one of these follows
+
+
+@lru_cache(maxsize=16)
+def _template(rules: Rules) -> tuple[EngineRules, _Template]:
     positions: list[_Position] = []
     table = []
     for index, rule in enumerate(rules.rules):
         builder = _Builder(index, positions)
         first: list[int] = []
         for phrase in rule.phrases:
-            part = builder.phrase(phrase, term)
+            part = builder.row(phrase)
             first += part.first
             for position in part.last:
                 positions[position].last = True
         table.append((rules.decisions.index(rule.decision), PLACES.index(rule.at), first))
-    return table, [(p.rule, p.last, p.bytes, p.follow) for p in positions]
+    terms = {at for at, position in enumerate(positions) if position.bytes == TERM}
+    before = tuple(at for at, position in enumerate(positions) if not terms.isdisjoint(position.follow))
+    found = [(p.rule, p.last, p.bytes, p.follow) for p in positions]
+    return table, _Template(found, tuple(sorted(terms)), before)
 
 
 @dataclass
@@ -84,35 +143,72 @@ class _Builder:
         self.rule = rule
         self.positions = positions
 
-    def phrase(self, phrase: Phrase, term: str) -> _Part:
+    def row(self, row: Row) -> _Part:
+        """A row of words or tokens, with anything but the end of a sentence between them."""
         parts = []
-        for index, token in enumerate(phrase):
-            between = [] if index == len(phrase) - 1 else [self.some(BETWEEN)]
-            if isinstance(token, Gap):
-                parts += [
-                    _optional(self.row([self.some(WORD), self.some(BETWEEN)])) for _ in range(token.most)
-                ]
-            elif isinstance(token, Either):
-                either = self.row([self.either(token), *between])
-                parts.append(_optional(either) if token.optional else either)
-            else:
-                plural = _optional(self.row([_optional(self.text(["e"])), self.text(["s"])]))
-                parts += [self.text(term.split()), plural, *between]
-        return self.row(parts)
+        for token, before, behind in laid_out(row):
+            part = self.token(token, before, behind)
+            parts += part if isinstance(part, list) else [part]
+        return self.chain(parts)
 
-    def either(self, token: Either) -> _Part:
-        parts = [self.text(row) for row in token.rows]
+    def token(self, token: str | Token, before: bool, behind: bool) -> list[_Part] | _Part:
+        def spaced(part: Callable[[], _Part]) -> _Part:
+            return self.chain(
+                [
+                    *([self.some(BETWEEN)] if before else []),
+                    part(),
+                    *([self.some(BETWEEN)] if behind else []),
+                ]
+            )
+
+        if isinstance(token, Between):
+            return self.border(token.border)
+        if isinstance(token, Gap) and token.most is None:
+            word = spaced(lambda: self.any_word(token.without))
+            self._link(word.last, word.first)
+            return _optional(word)
+        if isinstance(token, Gap):
+            words = [spaced(lambda: self.any_word(token.without)) for _ in range(token.most or 0)]
+            return [part if at < token.least else _optional(part) for at, part in enumerate(words)]
+        if isinstance(token, Term):
+            return spaced(lambda: self.one(TERM))
+        if isinstance(token, Either):
+            either = spaced(lambda: self.either(token.rows))
+            return _optional(either) if token.optional else either
+        return spaced(lambda: self.chain([self.one(_both_cases(byte)) for byte in token.encode()]))
+
+    def either(self, rows: Iterable[Row]) -> _Part:
+        parts = [self.row(row) for row in rows]
         first = tuple(position for part in parts for position in part.first)
         return _Part(first, tuple(position for part in parts for position in part.last), False)
 
-    def text(self, words: Iterable[str]) -> _Part:
-        """Words with anything but the end of a sentence between them, in either case."""
-        parts = []
-        for index, word in enumerate(words):
-            if index:
-                parts.append(self.some(BETWEEN))
-            parts += [self.one(_both_cases(byte)) for byte in word.encode()]
-        return self.row(parts)
+    def border(self, border: Border) -> _Part:
+        if border in "_/":
+            return self.some(b" " if border == "_" else NO_WORD)
+        inside = BETWEEN if border == "," else NO_WORD
+        some = [_optional(self.some(inside)) for _ in range(2)]
+        return self.chain([some[0], self.one(BORDERS[border].encode()), some[1]])
+
+    def any_word(self, without: frozenset[str]) -> _Part:
+        """Any word but those: letter by letter along them, and off where none of them goes on like this."""
+        rest = self.some(WORD)
+        last: list[int] = list(rest.last)
+
+        def after(start: str) -> tuple[int, ...]:
+            on = sorted({word[len(start)] for word in without if word.startswith(start) and word != start})
+            off = self.one(bytes(set(WORD) - {byte for letter in on for byte in _both_cases(ord(letter))}))
+            self._link(off.last, rest.first)
+            last.extend(off.last)
+            first = list(off.first)
+            for letter in on:
+                here = self.one(_both_cases(ord(letter)))
+                self._link(here.last, after(start + letter))
+                first += here.first
+                if start + letter not in without:
+                    last.extend(here.last)
+            return tuple(first)
+
+        return _Part(after(""), tuple(last), False)
 
     def one(self, bytes: bytes) -> _Part:
         self.positions.append(_Position(self.rule, bytes))
@@ -124,7 +220,7 @@ class _Builder:
         self._link(part.last, part.first)
         return part
 
-    def row(self, parts: Iterable[_Part]) -> _Part:
+    def chain(self, parts: Iterable[_Part]) -> _Part:
         whole = _Part()
         for part in parts:
             self._link(whole.last, part.first)

@@ -3,19 +3,27 @@
 import re
 from functools import lru_cache
 
+from ltu.readings.forms import forms
 from ltu.readings.rules import (
+    BORDERS,
     LETTERS,
     SENTENCE_ENDS,
+    Between,
+    Border,
     Decision,
     Either,
     Gap,
-    Phrase,
     Place,
+    Row,
     Rule,
     Rules,
+    Term,
+    Token,
+    laid_out,
     rules_of,
 )
 
+OPEN, CLOSE = "\x01", "\x02"  # around the term
 WORD = f"[{LETTERS}]+"
 BETWEEN = f"[^{LETTERS}{SENTENCE_ENDS}]+"  # spaces, commas, quotes, brackets
 BORDER_LEFT, BORDER_RIGHT = f"(?<![{LETTERS}])", f"(?![{LETTERS}])"
@@ -30,40 +38,71 @@ def decide(text: str, term: str, reading: str = "careful") -> Decision:
 
 def decide_by(rules: Rules, text: str, term: str) -> Decision:
     """What an answer says by these rules; the last decision if none of them holds."""
+    marked = _marked(text, term)
     best: tuple[int, Decision] | None = None
     for rule in rules.rules:
-        match = _pattern(rule, term if rule.asks_term else "").search(text)
+        match = _pattern(rule).search(marked)
         if match is None:
             continue
-        start = match.start("phrase")
-        if not rules.by_position or rule.at == "start":
+        start = match.start("phrase") + (marked[match.start("phrase")] == OPEN)
+        if not rules.by_position:
             return rule.decision
         if best is None or start < best[0]:
             best = (start, rule.decision)
     return best[1] if best else rules.decisions[-1]
 
 
+def _marked(text: str, term: str) -> str:
+    """The text with the term between marks, so that patterns are made once for all terms."""
+    plain = text.replace(OPEN, " ").replace(CLOSE, " ")
+    return _term(term).sub(rf"{OPEN}\g<0>{CLOSE}", plain) if term.strip() else plain
+
+
 @lru_cache(maxsize=4096)
-def _pattern(rule: Rule, term: str) -> re.Pattern[str]:
-    phrases = "|".join(_phrase(phrase, term) for phrase in rule.phrases)
+def _term(term: str) -> re.Pattern[str]:
+    rows = "|".join(BETWEEN.join(map(re.escape, form)) for form in forms(term))
+    return re.compile(f"{BORDER_LEFT}(?:{rows}){BORDER_RIGHT}", re.IGNORECASE | re.ASCII)
+
+
+@lru_cache
+def _pattern(rule: Rule) -> re.Pattern[str]:
+    phrases = "|".join(map(_row, rule.phrases))
     whole = f"{ANCHOR[rule.at]}{BORDER_LEFT}(?P<phrase>{phrases}){BORDER_RIGHT}{ENDING[rule.at]}"
     return re.compile(whole, re.IGNORECASE | re.ASCII)
 
 
-def _phrase(phrase: Phrase, term: str) -> str:
-    """A regular expression for a phrase; what may be missing takes its space along."""
-    parts = []
-    for place, token in enumerate(phrase):
-        between = "" if place == len(phrase) - 1 else BETWEEN
-        if isinstance(token, Gap):
-            parts.append(f"(?:{WORD}{BETWEEN}){{0,{token.most}}}")
-        elif isinstance(token, Either):
-            either = f"(?:{'|'.join(map(_row, token.rows))})"
-            parts.append(f"(?:{either}{between})?" if token.optional else f"{either}{between}")
-        else:
-            parts.append(f"{_row(tuple(term.split()))}(?:e?s)?{between}")
-    return "".join(parts)
+def _row(row: Row) -> str:
+    """A regular expression for a row of words or tokens."""
+    return "".join(
+        _token(token, BETWEEN if before else "", BETWEEN if behind else "")
+        for token, before, behind in laid_out(row)
+    )
 
 
-def _row(words: tuple[str, ...]) -> str:
-    return BETWEEN.join(map(re.escape, words))
+def _token(token: str | Token, before: str, behind: str) -> str:
+    if isinstance(token, Between):
+        return _border(token.border)
+    if isinstance(token, Gap):
+        most = "" if token.most is None else token.most
+        return f"(?:{before}{_word(token.without)}{behind}){{{token.least},{most}}}"
+    if isinstance(token, Term):
+        return f"{before}{OPEN}[^{CLOSE}]*{CLOSE}{behind}"
+    if isinstance(token, Either):
+        either = f"{before}(?:{'|'.join(map(_row, token.rows))}){behind}"
+        return f"(?:{either})?" if token.optional else either
+    return f"{before}{re.escape(token)}{behind}"
+
+
+def _word(without: frozenset[str]) -> str:
+    """Any word but those."""
+    no = f"(?!(?:{'|'.join(sorted(without))}){BORDER_RIGHT})" if without else ""
+    return f"{no}{WORD}"
+
+
+def _border(border: Border) -> str:
+    if border == "_":
+        return f"[ {OPEN}{CLOSE}]+"
+    if border == "/":
+        return f"[^{LETTERS}]+"
+    inside = BETWEEN[:-1] if border == "," else f"[^{LETTERS}]"
+    return f"{inside}*[{re.escape(BORDERS[border])}]{inside}*"
