@@ -12,7 +12,8 @@ from ltu.shard.spec.words import Word, shipped_words, true_terms
 
 WORDS = shipped_words("words")
 ESC10 = shipped_words("esc10")
-BOTH = [*WORDS, *ESC10]
+ESC50 = shipped_words("esc50")
+ALL = [*WORDS, *ESC10, *ESC50]
 VULGAR = {"ass", "cock", "fart", "piss", "bitch", "bastard", "shit", "damn", "boob tube", "crap", "tit"}
 
 
@@ -28,7 +29,7 @@ def test_every_word_is_one_of_the_527_labels_once() -> None:
     assert len(audioset().labels) == 527
 
 
-@pytest.mark.parametrize("word", BOTH, ids=lambda w: w.word)
+@pytest.mark.parametrize("word", ALL, ids=lambda w: w.word)
 def test_terms_keep_the_rules(word: Word) -> None:
     assert 1 <= len(word.terms["synonyms"]) <= 2
     assert 1 <= len(word.terms["hypernyms"]) <= 2
@@ -49,13 +50,13 @@ def test_terms_keep_the_rules(word: Word) -> None:
     assert re.fullmatch(r".+\.n\.\d\d", word.synset)
 
 
-@pytest.mark.parametrize("word", BOTH, ids=lambda w: w.word)
+@pytest.mark.parametrize("word", ALL, ids=lambda w: w.word)
 def test_a_hypernym_does_not_stand_in_the_label(word: Word) -> None:
     assert not set(label_parts(word.label)) & set(word.terms["hypernyms"])
 
 
 def test_a_synonym_belongs_to_one_word_only() -> None:
-    for table in (WORDS, ESC10):
+    for table in (WORDS, ESC10, ESC50):
         owners = Counter(term.casefold() for word in table for term in word.terms["synonyms"])
         assert max(owners.values()) == 1
 
@@ -75,7 +76,7 @@ def test_esc10_map_has_the_ten_classes() -> None:
     )
 
 
-@pytest.mark.parametrize("word", BOTH, ids=lambda w: w.word)
+@pytest.mark.parametrize("word", ALL, ids=lambda w: w.word)
 def test_a_words_own_terms_are_never_its_negatives(word: Word) -> None:
     assert {term.casefold() for term in word.all_terms} <= true_terms(word)
 

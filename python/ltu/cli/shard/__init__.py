@@ -1,6 +1,8 @@
 """ltu-shard: the SHARD benchmark; one file per command."""
 
-from ltu.cli.console import application
+import sys
+
+from ltu.cli.console import application, spread
 from ltu.cli.shard.build import build
 from ltu.cli.shard.export import export
 from ltu.cli.shard.harness import harness
@@ -23,4 +25,4 @@ for name, work in (
 
 
 def main() -> None:
-    app(prog_name="ltu-shard")
+    app(spread(sys.argv[1:], "--clips"), prog_name="ltu-shard")

@@ -9,12 +9,14 @@ import typer
 
 from ltu.cli.console import NOTES, Json, command, show, wrong_usage
 from ltu.shard.spec.build import build as build_spec
-from ltu.shard.spec.clips import Reader, choose, from_audioset, from_folders, from_labels_csv
-from ltu.shard.spec.words import read_words, shipped_words
+from ltu.shard.spec.clips import Reader, choose, from_audioset
+from ltu.shard.spec.layouts import from_layouts
+from ltu.shard.spec.words import left_out, read_words, shipped_words
 
 
 class Preset(str, Enum):
     esc10 = "esc10"
+    esc50 = "esc50"
 
 
 class Questions(str, Enum):
@@ -24,12 +26,21 @@ class Questions(str, Enum):
 
 @command
 def build(
-    clips: Annotated[Path, typer.Option(metavar="FOLDER", help="Recordings: see --preset and --audioset.")],
+    clips: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FOLDER...",
+            help="Recordings: with labels.csv, ESC-50 as it is published, or a folder for each label.",
+        ),
+    ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The specification, JSON Lines.")],
     preset: Annotated[
-        Preset | None, typer.Option(help="esc10: FOLDER has ESC-10's labels.csv. Absent: the 78 words.")
+        Preset | None,
+        typer.Option(help="The words of ESC-10, or of ESC-50 and ten instruments. Absent: the 78 words."),
     ] = None,
-    folds: Annotated[str, typer.Option(metavar="N[,N…]", help="esc10: only recordings of these folds.")] = "",
+    folds: Annotated[
+        str, typer.Option(metavar="N[,N…]", help="With --preset: only recordings of these folds.")
+    ] = "",
     audioset: Annotated[
         Path | None,
         typer.Option(metavar="CSV", help="AudioSet's segments, audio in FOLDER. Absent: a folder per word."),
@@ -51,23 +62,28 @@ def build(
     json: Json = False,
 ) -> None:
     """Makes a specification: words, clips and questions."""
-    if not clips.is_dir():
-        raise wrong_usage("--clips", f"{clips} is not a folder")
+    for folder in clips:
+        if not folder.is_dir():
+            raise wrong_usage("--clips", f"{folder} is not a folder")
     if reviewed and not audioset:
         raise wrong_usage("--reviewed", "belongs to --audioset CSV")
-    if folds and preset is not Preset.esc10:
-        raise wrong_usage("--folds", "belongs to --preset esc10")
+    if audioset and len(clips) > 1:
+        raise wrong_usage("--clips", "is one folder with --audioset CSV")
+    if folds and not preset:
+        raise wrong_usage("--folds", "belongs to --preset esc10 or esc50")
     name = preset.value if preset else table.stem if table else "shard-78"
-    words = read_words(table) if table else shipped_words("esc10" if preset else "words")
+    words = read_words(table) if table else shipped_words(preset.value if preset else "words")
     notes: list[str] = []
-    if preset:
-        candidates = from_labels_csv(clips, words, _numbers("--folds", folds), notes.append)
-    elif audioset:
-        candidates = from_audioset(clips, audioset, words, reviewed)
+    if preset is Preset.esc50:
+        notes.append(
+            f"not among the words: {'; '.join(f'{label} ({why})' for label, why in left_out().items())}"
+        )
+    if audioset:
+        root, candidates = clips[0], from_audioset(clips[0], audioset, words, reviewed)
     else:
-        candidates = from_folders(clips, words)
-    chosen = choose(candidates, per_word, random.Random(seed), Reader(clips, notes.append))
-    spec = build_spec(words, chosen, clips, name, seed, questions.value, paper, per_word, say=notes.append)
+        root, candidates = from_layouts(clips, words, _numbers("--folds", folds), notes.append)
+    chosen = choose(candidates, per_word, random.Random(seed), Reader(root, notes.append))
+    spec = build_spec(words, chosen, root, name, seed, questions.value, paper, per_word, say=notes.append)
     spec.write(out)
     for note in notes:
         NOTES.print(note, markup=False, soft_wrap=True)

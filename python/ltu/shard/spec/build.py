@@ -45,8 +45,11 @@ def build(
     used = {candidate.label for candidate in candidates}
     for word in words:
         have = sum(candidate.label == word.label for candidate in candidates)
+        recordings = len({c.recording for c in candidates if c.label == word.label})
         if have < per_word:
             say(f"{word.label}: {have} clips instead of {per_word}")
+        if recordings < have:
+            say(f"{word.label}: its {have} clips are cut from {recordings} recordings")
     words = [word for word in words if word.label in used]
     if len(words) < 2:
         raise Error(

@@ -11,8 +11,8 @@ from pathlib import Path
 from ltu.audio import load_audio
 from ltu.errors import AudioError, Error
 from ltu.shard.spec.labels_csv import NAME, Say, read_labels
-from ltu.shard.spec.ontology import audioset, label_parts
-from ltu.shard.spec.words import Word
+from ltu.shard.spec.ontology import audioset
+from ltu.shard.spec.words import Word, class_names, left_out, names_of
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus"})
 
@@ -54,14 +54,17 @@ class Reader:
 def from_labels_csv(
     folder: Path, words: Iterable[Word], folds: Sequence[int] = (), say: Say = lambda note: None
 ) -> list[Candidate]:
-    """ESC-10's layout: labels.csv with file, fold, label, source; labels are the words' `dataset_class`.
+    """ESC-10's layout: labels.csv with file, fold, label, source; labels are names of the words.
 
     `say` is told, a line each, what of the table was left out. Raises Error.
     """
-    label_of = {word.dataset_class: word.label for word in words}
-    rows = read_labels(folder, label_of, say=say)
+    label_of = {name: word.label for word in words for name in names_of(word)}
+    passed_over = {name for label in left_out() for name in class_names(label)} - label_of.keys()
+    rows = read_labels(folder, label_of.keys() | passed_over, say=say)
     found = [
-        Candidate(label_of[row.label], row.file, row.source) for row in rows if not folds or row.fold in folds
+        Candidate(label_of[row.label], row.file, row.source)
+        for row in rows
+        if row.label in label_of and (not folds or row.fold in folds)
     ]
     if not found:
         raise Error(
@@ -71,11 +74,11 @@ def from_labels_csv(
 
 
 def from_folders(folder: Path, words: Iterable[Word]) -> list[Candidate]:
-    """One folder per label, named as the label, one of its parts or the word; each file is a recording."""
-    names = {}
-    for word in words:
-        for name in (word.label.casefold(), *label_parts(word.label), word.word.casefold()):
-            names[name] = word.label
+    """One folder per label, named as the label, one of its parts, the word or a data set's class.
+
+    Each file is a recording.
+    """
+    names = {name: word.label for word in words for name in names_of(word)}
     found = [
         Candidate(names[parent.name.casefold()], str(file.relative_to(folder)), file.stem)
         for parent in sorted(folder.iterdir())

@@ -1,5 +1,6 @@
 """The benchmark's words: an AudioSet label, its sense in WordNet, and the terms asked about it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
@@ -18,6 +19,17 @@ GROUPS = {
     "Animal": "biophony",
     "Natural sounds": "geophony",
 }
+
+
+SAME_CLASS = (  # in ESC-50, in ESC-10 and elsewhere
+    ("dog", "dog bark"),
+    ("crackling fire", "fire crackling"),
+    ("crying baby", "baby cry"),
+    ("sneezing", "person sneeze"),
+    ("door knock", "door wood knock"),
+    ("hi hat", "hi-hat"),
+    ("violin or fiddle", "violin"),
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,25 @@ class Word:
         return cls(**values, terms=terms)
 
 
+def names_of(word: Word) -> frozenset[str]:
+    """What a table or a folder of recordings may call the word, case-folded."""
+    own = {word.label.casefold(), *label_parts(word.label), word.word.casefold()}
+    return frozenset(own | (class_names(word.dataset_class) if word.dataset_class else set()))
+
+
+def class_names(dataset_class: str) -> frozenset[str]:
+    """How data sets write a class, case-folded: ESC-10 and ESC-50 differ, and ESC-50 has _ for spaces."""
+    name = dataset_class.casefold()
+    names = {name, *(other for pair in SAME_CLASS if name in pair for other in pair)}
+    return frozenset(names | {name.replace(" - ", " ").replace(" ", "_") for name in names})
+
+
+def left_out() -> dict[str, str]:
+    """Classes of ESC-50 and the instruments that are no words of its table, and why."""
+    with (files("ltu") / "assets/shard/left-out-esc50.json").open(encoding="utf-8") as file:
+        return dict(json.load(file))
+
+
 def group_of(label: str) -> str:
     """anthrophony, biophony or geophony, from the label's top-level branch."""
     for root, group in GROUPS.items():
@@ -96,7 +127,7 @@ def read_words(path: Path) -> list[Word]:
     return words
 
 
-def shipped_words(name: Literal["words", "esc10"] = "words") -> list[Word]:
-    """The reviewed 78 words, or those of the ten ESC-10 classes."""
+def shipped_words(name: Literal["words", "esc10", "esc50"] = "words") -> list[Word]:
+    """The reviewed 78 words, or those of ESC-10, or of ESC-50 and ten instruments."""
     with as_file(files("ltu") / f"assets/shard/{name}.jsonl") as path:
         return read_words(path)
