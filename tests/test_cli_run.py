@@ -20,6 +20,8 @@ import soundfile
 
 import ltu
 from ltu.cli.console import spread
+from ltu.cli.usage import notes
+from ltu.convert import gguf_file
 from tiny import tiny_gguf
 
 COMMAND = [sys.executable, "-c", "from ltu.cli.run import main; main()"]
@@ -138,6 +140,23 @@ def test_verbose_adds_times_and_memory_on_standard_error(model_file: Path, recor
     assert result.stdout.decode() == output(*common)
     for word in ("load", "encode", "prefill", "decode", "tokens/s", "peak memory", "kernels"):
         assert word in result.stderr.decode()
+
+
+def test_verbose_names_what_is_not_as_the_file_or_the_device_would_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LTU_KERNELS", "ggml")
+    path = tiny_gguf(tmp_path / "b.gguf", outtype="bf16")
+    with ltu.load(path, device="cpu") as model:
+        told = model.description()
+    stored = [tensor.type for tensor in gguf_file.read(path).tensors.values()]
+    matrices = stored.count("bf16") - 1  # the table of tokens stays in the file
+    assert notes(told) == [
+        "an answer's last bits depend on those beside it (--batch-invariant)",
+        f"matrices that the device holds in another type: {matrices} bf16 as f16",
+    ]
+    left = notes(told | {"converted": {}, "left_to_cpu": {"SOFT_MAX", "ROPE"}, "graph_parts": 5})
+    assert left[1:] == ["operations that the device leaves to the CPU: ROPE, SOFT_MAX (5 parts of a graph)"]
 
 
 def test_a_cut_clip_costs_one_warning(model_file: Path, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def test_masked_attention_and_plain_products_give_the_same_logits(
     monkeypatch.setenv("LTU_KERNELS", "ggml")
     device = ltu.load(path, device=DEVICE, threads=2)
     assert ours.description()["kernels"] != device.description()["kernels"] == "ggml"
+    device.prepare(clips)  # so they are encoded together
     for clip in clips:
         np.testing.assert_allclose(device.encode(clip), ours.encode(clip), atol=2e-5 * ALLOWED)
     for prompt in PROMPTS:
@@ -73,6 +74,10 @@ def test_head_sizes_groups_and_types_of_weights_give_the_same_distributions(
         ids = np.random.default_rng(count).integers(3, 260, count).tolist()
         there, here = (probabilities(model.logits(ids)) for model in (device, ours))
         assert 0.5 * np.abs(there - here).sum(1).mean() < MOVES[outtype], count
+    told = device.description()
+    assert told["graph_parts"] <= 1, told["left_to_cpu"]
+    if told["kernels"] == "ggml":
+        assert set(told["converted"]) == ({"bf16 as f16"} if outtype == "bf16" else set())
 
 
 def probabilities(logits: Any) -> Any:

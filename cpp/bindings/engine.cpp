@@ -39,18 +39,19 @@ py::dict description(const Engine &engine) {
                               : engine.model().on_card()    ? "ltu cuda"
                                                             : "ggml";
   const Cells &cells = engine.kv().cells();
-  return py::dict("device"_a = engine.device().name(), "threads"_a = engine.device().threads(),
-                  "kernels"_a = kernels, "batch_invariant"_a = invariant,
-                  "step_answers"_a = engine.step_answers(), "weight_bytes"_a = engine.weight_bytes(),
-                  "kv_cell_bytes"_a = engine.kv().cell_bytes(), "kv_cells"_a = cells.capacity(),
-                  "kv_cells_used"_a = cells.used_end(),
-                  "kv_cells_taken"_a = cells.capacity() - cells.available(),
-                  "kv_type"_a = engine.kv().half() ? "f16" : "f32",
-                  "context"_a = engine.model().llama().context, "clips"_a = c.clips, "steps"_a = c.steps,
-                  "prompt_positions"_a = c.prompt_positions, "answer_positions"_a = c.answer_positions,
-                  "draft_positions"_a = c.draft_positions, "taken_drafts"_a = c.taken_drafts,
-                  "given_up"_a = engine.preempted(), "encode_seconds"_a = c.encode_seconds,
-                  "prompt_seconds"_a = c.prompt_seconds, "answer_seconds"_a = c.answer_seconds);
+  return py::dict(
+      "device"_a = engine.device().name(), "threads"_a = engine.device().threads(), "kernels"_a = kernels,
+      "batch_invariant"_a = invariant, "step_answers"_a = engine.step_answers(),
+      "weight_bytes"_a = engine.weight_bytes(), "kv_cell_bytes"_a = engine.kv().cell_bytes(),
+      "kv_cells"_a = cells.capacity(), "kv_cells_used"_a = cells.used_end(),
+      "kv_cells_taken"_a = cells.capacity() - cells.available(),
+      "kv_type"_a = engine.kv().half() ? "f16" : "f32", "converted"_a = engine.model().converted(),
+      "graph_parts"_a = engine.device().graph_parts(), "left_to_cpu"_a = engine.device().left_to_cpu(),
+      "context"_a = engine.model().llama().context, "clips"_a = c.clips, "steps"_a = c.steps,
+      "prompt_positions"_a = c.prompt_positions, "answer_positions"_a = c.answer_positions,
+      "draft_positions"_a = c.draft_positions, "taken_drafts"_a = c.taken_drafts,
+      "given_up"_a = engine.preempted(), "encode_seconds"_a = c.encode_seconds,
+      "prompt_seconds"_a = c.prompt_seconds, "answer_seconds"_a = c.answer_seconds);
 }
 
 void bind_queries(py::module_ &m) {

@@ -151,6 +151,15 @@ void Device::allocate(ggml_cgraph *graph) {
   ggml_backend_sched_reset(scheduler_.get());
   if (!ggml_backend_sched_alloc_graph(scheduler_.get(), graph))
     throw Error("not enough memory on " + name_ + " to compute");
+  const int parts = ggml_backend_sched_get_n_splits(scheduler_.get());
+  if (parts <= graph_parts_)
+    return;
+  graph_parts_ = parts;
+  for (int i = 0; main_ && i < ggml_graph_n_nodes(graph); ++i) {
+    ggml_tensor *node = ggml_graph_node(graph, i);
+    if (ggml_backend_sched_get_tensor_backend(scheduler_.get(), node) == cpu_.get())
+      left_to_cpu_.insert(ggml_op_desc(node));
+  }
 }
 
 void Device::compute(ggml_cgraph *graph) {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -54,6 +55,10 @@ public:
   void release_memory();
   // From any thread: stops what the CPU computes now, or else computes next.
   void interrupt() { interrupted_ = true; }
+  // Parts that the graph with the most of them had: one, unless operations left the device for the CPU;
+  // which.
+  int graph_parts() const { return graph_parts_; }
+  const std::set<std::string> &left_to_cpu() const { return left_to_cpu_; }
   void check_interrupted(); // throws Interrupted when `interrupt` was called, for work that ggml doesn't run
 
 private:
@@ -69,6 +74,8 @@ private:
   std::vector<std::byte> graph_memory_;
   std::vector<float> values_; // of an output that lies elsewhere
   std::atomic<bool> interrupted_{false};
+  int graph_parts_ = 0;
+  std::set<std::string> left_to_cpu_; // operations
 
   void make_scheduler();
 };

@@ -113,8 +113,9 @@ bool Model::fits_card(const std::vector<TensorSpec> &llama) const {
   return 2 * bytes < device_.free_memory();
 }
 
-bool Model::left_to_card(const TensorInfo &tensor) const {
-  return on_card_ && !quantised_ && !tensor.name.starts_with("a.") && !tensor.name.starts_with("mm.");
+void Model::note_conversion(const TensorInfo &tensor, ggml_type type) {
+  if (type != tensor.type)
+    ++converted_[type_name(tensor.type) + " as " + type_name(type)];
 }
 
 // bfloat16 becomes float16, or float32 where it doesn't fit: back ends round the results of bfloat16 products
@@ -133,6 +134,7 @@ ggml_tensor *Model::place(const TensorInfo &info) {
 }
 
 ggml_tensor *Model::place(const TensorInfo &info, ggml_type type, std::span<const std::byte> data) {
+  note_conversion(info, type);
   const ggml_init_params params{.mem_size = ggml_tensor_overhead(), .mem_buffer = nullptr, .no_alloc = true};
   ggml_context *context = buffers_->contexts.emplace_back(ggml_init(params), ggml_free).get();
   ggml_tensor *tensor = ggml_new_tensor(context, type, GGML_MAX_DIMS, info.shape.data());
@@ -160,8 +162,11 @@ void Model::load(const TensorInfo &info, Matrix *place) {
   result.source = &info;
   result.rows = info.rows();
   result.columns = info.columns();
-  if (left_to_card(info))
-    return;
+  if (on_card_ && !info.name.starts_with("a.") && !info.name.starts_with("mm.")) {
+    note_conversion(info, GGML_TYPE_F16); // cuda/weights.h makes its copies
+    if (!quantised_)
+      return;
+  }
   if (device_.own_kernels()) {
     result.packed = kernels::PackedMatrix(*weight_type(info.type), result.rows, result.columns);
     const size_t row = ggml_row_size(info.type, result.columns);

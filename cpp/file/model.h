@@ -3,6 +3,7 @@
 #include "file/gguf_file.h"
 #include "file/table.h"
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -26,6 +27,8 @@ public:
   bool on_card() const { return on_card_; }
   bool quantised() const { return quantised_; } // every matrix of the language model's products
   size_t bytes() const { return bytes_; }
+  // Matrices that the device holds in another type than the file: "bf16 as f16" → how many.
+  const std::map<std::string, int> &converted() const { return converted_; }
 
   // The input embedding of a token, [width].
   void token_embedding(int32_t token, float *out) const;
@@ -39,6 +42,7 @@ private:
   std::unique_ptr<Buffers> buffers_;
   bool half_cache_ = false, quantised_ = false, on_card_ = false;
   size_t bytes_ = 0;
+  std::map<std::string, int> converted_;
 
   void check(const std::vector<TensorSpec> &table);
   bool fits_card(const std::vector<TensorSpec> &llama) const;
@@ -47,7 +51,7 @@ private:
   void load(const TensorInfo &tensor, const TensorInfo **place);
   ggml_tensor *place(const TensorInfo &tensor);
   ggml_tensor *place(const TensorInfo &tensor, ggml_type type, std::span<const std::byte> data);
-  bool left_to_card(const TensorInfo &tensor) const;
+  void note_conversion(const TensorInfo &tensor, ggml_type type);
 };
 
 } // namespace ltu

@@ -2,10 +2,15 @@
 
 import resource
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 
 from ltu.model import Model
+
+NVIDIA = Path("/proc/driver/nvidia/version")
 
 
 def usage_table(model: Model, load_seconds: float) -> Table:
@@ -16,8 +21,8 @@ def usage_table(model: Model, load_seconds: float) -> Table:
     table.add_column(justify="right")
     table.add_column()
     table.add_row("device", str(d["device"]), f"{d['threads']} threads, kernels: {d['kernels']}")
-    if not d["batch_invariant"]:
-        table.add_row("", "", "an answer's last bits depend on those beside it (--batch-invariant)")
+    for note in notes(d):
+        table.add_row("", "", note)
     table.add_row("load", f"{load_seconds:.2f} s")
     table.add_row("encode", f"{d['encode_seconds']:.2f} s", f"{d['clips']} clips")
     for name, what, more in (("prompt", "prefill", 0), ("answer", "decode", d["taken_drafts"])):
@@ -30,6 +35,28 @@ def usage_table(model: Model, load_seconds: float) -> Table:
     table.add_row("KV cache", _mb(cache), f"{d['kv_cells_used']} positions in {d['kv_type']}")
     table.add_row("peak memory", _mb(_peak_bytes()), "resident, of the whole process")
     return table
+
+
+def notes(description: Mapping[str, Any]) -> list[str]:
+    """What is not as the file, the device or the build would have it; a line each."""
+    lines = []
+    if not description["batch_invariant"]:
+        lines.append("an answer's last bits depend on those beside it (--batch-invariant)")
+    if description["converted"]:
+        changes = (f"{count} {change}" for change, count in description["converted"].items())
+        lines.append(f"matrices that the device holds in another type: {', '.join(changes)}")
+    if description["left_to_cpu"]:
+        parts, names = description["graph_parts"], ", ".join(sorted(description["left_to_cpu"]))
+        lines.append(f"operations that the device leaves to the CPU: {names} ({parts} parts of a graph)")
+    if description["device"] == "cpu" and NVIDIA.exists() and not _has_cuda():
+        lines.append("an NVIDIA card, and no CUDA in this build: pip install . -C cmake.define.LTU_CUDA=ON")
+    return lines
+
+
+def _has_cuda() -> bool:
+    from ltu import _engine
+
+    return any(name.startswith("cuda") for name in _engine.devices())
 
 
 def _peak_bytes() -> int:
