@@ -91,11 +91,15 @@ def test_no_question_is_asked_twice(whole: dict[bool, Spec]) -> None:
     assert max(asked.values()) == 1
 
 
-def test_as_in_the_paper_every_clip_has_two_negatives_a_relation(whole: dict[bool, Spec]) -> None:
+def test_as_in_the_paper_every_clip_has_as_many_negatives_as_positives(whole: dict[bool, Spec]) -> None:
+    """408 to 624 made accuracy and F1 other figures than Table 2's."""
     for task in ("synonym", "hypernym"):
-        counts = Counter(q.clip for q in tiers(whole[True], task, "elsewhere") if not q.expected)
-        assert set(counts.values()) == {2}
-        assert len(counts) == 312
+        sides = [
+            Counter(q.clip for q in tiers(whole[True], task, "elsewhere") if q.expected == expected)
+            for expected in (True, False)
+        ]
+        assert sides[0] == sides[1]
+        assert len(sides[0]) == 312
 
 
 def test_the_same_seed_makes_the_same_benchmark(

@@ -31,6 +31,7 @@ ANCHOR: dict[Place, str] = {"start": rf"\A[^{LETTERS}]*", "any": "", "end": ""}
 ENDING: dict[Place, str] = {"start": "", "any": "", "end": rf"[^{LETTERS}]*\Z"}
 
 
+@lru_cache(maxsize=1 << 14)  # repeats of a question mostly say the same
 def decide(text: str, term: str, reading: str = "careful") -> Decision:
     """What an answer to a question about `term` says under a reading. Raises Error for an unknown one."""
     return decide_by(rules_of(reading), text, term)

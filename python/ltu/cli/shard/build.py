@@ -55,7 +55,7 @@ def build(
         Questions, typer.Option(help="Table 1's two ways of asking, or all.")
     ] = Questions.paper,
     paper: Annotated[
-        bool, typer.Option("--paper", help="Two negatives a clip and relation, as in Table 2; unbalanced.")
+        bool, typer.Option("--paper", help="As in Table 2: balanced by clip, not by term.")
     ] = False,
     per_word: Annotated[int, typer.Option(min=1, help="Clips of each word.")] = 4,
     seed: Annotated[int, typer.Option(min=0, help="Of the choice of clips and negatives.")] = 0,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ltu.cli.console import NOTES, Json, command, show, wrong_usage
+from ltu.cli.console import FAILED, NOTES, Json, command, show, wrong_usage
 from ltu.cli.options import BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
 from ltu.cli.progress import progress_bar
 from ltu.shard import HEADLINE
@@ -115,8 +115,10 @@ def run(
             lambda answered, asked: bar.update(task, completed=answered, total=asked),
         )
     for file, reason in summary.failures.items():
-        NOTES.print(f"{file}: {reason}", markup=False)
+        NOTES.print(f"{file}: {reason}", markup=False, soft_wrap=True)
     show({"file": str(out), **_told(summary, repeats)}, json)
+    if summary.failures:
+        raise typer.Exit(FAILED)
 
 
 def _tasks(tasks: str, spec: Spec) -> tuple[str, ...]:

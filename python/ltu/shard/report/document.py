@@ -1,7 +1,6 @@
 """A scored run → everything that is said about it, as one JSON-able document. Needs no model."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -9,11 +8,11 @@ import numpy as np
 
 from ltu.readings import READINGS
 from ltu.shard import HEADLINE
+from ltu.shard.report.notes import asked_clips, asked_words, notes
 from ltu.shard.report.table2 import beside
 from ltu.shard.score.breakdown import Condition, conditions, identity_rows, questions, rows, word_rows
 from ltu.shard.score.causes import all_causes
 from ltu.shard.score.compare import between, within
-from ltu.shard.score.intervals import ROUGH_BELOW
 from ltu.shard.score.metrics import yes_share
 from ltu.shard.score.scored import Run
 
@@ -30,7 +29,7 @@ def report(run: Run, against: Run | None = None) -> dict[str, Any]:
     identity = list(identity_rows(run))
     return {
         "format": FORMAT,
-        "notes": list(notes(run)),
+        "notes": list(notes(run, against)),
         "run": run_row(run),
         "conditions": found,
         "identity": identity,
@@ -61,39 +60,14 @@ def run_row(run: Run) -> dict[str, Any]:
     )
     row = {name: run.row[name] for name in keep}
     row |= {name: json.loads(run.row[name]) for name in ("sampling", "selection", "header")}
-    counts = {"questions": run.row["asked"], "answered": run.row["answered"], "clips": len(run.clips)}
+    counts = {"questions": run.row["asked"], "answered": run.row["answered"], "clips": len(asked_clips(run))}
     devices = [json.loads(session["device"]) for session in run.sessions]
     return {
         **row,
         **counts,
-        "words": len(run.words),
+        "words": len(asked_words(run)),
         "devices": [d for i, d in enumerate(devices) if d not in devices[:i]],
     }
-
-
-def notes(run: Run) -> Iterator[str]:
-    """What a reader must know before any figure; training clips come first."""
-    seen = sum(clip["seen"] for clip in run.clips.values())
-    if seen:
-        yield (
-            f"TRAINING CLIPS: {seen} of {len(run.clips)} clips were used to train this model;"
-            " figures on them say nothing about new recordings (see “seen”)."
-        )
-    if run.row["answered"] < run.row["asked"]:
-        left = run.row["asked"] - run.row["answered"]
-        yield f"UNFINISHED: {left} of {run.row['asked']} questions have no answer."
-    if run.stopped_by:
-        yield f"Answers end where the {run.stopped_by} reading had decided them: no other reading is shown."
-    if run.failures:
-        yield f"{len(run.failures)} clips could not be read; their questions are missing."
-    selection = json.loads(run.row["selection"])
-    if selection["limit"] is not None or selection["words"]:
-        yield "A part of the benchmark (--limit or --words) is not balanced: J of a deaf model is not 0 here."
-    if len(run.words) < ROUGH_BELOW:
-        yield f"{len(run.words)} words: intervals are rough below {ROUGH_BELOW}."
-    outside = sorted({term for word in run.words.values() for term in word.outside})
-    if outside:
-        yield f"Terms from outside WordNet: {', '.join(outside)}."
 
 
 def exact_row(run: Run, condition: Condition) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import cycle
 from typing import Any
 
-from ltu.shard.report.tables import way
+from ltu.shard.report.tables import way, with_interval
 from ltu.show.svg import GREY, PALETTE, axes_of, drawing, svg_of
 
 CAUSES = {"not heard": "#b8c4ce", "not known": "#e0b25b", "not joined": "#a33b3b"}
@@ -23,9 +23,9 @@ def figures(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 "Recall against false alarms; on the diagonal yes is said to right and wrong alike",
                 _plane(whole),
             )
-        groups = [r for r in document["conditions"] if r["part"] == "group"]
+        groups = [r for r in document["conditions"] if r["part"] == "group" and r.get("over_noise")]
         if groups:
-            yield "J by group of sounds", _heat(groups)
+            yield "J over noise by group of sounds, with 95 % intervals", _heat(groups)
         if document["words"]:
             yield (
                 "Each point a word: how often right and wrong terms are taken",
@@ -98,15 +98,16 @@ def _heat(groups: list[dict[str, Any]]) -> str:
     names = sorted({row["name"] for row in groups})
     ways = list(dict.fromkeys((row["task"], way(row)) for row in groups))
     values = np.full((len(ways), len(names)), np.nan)
+    texts = np.full(values.shape, "–", object)
     for row in groups:
-        value = row["figures"]["j"]["value"]
-        if value is not None:
-            values[ways.index((row["task"], way(row))), names.index(row["name"])] = value
-    figure, axes = axes_of(1.4 * len(names) + 2.4, 0.45 * len(ways) + 1)
+        place = ways.index((row["task"], way(row))), names.index(row["name"])
+        values[place] = row["over_noise"]["value"]
+        texts[place] = with_interval(row["over_noise"]).replace(" [", "\n[")
+    figure, axes = axes_of(1.4 * len(names) + 2.4, 0.55 * len(ways) + 1)
     axes.imshow(values, cmap="RdYlBu", vmin=-1, vmax=1, aspect="auto")
     for (y, x), value in np.ndenumerate(values):
         ink = "#fefefe" if abs(value) > 0.6 else "#111111"
-        axes.text(x, y, "–" if np.isnan(value) else f"{value:.2f}", ha="center", va="center", color=ink)
+        axes.text(x, y, texts[y, x], ha="center", va="center", color=ink, fontsize=8)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(ways)), [f"{task}, {asked}" for task, asked in ways])
     return svg_of(figure)

@@ -6,6 +6,7 @@ from typing import Any
 from ltu.show.table import Table, number, per_cent
 from ltu.show.table import with_interval as interval_text
 
+WORD_FIGURES = ("recall", "specificity", "noise_recall", "noise_specificity")
 LISTED = 20  # answers on which the readings disagree
 READ = {
     "all": "",
@@ -49,21 +50,33 @@ def headline(document: dict[str, Any]) -> Table:
             row["task"],
             way(row),
             HEARD.get(row["name"], row["name"]),
-            with_interval(row["figures"]["j"]),
+            _j(row),
             per_cent(row["figures"]["recall"]["value"]),
             per_cent(row["figures"]["specificity"]["value"]),
+            per_cent(row["figures"]["yes_rate"]["value"]),
             str(row["questions"]),
         )
         for row in document["conditions"]
         if row["part"] in ("all", "baseline", "control") and row["reading"] == "careful"
     ]
-    note = "J = recall + specificity − 1, 95 % interval over words. A model that does not listen has 0."
+    note = (
+        "J = recall + specificity − 1, 95 % interval over words. A model that does not listen has 0. Silence"
+        " is one sound, so its J is 0 for every model: its yes % is what the words of a question alone bring."
+    )
     return Table(
         "Does it hear and know? Youden's J",
-        ("task", "asked", "heard", "J", "recall %", "specificity %", "questions"),
+        ("task", "asked", "heard", "J", "recall %", "specificity %", "yes %", "questions"),
         rows,
         note,
     )
+
+
+def _j(row: dict[str, Any]) -> str:
+    """None for silence, no interval for what is known."""
+    figure = row["figures"]["j"]
+    if row["name"] == "silence":
+        return "–"
+    return number(figure["value"]) if row["part"] == "baseline" else with_interval(figure)
 
 
 def figures(document: dict[str, Any]) -> Table:
@@ -137,13 +150,21 @@ def parts(document: dict[str, Any]) -> Table:
             row["part"],
             row["name"],
             with_interval(row["figures"]["j"]),
+            with_interval(row["over_noise"]) if row.get("over_noise") else "–",
+            with_interval(row["figures"]["recall"]),
+            with_interval(row["figures"]["specificity"]),
             str(row["questions"]),
         )
         for row in document["conditions"]
         if row["part"] in ("group", "distance", "seen")
     ]
-    note = "distance: negatives of the same branch, or with the same parent, in the ontology; never pooled."
-    return Table("J of parts", ("task", "asked", "part", "", "J", "questions"), rows, note)
+    note = (
+        "distance: negatives of the same branch, or with the same parent, in the ontology; never pooled."
+        " A part that is not balanced by term has no J; J over noise is J minus that of noise in the clips'"
+        " place, which is 0 for who does not listen."
+    )
+    columns = ("task", "asked", "part", "", "J", "J over noise", "recall", "specificity", "questions")
+    return Table("Parts", columns, rows, note)
 
 
 def causes(document: dict[str, Any]) -> Table:
@@ -158,7 +179,7 @@ def causes(document: dict[str, Any]) -> Table:
                 use["task"],
                 way(use),
                 with_interval(use["difference"]),
-                with_interval(given["j"]) if given else "–",
+                with_interval(given["over_noise"]) if given else "–",
                 str(split["errors"]) if split else "–",
                 *(per_cent(shares.get(name)) for name in names),
             )
@@ -167,7 +188,7 @@ def causes(document: dict[str, Any]) -> Table:
         "task",
         "asked",
         "audio use",
-        "J, label named",
+        "label named: J over noise",
         "errors",
         "not heard %",
         "not known %",
@@ -203,8 +224,18 @@ def comparisons(document: dict[str, Any]) -> Table:
     for row in document["comparisons"]:
         needed = "–" if row["words_needed"] is None else f"{row['words_needed']} / {row['clips_needed']}"
         p_values = (number(row[name], 3) for name in ("p", "p_holm"))
-        rows.append((row["name"], row["task"], way(row), with_interval(row["difference"]), *p_values, needed))
-    columns = ("difference", "task", "asked", "value", "p", "p (Holm)", "words / clips to tell apart")
+        value, size = with_interval(row["difference"]), str(row["questions"])
+        rows.append((row["name"], row["task"], way(row), value, *p_values, needed, size))
+    columns = (
+        "difference",
+        "task",
+        "asked",
+        "value",
+        "p",
+        "p (Holm)",
+        "words / clips to tell apart",
+        "questions",
+    )
     note = "J, or share of labels named; paired by question; p from swapping whole words; 80 % power at 5 %."
     return Table("Comparisons", columns, rows, note)
 
@@ -216,11 +247,23 @@ def words(document: dict[str, Any]) -> Table:
             row["group"],
             row["task"],
             way(row),
-            *(number(row[n]) for n in ("j", "recall", "specificity")),
+            *(number(row.get(n)) for n in WORD_FIGURES),
         )
         for row in sorted(document["words"], key=lambda row: (row["label"], row["task"]))
     ]
-    return Table("Words", ("word of the clip", "group", "task", "asked", "J", "recall", "specificity"), rows)
+    columns = (
+        "word of the clip",
+        "group",
+        "task",
+        "asked",
+        "recall",
+        "specificity",
+        "recall, noise",
+        "spec., noise",
+    )
+    return Table(
+        "Words", columns, rows, "Noise: the same questions with noise in the place of the word's clips."
+    )
 
 
 def readings(document: dict[str, Any]) -> Table:

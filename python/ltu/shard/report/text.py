@@ -7,7 +7,10 @@ from ltu.show.csv import to_csv
 
 def title(document: dict[str, Any]) -> str:
     run = document["run"]
-    size = f"{run['words']} words, {run['clips']} clips, {run['repeats']} repeats"
+    size = ", ".join(
+        f"{run[what + 's']} {what}{'' if run[what + 's'] == 1 else 's'}"
+        for what in ("word", "clip", "repeat")
+    )
     return f"SHARD: {run['model']} on {run['spec']} ({size})"
 
 

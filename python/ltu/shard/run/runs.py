@@ -14,7 +14,7 @@ from ltu.shard.run.asking import Answers
 from ltu.shard.run.controls import CONTROLS
 from ltu.shard.run.store import Asked, Store
 from ltu.shard.spec.prompts import word_prompt
-from ltu.shard.spec.specification import Question, Spec
+from ltu.shard.spec.specification import Question, Spec, same_truth
 
 TRAINED_CLIPS, TRAINED_TERMS = "ltu.train.clips", "ltu.train.terms"
 
@@ -115,13 +115,16 @@ def _asked(
     word = {clip.id: spec.word(clip.label).word for clip in spec.clips}
     relation = {each.name: each for each in spec.relations}
     other = {clip.id: clip.other for clip in spec.clips}
+    same = same_truth(spec)
     next_id = max(question.id for question in spec.questions) + 1
     for q in chosen:
         marks = (seen[q.clip], q.term.casefold() in trained_terms)
         about = (q.term, q.term_label, q.expected, ",".join(q.tiers))
         yield Asked(q.id, q.id, "", q.clip, q.task, q.position, q.wording, *about, q.prompt, *marks)
         for control in CONTROLS if controls else ():
-            if (control == "word" and q.task == "identity") or (control == "other" and other[q.clip] is None):
+            if (control == "word" and q.task == "identity") or (
+                control == "other" and (other[q.clip] is None or q.id not in same)
+            ):
                 continue
             text = word_prompt(relation[q.task], word[q.clip], q.term) if control == "word" else q.prompt
             yield Asked(next_id, q.id, control, q.clip, q.task, q.position, q.wording, *about, text, *marks)

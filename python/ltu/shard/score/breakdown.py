@@ -1,7 +1,7 @@
 """Figures with intervals: of a condition, and of its parts."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,12 +11,15 @@ from ltu.readings import READINGS
 from ltu.shard import HEADLINE
 from ltu.shard.run.controls import CONTROLS
 from ltu.shard.score import metrics
-from ltu.shard.score.intervals import Estimate, interval, words_of
+from ltu.shard.score.balance import balanced_part, is_balanced
+from ltu.shard.score.intervals import J_DIFFERENCE, SHARE, Estimate, interval, pseudo_values, words_of
 from ltu.shard.score.metrics import Decisions, Floats
 from ltu.shard.score.scored import Run, Scored
 from ltu.shard.spec.ontology import DISTANCES
 from ltu.shard.spec.relations import IDENTITY
 
+NOTHING: dict[str, float | None] = dict.fromkeys(("value", "low", "high", "error"))
+OF_TERMS = ("j", "d_prime", "criterion", "auroc", "accuracy", "f1", "precision")
 TIER = DISTANCES[0]  # "elsewhere": the only one that the headline counts
 
 
@@ -46,8 +49,21 @@ def in_tier(scored: Scored, tier: str = TIER) -> bool:
 
 
 def questions(run: Run, condition: Condition, control: str = "", tier: str = TIER) -> list[Scored]:
-    """The questions of a condition, or its controls, whose negatives are at one distance."""
-    return run.select(lambda s: condition.holds(s) and s.asked.control == control and in_tier(s, tier))
+    """The questions of a condition, or its controls, whose negatives are at one distance.
+
+    Where a clip could not be read, those of all rows are the same: the part that is balanced without it.
+    """
+    found = run.select(lambda s: condition.holds(s) and in_tier(s, tier) and s.asked.base not in run.unheard)
+    base = [s for s in found if not s.asked.control]
+    if run.unheard and not run.is_part:
+        base = balanced_part(base)
+    kept = {s.asked.id for s in base}
+    if not control:
+        return base
+    mine = [s for s in found if s.asked.control == control and s.asked.base in kept]
+    if control == "other" and len(mine) < len(base) and is_balanced(base):
+        return balanced_part(mine)
+    return mine
 
 
 def estimates(d: Decisions, scores: Floats | None = None) -> dict[str, Estimate]:
@@ -57,7 +73,11 @@ def estimates(d: Decisions, scores: Floats | None = None) -> dict[str, Estimate]
     kept = [(d.clip_word != word) & (d.term_word != word) for word in words]
     without = [metrics.figures(d.where(mask), scores[mask]) for mask in kept]
     return {
-        name: interval(value, np.array([len(words) * value - (len(words) - 1) * w[name] for w in without]))
+        name: interval(
+            value,
+            np.array([len(words) * value - (len(words) - 1) * w[name] for w in without]),
+            metrics.BOUNDS.get(name),
+        )
         for name, value in whole.items()
     }
 
@@ -72,6 +92,7 @@ def part(
         "name": name,
         "reading": reading,
         "questions": len(d),
+        "positives": int(d.expected.sum()),
         "words": len(words_of(d)),
         "figures": {key: show(value) for key, value in estimates(d, scores).items()},
     }
@@ -118,11 +139,39 @@ def rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
         ("group", lambda s: run.words[s.label].group),
         ("seen", _seen),
     ]
+    noise = {s.asked.base: s for s in questions(run, condition, "noise")}
     for kind, name_of in splits:
         names = sorted({name_of(s) for s in base})
         for name in names:
             chosen = [s for s in base if name_of(s) == name]
-            yield part(condition, kind, name, HEADLINE, run.decisions(chosen, HEADLINE))
+            row = part(condition, kind, name, HEADLINE, run.decisions(chosen, HEADLINE))
+            balanced = is_balanced(chosen)
+            if not balanced:  # its J, d′ and AUROC would be those of the terms, whatever is heard
+                row["figures"] |= dict.fromkeys(OF_TERMS, NOTHING)
+            yield {**row, "balanced": balanced, "over_noise": over_noise(run, chosen, noise)}
+
+
+def over_noise(
+    run: Run, chosen: Sequence[Scored], noise: Mapping[int, Scored]
+) -> dict[str, float | None] | None:
+    """J minus J with noise in the clips' place: 0 for who does not listen, whatever the questions are.
+
+    None without noise.
+    """
+    pairs = [(s, noise[s.asked.id]) for s in chosen if s.asked.id in noise]
+    if not pairs or len({s.asked.expected for s, _ in pairs}) < 2:
+        return None
+    heard, played = (run.decisions(list(side), HEADLINE) for side in zip(*pairs, strict=True))
+    return show(difference(heard, played))
+
+
+def j(d: Decisions) -> float:
+    return metrics.youden(metrics.confusion(d))
+
+
+def difference(one: Decisions, other: Decisions) -> Estimate:
+    """J of one minus J of the other; row i of both is the same question."""
+    return interval(j(one) - j(other), pseudo_values(one, j) - pseudo_values(other, j), J_DIFFERENCE)
 
 
 def _seen(scored: Scored) -> str:
@@ -132,13 +181,22 @@ def _seen(scored: Scored) -> str:
 
 
 def word_rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
-    """Per clip's word; no interval, since a word is what is sampled."""
+    """Per clip's word; no interval, since a word is what is sampled, and no J, which would be its terms'.
+
+    With controls also what noise in the place of its clips gets.
+    """
     base = questions(run, condition)
+    noise = {s.asked.base: s for s in questions(run, condition, "noise")}
     for label in sorted({s.label for s in base}):
         d = run.decisions([s for s in base if s.label == label], HEADLINE)
         pooled = metrics.confusion(d)
-        values = {"j": metrics.youden(pooled), "recall": metrics.recall(pooled)}
-        values |= {"specificity": metrics.specificity(pooled), "unparsed": metrics.unparsed_rate(pooled)}
+        values = {"recall": metrics.recall(pooled), "specificity": metrics.specificity(pooled)}
+        values["unparsed"] = metrics.unparsed_rate(pooled)
+        played = [noise[s.asked.id] for s in base if s.label == label and s.asked.id in noise]
+        if played:
+            with_noise = metrics.confusion(run.decisions(played, HEADLINE))
+            values |= {"noise_recall": metrics.recall(with_noise)}
+            values |= {"noise_specificity": metrics.specificity(with_noise)}
         shown = {name: None if math.isnan(value) else value for name, value in values.items()}
         group = run.words[label].group
         yield {**asdict(condition), "label": label, "group": group, "questions": len(d), **shown}
@@ -182,6 +240,6 @@ def identity_estimate(run: Run, asked: Sequence[Scored], share: Callable[[Scored
     words = np.unique(labels)
     whole = float(values.mean())
     if len(words) < 2:
-        return interval(whole, np.array([whole]))
+        return interval(whole, np.array([whole]), SHARE)
     without = np.array([values[labels != word].mean() for word in words])
-    return interval(whole, len(words) * whole - (len(words) - 1) * without)
+    return interval(whole, len(words) * whole - (len(words) - 1) * without, SHARE)

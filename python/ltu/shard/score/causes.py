@@ -6,15 +6,8 @@ from dataclasses import asdict
 from typing import Any
 
 from ltu.shard import HEADLINE
-from ltu.shard.score import metrics
-from ltu.shard.score.breakdown import Condition, questions, show
-from ltu.shard.score.intervals import Estimate, interval, jackknife, pseudo_values
-from ltu.shard.score.metrics import Decisions, confusion
+from ltu.shard.score.breakdown import Condition, difference, over_noise, questions, show
 from ltu.shard.score.scored import Run, Scored
-
-
-def j(d: Decisions) -> float:
-    return metrics.youden(confusion(d))
 
 
 def heard_clips(run: Run, condition: Condition) -> set[int] | None:
@@ -56,13 +49,12 @@ def _cause(s: Scored, heard: set[int], known: set[int]) -> str:
 
 
 def j_given_named(run: Run, condition: Condition) -> dict[str, Any] | None:
-    """J on the questions about clips whose label the model names."""
+    """J minus J with noise on questions about clips whose label the model names: they are not balanced."""
     heard = heard_clips(run, condition)
     chosen = [s for s in questions(run, condition) if heard and s.asked.clip in heard]
-    if not chosen:
-        return None
-    estimate = jackknife(run.decisions(chosen, HEADLINE), j)
-    return {**asdict(condition), "questions": len(chosen), "j": show(estimate)}
+    noise = {s.asked.base: s for s in questions(run, condition, "noise")}
+    found = over_noise(run, chosen, noise) if chosen else None
+    return found and {**asdict(condition), "questions": len(chosen), "over_noise": found}
 
 
 def audio_use(run: Run, condition: Condition) -> dict[str, Any] | None:
@@ -73,11 +65,6 @@ def audio_use(run: Run, condition: Condition) -> dict[str, Any] | None:
         return None
     own, other = (run.decisions(list(side), HEADLINE) for side in zip(*pairs, strict=True))
     return {**asdict(condition), "questions": len(pairs), "difference": show(difference(own, other))}
-
-
-def difference(one: Decisions, other: Decisions) -> Estimate:
-    """J of one minus J of the other; row i of both is the same question."""
-    return interval(j(one) - j(other), pseudo_values(one, j) - pseudo_values(other, j))
 
 
 def all_causes(run: Run, conditions: list[Condition]) -> Iterator[tuple[str, dict[str, Any]]]:

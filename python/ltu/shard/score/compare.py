@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ltu.shard import HEADLINE
-from ltu.shard.score.breakdown import TIER, Condition, conditions, in_tier, show
-from ltu.shard.score.causes import j
-from ltu.shard.score.intervals import holm, interval, pseudo_values, swap_test, words_needed
+from ltu.shard.score.breakdown import Condition, conditions, j, questions, show
+from ltu.shard.score.intervals import J_DIFFERENCE, holm, interval, pseudo_values, swap_test, words_needed
 from ltu.shard.score.metrics import Decisions, confusion, recall
 from ltu.shard.score.scored import Run, Scored, counts
 from ltu.shard.spec.prompts import PAPER_CELLS
 from ltu.shard.spec.relations import IDENTITY
 
+SHARE_DIFFERENCE = (-1.0, 1.0)
 Pairs = list[tuple[Scored, Scored]]
 
 
@@ -30,9 +30,14 @@ def within(run: Run) -> list[dict[str, Any]]:
     return _corrected(found)
 
 
+def in_common(run: Run, other: Run, condition: Condition) -> tuple[int, int]:
+    """How many of the questions of a condition another run has, too, and how many there are."""
+    return len(_pairs(run, condition, other, condition)), len(_chosen(run, condition))
+
+
 def between(run: Run, other: Run) -> list[dict[str, Any]]:
     """This run minus another, condition by condition."""
-    name = f"{run.row['model']} (run {run.row['id']}) − {other.row['model']} (run {other.row['id']})"
+    name = f"{_named(run)} − {_named(other)}"
     found = [
         _compared(run, condition, _pairs(run, condition, other, condition), name)
         for condition in conditions(run, (IDENTITY, *run.relation_names))
@@ -47,17 +52,19 @@ def _pairs(run: Run, one: Condition, other_run: Run, other: Condition) -> Pairs:
         asked = s.asked
         return owner.clips[asked.clip]["hash"], asked.term.casefold(), asked.expected
 
-    def chosen(owner: Run, condition: Condition) -> list[Scored]:
-        return owner.select(
-            lambda s: (
-                condition.holds(s)
-                and not s.asked.control
-                and (s.asked.task == "identity" or in_tier(s, TIER))
-            )
-        )
+    theirs = {key(other_run, s): s for s in _chosen(other_run, other)}
+    return [(s, theirs[key(run, s)]) for s in _chosen(run, one) if key(run, s) in theirs]
 
-    theirs = {key(other_run, s): s for s in chosen(other_run, other)}
-    return [(s, theirs[key(run, s)]) for s in chosen(run, one) if key(run, s) in theirs]
+
+def _chosen(run: Run, condition: Condition) -> list[Scored]:
+    if condition.task != IDENTITY:
+        return questions(run, condition)
+    return run.select(lambda s: condition.holds(s) and not s.asked.control)
+
+
+def _named(run: Run) -> str:
+    """Two files of one model are told apart by what they hold."""
+    return f"{run.row['model']} {run.row['model_sha256'][:6]} (run {run.row['id']})"
 
 
 def _compared(run: Run, condition: Condition, pairs: Pairs, name: str) -> dict[str, Any] | None:
@@ -81,7 +88,9 @@ def _compared(run: Run, condition: Condition, pairs: Pairs, name: str) -> dict[s
         "name": name,
         "figure": "strict" if condition.task == "identity" else "j",
         "questions": len(pairs),
-        "difference": show(interval(value, pseudo)),
+        "difference": show(
+            interval(value, pseudo, SHARE_DIFFERENCE if condition.task == IDENTITY else J_DIFFERENCE)
+        ),
         "p": _number(swap_test(pseudo)),
         "words_needed": needed,
         "clips_needed": None if needed is None else math.ceil(needed * clips_per_word),

@@ -16,6 +16,10 @@ from ltu.shard.score.metrics import Decisions, Floats
 
 ROUGH_BELOW = 20  # words
 LEVEL = 0.95
+Bounds = tuple[float, float]
+SHARE: Bounds = (0.0, 1.0)
+J: Bounds = (-1.0, 1.0)  # Youden's
+J_DIFFERENCE: Bounds = (-2.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,37 @@ def pseudo_values(d: Decisions, figure: Callable[[Decisions], float]) -> Floats:
     return count * whole - (count - 1) * np.array(without)
 
 
-def jackknife(d: Decisions, figure: Callable[[Decisions], float]) -> Estimate:
+def jackknife(d: Decisions, figure: Callable[[Decisions], float], bounds: Bounds | None = None) -> Estimate:
     """Delete-one-word jackknife, Student's t with words − 1 degrees of freedom."""
-    return interval(figure(d), pseudo_values(d, figure))
+    return interval(figure(d), pseudo_values(d, figure), bounds)
 
 
-def interval(value: float, pseudo: Floats) -> Estimate:
+def interval(value: float, pseudo: Floats, bounds: Bounds | None = None) -> Estimate:
+    """The interval of a figure; with `bounds`, of one that cannot lie beyond them."""
     count = len(pseudo)
     if count < 2 or not np.isfinite(pseudo).all():
         return Estimate(value, math.nan, math.nan, math.nan, count)
     error = float(pseudo.std(ddof=1)) / math.sqrt(count)
-    margin = t_quantile((1 + LEVEL) / 2, count - 1) * error
-    return Estimate(value, value - margin, value + margin, error, count)
+    t = t_quantile((1 + LEVEL) / 2, count - 1)
+    low, high = (
+        (value - t * error, value + t * error) if bounds is None else _score(value, error, count, t, bounds)
+    )
+    return Estimate(value, low, high, error, count)
+
+
+def _score(value: float, error: float, count: int, t: float, bounds: Bounds) -> Bounds:
+    """Wilson's score interval of a share: near an end it stays inside and is never of width 0.
+
+    The number of trials is the one that the error belongs to (Korn and Graubard 1998), else that of words.
+    """
+    low, high = bounds
+    share = min(max((value - low) / (high - low), 0.0), 1.0)
+    spread, scaled = share * (1 - share), error / (high - low)
+    trials = spread / scaled**2 if spread > 1e-12 and scaled > 1e-12 else float(count)
+    centre = (share + t**2 / (2 * trials)) / (1 + t**2 / trials)
+    half = t / (1 + t**2 / trials) * math.sqrt(spread / trials + t**2 / (4 * trials**2))
+    ends = (max(0.0, centre - half), min(1.0, centre + half))
+    return low + (high - low) * min(ends[0], share), low + (high - low) * max(ends[1], share)
 
 
 def t_cdf(t: float, freedom: int) -> float:

@@ -161,6 +161,13 @@ def within_question_variance(d: Decisions) -> float:
     return float((share * (1 - share) * n[many] / (n[many] - 1)).mean())
 
 
+BOUNDS = {
+    "j": (-1.0, 1.0),
+    **dict.fromkeys(
+        ("accuracy", "precision", "recall", "f1", "specificity", "yes_rate", "unparsed", "auroc"), (0.0, 1.0)
+    ),
+    "within_question_variance": (0.0, 0.5),  # of two repeats that differ
+}
 FIGURES = {
     "j": youden,
     "accuracy": accuracy,

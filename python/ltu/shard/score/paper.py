@@ -54,6 +54,7 @@ UNSUPPORTED = (
     "tasks; recall rose because yes is said more often, to right and wrong terms alike",
     "“increasing precision on both the synonym and hypernym tasks” (FT-Large): hypernym precision fell from "
     "91.45 to 87.10",
+    "“only a small decline in recall” (FT-Small): synonym recall fell from 54.13 to 44.40",
 )
 COUNTS: dict[str, tuple[int, int]] = {"synonym": (2376, 2456), "hypernym": (2392, 2456)}
 TWICE_ROUNDED = 0.006  # of a per cent: a figure rounded to three places and then to two may be this far off

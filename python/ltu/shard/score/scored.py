@@ -75,6 +75,7 @@ class Run:
     failures: dict[int, str]
     sessions: list[dict[str, Any]]
     scored: tuple[Scored, ...]
+    unanswered: tuple[Asked, ...] = ()
 
     @property
     def name(self) -> str:
@@ -94,6 +95,22 @@ class Run:
         """The reading whose decision ended answers early; no other can read them."""
         reading: str | None = json.loads(self.row["selection"]).get("stop_when_decided")
         return reading
+
+    @property
+    def is_part(self) -> bool:
+        """Whether only a part of the benchmark was asked, which has no balance to keep."""
+        selection = json.loads(self.row["selection"])
+        return bool(selection["limit"] is not None or selection["words"])
+
+    @cached_property
+    def unheard(self) -> frozenset[int]:
+        """Questions that, or a control of which, could not be asked since a clip could not be read."""
+
+        def heard(asked: Asked) -> int:
+            other: int | None = self.clips[asked.clip]["other"]
+            return asked.clip if asked.control != "other" or other is None else other
+
+        return frozenset(asked.base for asked in self.unanswered if heard(asked) in self.failures)
 
     @cached_property
     def word_index(self) -> dict[str, int]:
@@ -154,19 +171,20 @@ def load_run(store: Store, id: int | None = None) -> Run:
     texts: dict[int, list[str]] = defaultdict(list)
     for answer in store.rows("answers", run):  # in order of question and repeat
         texts[answer["question"]].append(answer["text"])
-    measured = store.measured(run)
+    measured, questions = store.measured(run), store.questions(run)
     scored = tuple(
         _score(asked, clips[asked.clip]["label"], texts[asked.id], *measured[asked.id])
-        for asked in store.questions(run)
+        for asked in questions
         if asked.id in texts
     )
+    unanswered = tuple(asked for asked in questions if asked.id not in texts)
     asked = relations_of(json.loads(row["header"]))
     words = {
         word["label"]: Word.from_json(json.loads(word["row"]), asked) for word in store.rows("words", run)
     }
     failures = {failure["clip"]: failure["reason"] for failure in store.rows("failures", run)}
     sessions = [dict(session) for session in store.rows("sessions", run)]
-    return Run(row, words, clips, failures, sessions, scored)
+    return Run(row, words, clips, failures, sessions, scored, unanswered)
 
 
 def _score(

@@ -15,7 +15,7 @@ from ltu.shard.spec.negatives import Pairs, Positive, assign, balanced, per_clip
 from ltu.shard.spec.ontology import DISTANCES, Distance, audioset
 from ltu.shard.spec.prompts import cells, identity_prompt, term_prompt
 from ltu.shard.spec.relations import IDENTITY, Relation, relations
-from ltu.shard.spec.specification import Question, Spec, SpecClip
+from ltu.shard.spec.specification import Question, Spec, SpecClip, same_truth
 from ltu.shard.spec.words import Word, true_terms
 from ltu.version import __version__
 
@@ -78,14 +78,17 @@ def build(
         "name": name,
         "seed": seed,
         "questions": questions,
-        "negatives": "two a clip and relation" if paper_negatives else "balanced by term and by clip",
+        "negatives": "as many a clip as right terms" if paper_negatives else "balanced by term and by clip",
         "relations": [asdict(relation) for relation in asked],
         "clips_folder": str(folder.resolve()),
         "sources": {"words": name, "ontology": "AudioSet, 632 classes", "synsets": "WordNet 3.1"},
         "versions": {"ltu-engine": __version__},
         "counts": {"words": len(words), "clips": len(clips), "questions": len(rows)},
     }
-    return Spec(header, tuple(words), tuple(clips), tuple(rows))
+    spec = Spec(header, tuple(words), tuple(clips), tuple(rows))
+    if changed := len(rows) - len(same_truth(spec)):
+        say(f"{changed} of {len(rows)} questions are not asked of another word's clip: it is true of that")
+    return spec
 
 
 def read_clips(candidates: Sequence[Candidate], folder: Path) -> list[SpecClip]:
@@ -137,7 +140,12 @@ def _facts(
         kept: Sequence[Positive] = positives
         pairs: Pairs
         if paper_negatives:
-            pairs = per_clip(positives, 2, at(distance), rng)
+            pairs = per_clip(positives, at(distance), rng)
+            asked_twice = len(label_of) * 2
+            if len(positives) < asked_twice:
+                say(
+                    f"{relation.name}: {len(positives)} questions a side, not {asked_twice}: words lack terms"
+                )
         else:
             kept, pairs = balanced(positives, at(distance), rng)
         if distance == DISTANCES[0] and len(kept) < len(positives):
@@ -159,7 +167,10 @@ def _with_other(
     true: dict[str, frozenset[str]],
     rng: random.Random,
 ) -> list[SpecClip]:
-    """Each clip gets another word's clip, of which none of its terms is true, each clip taken once."""
+    """Each clip gets another word's clip, each taken once: one of which none of its terms is true, else any.
+
+    Of the latter the questions whose truth would change have no such control (`same_truth`).
+    """
     terms: dict[int, set[str]] = defaultdict(set)
     for _, about, _, _ in facts:
         terms[about.clip].add(about.term.casefold())

@@ -51,9 +51,9 @@ def balanced(
     return [], []
 
 
-def per_clip(positives: Sequence[Positive], count: int, allowed: Allowed, rng: random.Random) -> Pairs:
-    """`count` negatives for every clip, as the paper's Table 2 implies, terms as even as can be."""
-    demand = dict.fromkeys(sorted({p.clip for p in positives}), count)
+def per_clip(positives: Sequence[Positive], allowed: Allowed, rng: random.Random) -> Pairs:
+    """As many negatives as positives for every clip, as in the paper's Table 2, terms as even as can be."""
+    demand = Counter(p.clip for p in sorted(positives))
     capacity = Counter(p.term for p in positives)
     while True:
         pairs = assign(demand, capacity, lambda term, clip: allowed(clip, term), rng)

@@ -15,7 +15,7 @@ from ltu.files import read_json_lines, write_text
 from ltu.shard.spec.ontology import Distance
 from ltu.shard.spec.prompts import Cell, Position, Wording, identity_prompt, term_prompt
 from ltu.shard.spec.relations import IDENTITY, Relation, relations_of
-from ltu.shard.spec.words import Word
+from ltu.shard.spec.words import Word, true_terms
 
 FORMAT = 1
 
@@ -165,6 +165,19 @@ def check(spec: Spec) -> Iterator[str]:
             yield f"{where}: a question about a term needs an expected answer, an identity question has none"
         elif question.prompt != _prompt(question, relations.get(question.task)):
             yield f"{where}: its prompt is not what its task, position, wording and term make"
+
+
+def same_truth(spec: Spec) -> frozenset[int]:
+    """Questions to which another word's clip in the place of their own makes no yes: identity, and terms that
+    are not true of that clip's word. A listener has J 0 on them with that clip."""
+    true = {word.label: true_terms(word) for word in spec.words}
+    label = {clip.id: clip.label for clip in spec.clips}
+    other = {clip.id: label.get(clip.other) for clip in spec.clips if clip.other is not None}
+    return frozenset(
+        q.id
+        for q in spec.questions
+        if not q.term or q.term.casefold() not in true.get(other.get(q.clip) or "", ())
+    )
 
 
 def _prompt(question: Question, relation: Relation | None) -> str | None:
