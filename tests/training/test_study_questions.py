@@ -14,12 +14,12 @@ from ltu.audio import SAMPLE_RATE, Clip
 from ltu.errors import Error
 from ltu.files import read_json_lines
 from ltu.shard.spec.words import shipped_words
+from ltu.training.demo.properties import OPPOSITE, PROPERTIES, Scale
 from ltu.training.demo.questions import labels_of, terms
 from ltu.training.reformulate.openaqa import KINDS, Item
 from ltu.training.study.folder import Folder
 from ltu.training.study.generate import Row, Sound, generate, names_of
 from ltu.training.study.materials import write_questions
-from ltu.training.study.properties import OPPOSITE, PROPERTIES, Scale
 from ltu.training.study.terms import asked_terms, benchmark_words, leaks, refuse_leaks, token_leaks
 
 CLASSES = sorted({name for term in terms() for name in term.true_of})

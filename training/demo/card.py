@@ -1,55 +1,106 @@
 """The model card: what the demo model is, what it learnt from, and what it gets right."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from ltu.files import write_text
+from ltu.files import read_json_lines, write_text
 from ltu.training.config import Config
-from ltu.training.demo.classify import ENCODER_RECIPES, TEACHER_RECIPE, Recipe
-from ltu.training.demo.evaluate import Asked, Named, balanced
-from ltu.training.demo.questions import FORMATS, terms
+from ltu.training.demo import stages
+from ltu.training.demo.bank import MIXED, PIECE
+from ltu.training.demo.distil import Recipe
+from ltu.training.demo.evaluate import ABOUT, Asked, Named, balanced
+from ltu.training.demo.questions import FORMATS, table, terms
+from ltu.training.demo.sounds import Sound
+from ltu.training.demo.terms import is_unknown, sound_classes
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Answers about held-out recordings."""
+
+    asked: Sequence[Asked]  # terms, about known sounds
+    named: Sequence[Named]  # labels, of all sounds
+    about_unknown: Sequence[Asked]  # names, about sounds that have none
+    esc10: Collection[str]  # the classes that ESC-10 has
+    never_trained: Collection[str]  # labels that no training heard
 
 
 def write_card(
     path: Path,
     config: Config,
-    asked: Sequence[Asked],
-    named: Sequence[Named],
-    rounds: Sequence[str],
+    figures: Figures,
+    trained: Sequence[Sound],
+    recipe: Recipe,
+    log: Path,
 ) -> None:
-    heard = sorted({name.label for name in named})
-    encoder = config.encoder
+    """`log`: the stages' lines, which say what ran when and on what."""
+    known = [name for name in sound_classes(table(ABOUT)) if not is_unknown(name, table(ABOUT))]
+    encoder, base = config.encoder, config.base.source
     template = (files(__package__) / "card.md").read_text(encoding="utf-8")
     text = template.format(
         name=config.name,
         license=config.license,
-        base=config.base.source.name,
-        base_license=config.base.source.license,
-        base_url=config.base.source.url,
-        esc_url=config.data.datasets[0].url,
+        base=base.name,
+        base_license=base.license,
+        base_url=base.url,
         width=encoder.width,
         blocks=encoder.blocks_a + encoder.blocks_u,
         r=config.lora.r,
         alpha=config.lora.alpha,
         targets=" and ".join(config.lora.targets),
-        classes=", ".join(name.lower() for name in heard),
-        teacher=_describe(TEACHER_RECIPE),
-        encoder=", then ".join(map(_describe, ENCODER_RECIPES)),
-        rounds="; then ".join(rounds),
+        classes=", ".join(name.lower() for name in known),
+        known=len(known),
+        clips=len(trained),
+        entries=stages.PIECES * PIECE,
+        mixed=f"{MIXED:.0%}",
+        steps=recipe.steps,
+        batch=recipe.batch,
+        kept=recipe.kept,
+        last_steps=recipe.last_steps,
+        last_kept=recipe.last_kept,
+        learning_rate=recipe.learning_rate,
+        rounds="; then ".join(round.describe() for round in stages.ROUNDS),
         views=config.data.views,
         projector_rate=config.train.projector_learning_rate,
-        table=_table(asked),
-        by_term=_by_term(asked),
-        identity=_identity(named),
+        log=_log(log),
+        named=_named(figures, known),
+        table=_table(figures.asked),
+        esc10=_table([a for a in figures.asked if a.term.true_of <= set(figures.esc10)]),
+        by_term=_by_term(figures.asked),
+        authors=_authors(trained),
     )
     write_text(path, text)
 
 
-def _describe(recipe: Recipe) -> str:
-    text = f"{recipe.steps} steps of {recipe.batch}, learning rate {recipe.learning_rate:g}"
-    seen = f", {recipe.kept} patches, {recipe.teacher_share:.0%} from the teacher"
-    return text + (seen if recipe in ENCODER_RECIPES else "")
+def _log(path: Path) -> str:
+    lines = ["| stage | began | minutes | on |", "| --- | --- | --- | --- |"]
+    for _, row in read_json_lines(path):
+        on = f"{row['device']}, {row['threads']} threads, PyTorch {row['torch']}"
+        lines.append(f"| {row['stage']} | {row['began']} | {row['seconds'] / 60:.0f} | {on} |")
+    return "\n".join(lines)
+
+
+def _named(figures: Figures, known: Collection[str]) -> str:
+    """Labels named wholly and alone, by kind of sound; "yes" about unknown ones."""
+    unknown = {name.label for name in figures.named} - set(known)
+    kinds: dict[str, Collection[str]] = {
+        f"the {len(known)} known sounds": known,
+        "of them ESC-10's": figures.esc10,
+        'unknown sounds of training: "unknown"': unknown - set(figures.never_trained),
+        'unknown sounds of no training: "unknown"': figures.never_trained,
+    }
+    lines = [f"| labels right | {' | '.join(FORMATS)} |", "| --- | --- | --- |"]
+    for kind, labels in kinds.items():
+        cells = []
+        for format in FORMATS:
+            right = [n.right for n in figures.named if n.label in labels and n.format == format]
+            cells.append(f"{sum(right)} of {len(right)}")
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    yes = [a.opening == "Yes" for a in figures.about_unknown]
+    lines += ["", f'Unknown sounds, asked about a random name: "Yes" to {sum(yes)} of {len(yes)}.']
+    return "\n".join(lines)
 
 
 def _table(asked: Sequence[Asked]) -> str:
@@ -64,27 +115,31 @@ def _table(asked: Sequence[Asked]) -> str:
     }
     lines = [f"| balanced yes/no accuracy | questions | {' | '.join(FORMATS)} |", "| --- | --- | --- | --- |"]
     for name, belongs in rows.items():
-        chosen = [a for a in asked if belongs(a)]
-        cells = [f"{balanced([a for a in chosen if a.format == f]):.1%}" for f in FORMATS]
-        lines.append(f"| {name} | {len(chosen)} | {' | '.join(cells)} |")
+        if chosen := [a for a in asked if belongs(a)]:
+            cells = [f"{balanced([a for a in chosen if a.format == f]):.1%}" for f in FORMATS]
+            lines.append(f"| {name} | {len(chosen)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _by_term(asked: Sequence[Asked]) -> str:
     lines = ["| term | true questions right | false questions right |", "| --- | --- | --- |"]
-    for term in terms():
-        chosen = [a for a in asked if a.term == term]
-        cells = [
-            f"{sum(a.right for a in of)} of {len(of)}"
-            for of in ([a for a in chosen if a.true is t] for t in (True, False))
-        ]
-        lines.append(f"| {term.text if term.seen else f'*{term.text}*'} | {' | '.join(cells)} |")
+    for term in terms(ABOUT):
+        if chosen := [a for a in asked if a.term == term]:
+            cells = [
+                f"{sum(a.right for a in of)} of {len(of)}"
+                for of in ([a for a in chosen if a.true is t] for t in (True, False))
+            ]
+            lines.append(f"| {term.text if term.seen else f'*{term.text}*'} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _identity(named: Sequence[Named]) -> str:
-    parts = []
-    for format in FORMATS:
-        right = [name.right for name in named if name.format == format]
-        parts.append(f"{format} {sum(right)} of {len(right)}")
-    return ", ".join(parts)
+def _authors(trained: Sequence[Sound]) -> str:
+    """Who made the CC BY recordings, with their numbers at freesound.org."""
+    numbers: dict[str, list[str]] = {}
+    for sound in trained:
+        if not sound.licence.startswith("CC0"):
+            number = sound.url.rstrip("/").rpartition("/")[2]
+            mine = numbers.setdefault(sound.author or "named on the sound's page", [])
+            if number not in mine:
+                mine.append(number)
+    return "; ".join(f"{author} ({', '.join(own)})" for author, own in sorted(numbers.items()))

@@ -9,13 +9,16 @@ from torch import Tensor
 
 from ltu.prompt import Format, Prompter
 from ltu.training.demo.esc10 import Recording
-from ltu.training.demo.questions import FORMATS, Relation, Term, ask, labels_of, table_1, terms
+from ltu.training.demo.questions import FORMATS, ask, labels_of, table, table_1, terms
+from ltu.training.demo.terms import Relation, Term
 from ltu.training.items.collate import Collator
 from ltu.training.items.examples import expand
 from ltu.training.items.packing import Example, share_beginnings
 from ltu.training.model.ltu import LTU
 
 BATCH = 4  # groups of questions
+ABOUT = "sounds"  # the table of classes and terms
+RANDOM_NAMES = 10  # that an unknown recording is asked about
 PAIRS = 5  # most clips a term is asked about, of those of which it is true; as many others
 
 
@@ -44,10 +47,13 @@ class Named:
 
     @property
     def right(self) -> bool:
-        return self.answer == f"Labels: {labels_of(self.label)}"
+        """The class's whole labels and no others; of a class that has none, "unknown"."""
+        known = self.label in table(ABOUT) and labels_of(self.label, ABOUT)
+        return self.answer == f"Labels: {known or 'unknown'}"
 
 
 Question = tuple[str, Recording, Format]
+Planned = tuple[Term, Relation, Format, bool, Recording]
 
 
 class Judge:
@@ -107,8 +113,8 @@ class Judge:
 
 def ask_terms(judge: Judge, recordings: Sequence[Recording], rng: np.random.Generator) -> list[Asked]:
     """Every term, seen and unseen, about as many clips of which it is true as of which it is false."""
-    plan = []
-    for term in terms():
+    plan: list[Planned] = []
+    for term in terms(ABOUT):
         true = [r for r in recordings if r.label in term.true_of]
         false = [r for r in recordings if r.label in term.false_of]
         count = min(PAIRS, len(true), len(false))
@@ -116,6 +122,22 @@ def ask_terms(judge: Judge, recordings: Sequence[Recording], rng: np.random.Gene
         for truth, pool in ((True, true), (False, false)):
             for index in rng.permutation(len(pool))[:count]:
                 plan += [(term, relation, f, truth, pool[index]) for relation in relations for f in FORMATS]
+    return _asked(judge, plan)
+
+
+def ask_unknown(judge: Judge, recordings: Sequence[Recording], rng: np.random.Generator) -> list[Asked]:
+    """Random names of known classes about each recording, of which none is true."""
+    names = [term for term in terms(ABOUT) if term.kind == "name"]
+    plan: list[Planned] = []
+    for recording in recordings:
+        fair = [t for t in names if recording.label not in table(ABOUT) or recording.label in t.false_of]
+        for index in rng.permutation(len(fair))[:RANDOM_NAMES]:
+            relation: Relation = "type" if rng.random() < 0.5 else "similar"
+            plan += [(fair[index], relation, format, False, recording) for format in FORMATS]
+    return _asked(judge, plan)
+
+
+def _asked(judge: Judge, plan: Sequence[Planned]) -> list[Asked]:
     questions = [
         (ask(table_1(relation)[format], relation, term.text, true)[0], recording, format)
         for term, relation, format, true, recording in plan

@@ -9,45 +9,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ltu.prompt import Format
+from ltu.training.demo.terms import RELATIONS, Relation, Term, sounds_terms
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-Relation = Literal["type", "similar", "present", "identity"]
-RELATIONS: tuple[Relation, ...] = ("type", "similar", "present", "identity")
 FORMATS: tuple[Format, ...] = ("prepended", "interleaved")
 Rng = np.random.Generator
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Term:
-    text: str
-    kind: Literal["name", "synonym", "hypernym"]
-    seen: bool  # asked about in training
-    true_of: frozenset[str]  # classes
-    false_of: frozenset[str]
-
-    @property
-    def relations(self) -> tuple[Relation, ...]:
-        """How training asks about the term."""
-        if self.kind == "synonym":
-            return ("similar", "similar", "present")
-        return ("type", "type", "present") if self.kind == "hypernym" else ("type", "similar", "present")
-
-
-@dataclass(frozen=True)
 class Item:
     """One question with its answer; fields that OpenAQA has go by its names."""
 
-    audio_id: str  # "": none
+    audio_id: str | list[str]  # "": none
     instruction: str  # with [AUDIO]: interleaved; without: the clip stands before the text
     output: str
     term: str = ""
@@ -59,13 +42,15 @@ class Item:
 
 @cache
 def table(name: str) -> Any:
-    """`terms` or `wordings`, the data files beside this one."""
+    """`terms`, `sounds` or `wordings`, the data files beside this one."""
     return tomllib.loads((files(__package__) / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def terms() -> list[Term]:
-    """All terms, each once: a term that several classes list is one term."""
-    listed = table("terms")
+def terms(about: str = "terms") -> list[Term]:
+    """All terms of a table, each once: a term that several classes list is one term."""
+    if about == "sounds":
+        return list(sounds_terms(table("sounds")))
+    listed = table(about)
     classes = {name: row for name, row in listed.items() if name != "unclear"}
     kinds = {
         "names": ("name", True),
@@ -84,9 +69,9 @@ def terms() -> list[Term]:
     return list(found.values())
 
 
-def labels_of(name: str) -> str:
+def labels_of(name: str, about: str = "terms") -> str:
     """AudioSet's display names for a class, as LTU lists them."""
-    return "; ".join(table("terms")[name]["answer"])
+    return "; ".join(table(about)[name]["answer"])
 
 
 def table_1(relation: Relation) -> dict[str, str]:
@@ -106,8 +91,10 @@ def with_article(term: str) -> str:
     return article + term
 
 
-def training_items(clips: Mapping[str, str], pairs: int, rng: Rng, first_words: bool = False) -> list[Item]:
-    """Items about clips (audio id → class).
+def training_items(
+    clips: Mapping[str, str], pairs: int, rng: Rng, first_words: bool = False, about: str = "terms"
+) -> list[Item]:
+    """Items about clips (audio id → class) and the terms of a table.
 
     A seen term is asked about `pairs` times of a clip of which it is true and as often of another (a synonym
     half as often); each clip is asked for its labels in both formats. Questions of one kind about a clip have
@@ -123,7 +110,7 @@ def training_items(clips: Mapping[str, str], pairs: int, rng: Rng, first_words: 
         for format in FORMATS
     }
     items: list[Item] = []
-    for term in (term for term in terms() if term.seen):
+    for term in (term for term in terms(about) if term.seen):
         for _ in range(pairs // 2 if term.kind == "synonym" else pairs):
             for true, classes in ((True, term.true_of), (False, term.false_of)):
                 audio = _pick(by_class[_pick(sorted(classes), rng)], rng)
@@ -134,7 +121,9 @@ def training_items(clips: Mapping[str, str], pairs: int, rng: Rng, first_words: 
                 items.append(Item(audio, question, answer, term.text.lower(), first_words))
     for audio, name in clips.items():
         for format in FORMATS:
-            items.append(Item(audio, wordings[audio, "identity", format], f"Labels: {labels_of(name)}"))
+            items.append(
+                Item(audio, wordings[audio, "identity", format], f"Labels: {labels_of(name, about)}")
+            )
     return items
 
 

@@ -1,33 +1,40 @@
-"""The stages of the demo model; each reads what the one before left in a folder."""
+"""The stages of the demo model; each reads what the one before left, and goes on where it was killed."""
 
-from collections.abc import Sequence
+import json
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch import nn
 
-from ltu.audio import log_mel
 from ltu.files import write_json_lines
-from ltu.prompt import Prompter
 from ltu.training.config import Config
-from ltu.training.demo.card import write_card
-from ltu.training.demo.classify import ENCODER_RECIPES, TEACHER_RECIPE, Classifier, Labels, Teacher, fit
+from ltu.training.demo.bank import make_bank, read_bank
+from ltu.training.demo.distil import Recipe, distil
 from ltu.training.demo.esc10 import Recording
-from ltu.training.demo.evaluate import Judge, ask_labels, ask_terms
 from ltu.training.demo.projector import fit_projector
-from ltu.training.demo.questions import Item, training_items
+from ltu.training.demo.properties import Scale
+from ltu.training.demo.questions import Item, table, training_items
+from ltu.training.demo.sentences import sentence_items
+from ltu.training.demo.sounds import labels_of
 from ltu.training.items.inputs import encode_views
 from ltu.training.model.base import load_base
 from ltu.training.model.ltu import LTU
-from ltu.training.run.checkpoint import load_checkpoint, save_checkpoint
+from ltu.training.run.checkpoint import save_checkpoint
 from ltu.training.run.train import train
 
 SEED = 0
-CLIPS = 8  # from each class; one pool of questions is about them
-PAIRS = 16  # questions of a pool about each term that are true, and as many that are false
+PIECES = 40  # of the bank: 10,240 entries
+CLIPS = 6  # from each class; one pool of questions is about them
+PAIRS = 6  # questions of a pool about each term that are true, and as many that are false
+SAME = 60  # pairs of clips of a pool that are one kind of sound, and as many that are two
+UNNAMED = "unknown"  # what the projector is fitted to for classes without a name
 
 
 @dataclass(frozen=True)
@@ -47,38 +54,49 @@ class Round:
         return f"{pools}, {learnt}, learning rate {self.learning_rate:g}"
 
 
-ROUNDS = (Round(12, 1e-3, first_words=True), Round(3, 5e-4, first_words=False))
+ROUNDS = (Round(14, 1e-3, first_words=True), Round(4, 5e-4, first_words=False))
 
 
-def learn_sounds(recordings: Sequence[Recording], work: Path) -> None:
-    """Teacher, then encoder → `teacher.pt`, `encoder.pt`."""
-    work.mkdir(parents=True, exist_ok=True)
-    names = sorted({recording.label for recording in recordings})
-    labels: Labels = np.array([names.index(recording.label) for recording in recordings])
-    sounds = [np.exp(log_mel(recording.clip.waveform)) for recording in recordings]
-    torch.manual_seed(SEED)
-    teacher: nn.Module = Teacher(len(names))
-    student: nn.Module = Classifier(len(names))
-    if not (work / "teacher.pt").is_file():
-        torch.save(fit(teacher, sounds, labels, TEACHER_RECIPE).state_dict(), work / "teacher.pt")
-    if not (work / "encoder.pt").is_file():
-        teacher.load_state_dict(torch.load(work / "teacher.pt"))
-        for recipe in ENCODER_RECIPES:
-            student = fit(student, sounds, labels, recipe, teacher.eval()).requires_grad_().train()
-        torch.save(student.state_dict(), work / "encoder.pt")
+@contextmanager
+def logged(name: str, work: Path) -> Iterator[None]:
+    """Adds a line to stages.jsonl when a stage has ended: which, when, how long, on what."""
+    began, start = datetime.now(timezone.utc), time.monotonic()
+    yield
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
+    line = {
+        "stage": name,
+        "began": began.isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - start),
+        "device": device or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    with (work / "stages.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def hear_teacher(recordings: Sequence[Recording], work: Path) -> None:
+    """The teacher hears varied and mixed recordings → `bank/`."""
+    names = labels_of(recordings)
+    numbers = [names.index(recording.label) for recording in recordings]
+    waveforms = [recording.clip.waveform for recording in recordings]
+    make_bank(waveforms, numbers, PIECES, work / "bank", torch.get_num_threads(), SEED)
+
+
+def learn_sounds(recordings: Sequence[Recording], config: Config, work: Path, recipe: Recipe) -> None:
+    """The encoder learns from the bank → `encoder.pt`."""
+    student = distil(read_bank(work / "bank"), len(labels_of(recordings)), config.encoder, recipe, work)
+    torch.save(student.encoder.state_dict(), work / "encoder.pt")
 
 
 def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> None:
     """The encoder, a fitted projector and a LoRA that changes nothing as a checkpoint to train on."""
     base = load_base(config.base.path)
     model = LTU(base.model, config.encoder, config.lora)
-    trained = torch.load(work / "encoder.pt")
-    model.audio_encoder.load_state_dict(
-        {name.removeprefix("encoder."): v for name, v in trained.items() if name.startswith("encoder.")}
-    )
+    model.audio_encoder.load_state_dict(torch.load(work / "encoder.pt"))
     clips = {recording.file: recording.clip for recording in recordings}
     encoded = encode_views(model.audio_encoder, clips, views=2, seed=SEED)
-    words = [recording.label.lower() for recording in recordings]
+    words = [table("sounds")[r.label].get("names", [UNNAMED])[0].lower() for r in recordings]
     fit_projector(
         model, [encoded[r.file] for r in recordings], words, Tokenizer.from_str(base.tokenizer_json)
     )
@@ -86,17 +104,23 @@ def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> N
     save_checkpoint(config.train.checkpoint, model, config, base, [clip.hash for clip in clips.values()], ())
 
 
-def learn_language(recordings: Sequence[Recording], config: Config) -> None:
-    """Projector and LoRA, by the same path as `ltu-train`; each round goes on from the one before."""
-    for number, round in enumerate(ROUNDS):
-        rng = np.random.default_rng(SEED + number)
-        items = [item for _ in range(round.pools) for item in _pool(recordings, round, rng)]
-        write_json_lines(config.data.items, (item.row() for item in items))
-        train(replace(config, train=replace(config.train, learning_rate=round.learning_rate)))
-        config = replace(config, train=replace(config.train, checkpoint=config.train.output))
+def learn_language(recordings: Sequence[Recording], config: Config, number: int) -> None:
+    """One of ROUNDS for projector and LoRA, by the same path as `ltu-train`."""
+    round, rng = ROUNDS[number], np.random.default_rng(SEED + number)
+    scale = Scale([recording.clip for recording in recordings])
+    heard = {recording.file: scale.words(recording.clip) for recording in recordings}
+    items = [item for _ in range(round.pools) for item in _pool(recordings, heard, round, rng)]
+    config.data.items.parent.mkdir(parents=True, exist_ok=True)
+    write_json_lines(config.data.items, (item.row() for item in items))
+    train(replace(config, train=replace(config.train, learning_rate=round.learning_rate)))
 
 
-def _pool(recordings: Sequence[Recording], round: Round, rng: np.random.Generator) -> list[Item]:
+def _pool(
+    recordings: Sequence[Recording],
+    heard: dict[str, tuple[str, ...]],
+    round: Round,
+    rng: np.random.Generator,
+) -> list[Item]:
     """Many questions about few clips: they share the clips' positions."""
     by_class: dict[str, list[str]] = {}
     for recording in recordings:
@@ -104,20 +128,7 @@ def _pool(recordings: Sequence[Recording], round: Round, rng: np.random.Generato
     clips = {
         file: name
         for name, files in by_class.items()
-        for file in rng.choice(files, CLIPS, replace=False).tolist()
+        for file in rng.choice(files, min(CLIPS, len(files)), replace=False).tolist()
     }
-    return training_items(clips, PAIRS, rng, round.first_words)
-
-
-def evaluate(recordings: Sequence[Recording], config: Config) -> None:
-    """Asks the finished checkpoint about recordings that it never heard → MODEL_CARD.md beside it."""
-    base = load_base(config.base.path)
-    model = LTU(base.model, config.encoder, config.lora)
-    load_checkpoint(config.train.output, model)
-    bos_id = base.bos_id if config.base.bos else None
-    judge = Judge(model, Prompter(base.tokenizer_json, config.base.template, bos_id), bos_id, base.eos_id)
-    asked = ask_terms(judge, recordings, np.random.default_rng(SEED))
-    named = ask_labels(judge, recordings)
-    write_card(
-        config.train.output / "MODEL_CARD.md", config, asked, named, [round.describe() for round in ROUNDS]
-    )
+    items = training_items(clips, PAIRS, rng, round.first_words, "sounds")
+    return items if round.first_words else items + sentence_items(clips, heard, SAME, rng)

@@ -18,12 +18,12 @@ from ltu.shard.run.session import run
 from ltu.shard.run.store import Store
 from ltu.shard.score.scored import load_run
 from ltu.shard.spec.specification import read_spec
+from ltu.training.demo.properties import OPPOSITE
 from ltu.training.demo.questions import FORMATS
 from ltu.training.items.data import say
 from ltu.training.study.folder import Folder
 from ltu.training.study.materials import DEVELOPMENT
 from ltu.training.study.models import Training
-from ltu.training.study.properties import OPPOSITE
 
 MOST_TOKENS = 64  # in an answer: a model that has learnt its items by heart may never stop
 NODES = 256  # for exact answers: such a model may never decide, either

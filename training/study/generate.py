@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ltu.training.demo.esc10 import Recording
-from ltu.training.demo.questions import Term, ask, labels_of, table, terms, with_article
+from ltu.training.demo.properties import OPPOSITE, Scale
+from ltu.training.demo.questions import ask, labels_of, table, terms, with_article
+from ltu.training.demo.terms import Term
 from ltu.training.reformulate.openaqa import OPEN_TASK
-from ltu.training.study.properties import OPPOSITE, Scale
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from ltu.training.config import Config
 from ltu.training.demo.esc10 import Recording, read_folds
+from ltu.training.demo.properties import Scale
 from ltu.training.study.ask import ask, check
 from ltu.training.study.folder import Folder
 from ltu.training.study.generate import Sound, sounds
 from ltu.training.study.learn import learn, write_gguf
 from ltu.training.study.materials import DEVELOPMENT, write_benchmark, write_questions
 from ltu.training.study.models import Part, Training
-from ltu.training.study.properties import Scale
 from ltu.training.study.sizes import Sizes
 from ltu.training.study.start import write_start
 

@@ -1,0 +1,70 @@
+"""Labelled recordings to learn from: those of `labels.csv` that CC0 and CC BY cover, in folds."""
+
+import csv
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ltu.audio import load_audio
+from ltu.errors import Error
+from ltu.training.demo.esc10 import Recording
+
+TABLE = "labels.csv"
+OPEN_LICENCE = re.compile(r"(CC0|CC BY)( \d\.\d)?")  # what weights may be made of that are given away
+COLUMNS = ("file", "fold", "label", "esc10", "licence", "author", "url")
+
+
+@dataclass(frozen=True)
+class Sound(Recording):
+    """`file` is below the folder that all collections lie in."""
+
+    esc10: str  # its label in ESC-10, "" if it is not there
+    licence: str
+    author: str  # "" where the collection names none
+    url: str
+
+
+def read_folds(folder: Path, folds: Collection[int], labels: Collection[str] | None = None) -> list[Sound]:
+    """Recordings of the given folds and labels in the collections of a folder, in the tables' order.
+
+    Raises Error.
+    """
+    tables = sorted(folder.glob(f"*/{TABLE}"))
+    found = [sound for table in tables for sound in _read_table(table, folds, labels)]
+    if not found:
+        raise Error(
+            f"{folder}: no folder in it holds {TABLE} with free recordings of folds {sorted(folds)}; "
+            "give the folder that esc50 and fsd-instruments lie in"
+        )
+    return found
+
+
+def labels_of(recordings: Sequence[Recording]) -> list[str]:
+    return sorted({recording.label for recording in recordings})
+
+
+def _read_table(table: Path, folds: Collection[int], labels: Collection[str] | None) -> list[Sound]:
+    with table.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        if missing := set(COLUMNS) - set(reader.fieldnames or ()):
+            raise Error(f"{table}: lacks the columns {', '.join(sorted(missing))}")
+        rows = [
+            row
+            for row in reader
+            if int(row["fold"]) in folds
+            and (labels is None or row["label"] in labels)
+            and OPEN_LICENCE.fullmatch(row["licence"])
+        ]
+    return [
+        Sound(
+            file=f"{table.parent.name}/{row['file']}",
+            label=row["label"],
+            clip=load_audio(table.parent / row["file"]),
+            esc10=row["esc10"],
+            licence=row["licence"],
+            author=row["author"],
+            url=row["url"],
+        )
+        for row in rows
+    ]
