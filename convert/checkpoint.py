@@ -27,21 +27,37 @@ def read_directory(folder: Path) -> dict[str, Tensor]:
     """All tensors of a Hugging Face directory. Raises ModelFileError."""
     for name in WHOLE:
         index = folder / f"{name}.index.json"
+        if (folder / name).is_file():  # first, as transformers takes it: shards beside it are older
+            return read_weights(folder / name)
         if index.is_file():
             return _read_shards(index)
-        if (folder / name).is_file():
-            return read_weights(folder / name)
+    for name in WHOLE:
+        stem, suffix = name.split(".")
+        if shards := sorted(folder.glob(f"{stem}-*-of-*.{suffix}")):
+            raise ModelFileError(
+                f"{folder}: holds {shards[0].name} and not {name}.index.json, which says what is in which "
+                "shard; get it, too"
+            )
     raise ModelFileError(f"{folder}: holds no weights: none of {', '.join(WHOLE)}, whole or in shards")
+
+
+def weight_files(base: Path) -> list[Path]:
+    """A base's files of weights, in the order in which its hash takes them."""
+    return sorted([*base.glob("*.safetensors"), *base.glob("*.bin")]) if base.is_dir() else [base]
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors of one file; their values stay there. Raises ModelFileError."""
     try:
         with open(path, "rb") as file:
-            start = file.read(4)
-        return read_safetensors(path) if path.suffix == ".safetensors" else read_pickled(path, start)
+            start = file.read(64)
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror}; check the path") from error
+    if start.startswith(b"version https://git-lfs"):
+        raise ModelFileError(f"{path}: is a Git LFS pointer, not the file; fetch it with git lfs pull")
+    # what it holds counts, not how it is called: a safetensors header is JSON behind its length
+    is_safetensors = start[8:9] == b"{" or (path.suffix == ".safetensors" and start[:2] != b"PK")
+    return read_safetensors(path) if is_safetensors else read_pickled(path, start[:4])
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

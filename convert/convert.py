@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from ltu.convert import gguf_file
+from ltu.convert.checkpoint import weight_files
 from ltu.convert.gguf_file import Progress, Value
 from ltu.convert.llama import read_base
 from ltu.convert.llama_cpp import ARCHITECTURE, heads
@@ -14,6 +15,7 @@ from ltu.convert.model import Model, Written, write_model
 from ltu.convert.outtype import ENCODINGS
 from ltu.convert.table import table
 from ltu.convert.tensor import Tensor, merged, paired
+from ltu.convert.vocabulary import END_TOKENS
 from ltu.errors import Error, ModelFileError
 from ltu.files import sha256
 from ltu.version import __version__
@@ -67,10 +69,11 @@ def export_llama(
     outtype None: the tensors are copied as they are. Raises Error, ModelFileError.
     """
     model = _read_ltu(Path(gguf))
+    ends = dict(zip(END_TOKENS, model.keys.get("ltu.eos_token_ids", []), strict=False))
     kept = ("general.", "llama.", "tokenizer.", ARCHITECTURE)
     keys = {key: value for key, value in model.keys.items() if key.startswith(kept)}
     keys.pop("tokenizer.huggingface.json", None)
-    keys["general.architecture"] = keys.get(ARCHITECTURE, "llama")
+    keys |= {"general.architecture": keys.get(ARCHITECTURE, "llama"), **ends}
     tensors = {name: t for name, t in model.tensors.items() if not name.startswith(("a.", "mm."))}
     return write_model(Model(keys, tensors, model.where), outtype, Path(output), progress)
 
@@ -90,7 +93,7 @@ def joined(base: Model, part: LtuPart) -> Model:
             )
         if name.endswith(("attn_q.weight", "attn_k.weight")):  # the base's rows are paired
             b = paired(b, heads(base.keys, name))
-        tensors[name] = merged(matrix, a, b, part.scale)
+        tensors[name] = merged(matrix, a, b, part.scales[module])
     _check_every_layer(part, base.keys["llama.block_count"])
     tensors |= part.tensors
     keys = base.keys | part.keys | _general(base.keys, part.keys, tensors) | {"general.architecture": "ltu"}
@@ -170,6 +173,6 @@ def _read_ltu(path: Path) -> Model:
 
 def _base_differs(base: Path, part: LtuPart) -> list[str]:
     wanted = part.keys.get("ltu.base_model.sha256")
-    if not wanted or not base.is_file() or sha256(base) == wanted:
+    if not wanted or sha256(*weight_files(base)) == wanted:
         return []
-    return [f"{base} is another file than the base that was trained on (SHA-256 {wanted})"]
+    return [f"{base} holds other weights than the base that was trained on (SHA-256 {wanted})"]

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ltu import _engine
-from ltu.convert.tensor import TYPES, Tensor
+from ltu.convert.tensor import TYPES, NotFinite, Tensor, finite
+from ltu.errors import ModelFileError
 
 Value = Any
 """Of a key: bool, int, float, str or a list of one of them."""
@@ -55,10 +56,22 @@ def write(
         for name, tensor in tensors.items():
             step = max(1, CHUNK_VALUES // tensor.columns)
             for first in range(0, tensor.row_count, step):
-                done += file.write(tensor.rows(first, min(first + step, tensor.row_count)).tobytes())
+                done += file.write(_rows(name, tensor, first, min(first + step, tensor.row_count)))
                 if progress:
                     progress(name, done, total)
             _pad(file)
+
+
+def _rows(name: str, tensor: Tensor, first: int, end: int) -> bytes:
+    try:
+        rows = tensor.rows(first, end)
+    except NotFinite:
+        raise ModelFileError(
+            f"tensor {name}: holds values that are no numbers; get the weights again"
+        ) from None
+    if not finite(rows, tensor.type, tensor.columns):
+        raise ModelFileError(f"tensor {name}: holds values that {tensor.type} can't hold; take another type")
+    return rows.tobytes()
 
 
 def rewrite_keys(path: Path, keys: Mapping[str, Value], tensors: Mapping[str, Tensor]) -> None:

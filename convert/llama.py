@@ -1,23 +1,20 @@
 """The base: a LLaMA, or what is computed like one, from a Hugging Face directory or a GGUF file."""
 
-import json
-import math
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ltu.convert import gguf_file, tokenizer
 from ltu.convert.checkpoint import read_directory
 from ltu.convert.gguf_file import Value
 from ltu.convert.llama_cpp import ARCHITECTURE, PAIRED, each_qk, from_llama_cpp
+from ltu.convert.lora import ADAPTER_CONFIG
 from ltu.convert.model import Model
-from ltu.convert.names import UNUSED_LLAMA, take
+from ltu.convert.names import UNUSED_LLAMA, take, whole
+from ltu.convert.rope import completed_scaling, rope_factors, rope_of, scaling_keys
 from ltu.convert.table import table
 from ltu.convert.tensor import Tensor, paired
-from ltu.convert.vocabulary import filled
+from ltu.convert.vocabulary import END_TOKENS, filled, read_json
 from ltu.errors import ModelFileError
 
 HUGGING_FACE = "tokenizer.huggingface.json"
@@ -34,25 +31,29 @@ def read_base(path: Path) -> Model:
 
 def read_hugging_face(folder: Path) -> Model:
     """`config.json`, weights (safetensors or .bin, whole or in shards) and tokenizer of a LLaMA."""
+    config = _read_config(folder)
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        source = read_directory(folder)
+        source = whole(read_directory(folder))
         if "model.embed_tokens.weight" in source:
             rows = source["model.embed_tokens.weight"].row_count
         else:
             rows = config["vocab_size"]
         keys = llama_keys(config, rows, folder)
-        wanted = table(keys)
-        if config.get("tie_word_embeddings", False):
-            source.pop("lm_head.weight", None)
-        else:
-            wanted["output.weight"] = replace(wanted["output.weight"], required=True)
-        tensors = each_qk(paired, keys, take(source, wanted.values(), UNUSED_LLAMA, folder))
-    except FileNotFoundError as error:
-        raise ModelFileError(f"{error.filename}: is missing; is {folder} a Hugging Face model?") from None
+        factors = rope_factors(
+            rope_of(config), keys["llama.rope.dimension_count"], keys["llama.rope.freq_base"]
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{folder}/config.json: lacks {error}, or has it in another form") from None
-    if factors := _rope_factors(config, keys):
+    wanted = table(keys)
+    if config.get("tie_word_embeddings", False):
+        source.pop("lm_head.weight", None)
+    elif "lm_head.weight" not in source and "model.embed_tokens.weight" in source:
+        raise ModelFileError(
+            f"{folder}: holds no lm_head.weight; if the embedding table is the output matrix, too, set "
+            "tie_word_embeddings to true in config.json"
+        )
+    tensors = each_qk(paired, keys, take(source, wanted.values(), UNUSED_LLAMA, folder))
+    if factors:
         tensors["rope_freqs.weight"] = factors
     json_, vocabulary = tokenizer.from_directory(folder, rows)
     keys |= vocabulary | {HUGGING_FACE: tokenizer.with_audio(json_, rows)}
@@ -64,6 +65,10 @@ def read_hugging_face(folder: Path) -> Model:
 def read_gguf(path: Path) -> Model:
     """A GGUF file as llama.cpp's converter writes it, of one of the architectures that are known."""
     file = gguf_file.read(path)
+    if (parts := file.keys.get("split.count", 1)) > 1:
+        raise ModelFileError(
+            f"{path}: is one of {parts} files of a model; join them with llama-gguf-split --merge"
+        )
     architecture = file.keys.get("general.architecture")
     if architecture not in PAIRED:
         hint = "; an LTU file is converted with --gguf" if architecture == "ltu" else ""
@@ -81,6 +86,17 @@ def read_gguf(path: Path) -> Model:
     return Model(_completed(keys, tensors, str(path)), tensors, str(path))
 
 
+def _read_config(folder: Path) -> dict[str, Any]:
+    config = read_json(folder / "config.json")
+    if not config and (folder / ADAPTER_CONFIG).is_file():
+        raise ModelFileError(
+            f"{folder}: is a PEFT adapter, not a language model; give the model that it was trained on"
+        )
+    if not config:
+        raise ModelFileError(f"{folder}/config.json: is missing; is {folder} a Hugging Face model?")
+    return config
+
+
 def llama_keys(config: dict[str, Any], rows: int, where: object) -> dict[str, Value]:
     """Hyper-parameters from a Hugging Face configuration."""
     architecture, activation = config.get("model_type"), config.get("hidden_act", "silu")
@@ -90,6 +106,9 @@ def llama_keys(config: dict[str, Any], rows: int, where: object) -> dict[str, Va
         raise ModelFileError(
             f"{where}: config.json asks for the activation {activation!r}, supported is 'silu'"
         )
+    biased = [name for name in ("attention_bias", "mlp_bias") if config.get(name)]
+    if biased:
+        raise ModelFileError(f"{where}: config.json sets {biased[0]}; a LLaMA with biases is not supported")
     if config.get("use_sliding_window"):
         raise ModelFileError(f"{where}: config.json asks for a sliding window, which is not supported")
     width, head_count = config["hidden_size"], config["num_attention_heads"]
@@ -105,49 +124,11 @@ def llama_keys(config: dict[str, Any], rows: int, where: object) -> dict[str, Va
         "llama.attention.head_count_kv": config.get("num_key_value_heads") or head_count,
         "llama.attention.layer_norm_rms_epsilon": float(config["rms_norm_eps"]),
         "llama.rope.dimension_count": head_size,
-        "llama.rope.freq_base": float(_rope(config).get("rope_theta", 10000.0)),
+        "llama.rope.freq_base": float(rope_of(config).get("rope_theta", 10000.0)),
     }
     if head_size * head_count != width:
         keys |= {"llama.attention.key_length": head_size, "llama.attention.value_length": head_size}
-    return keys | _scaling(config, where)
-
-
-def _rope(config: dict[str, Any]) -> dict[str, Any]:
-    """Rotary settings in one place, as transformers 5 writes them."""
-    old = {"rope_theta": config["rope_theta"]} if "rope_theta" in config else {}
-    scaling = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    return old | scaling | {"rope_type": scaling.get("rope_type", scaling.get("type", "default"))}
-
-
-def _scaling(config: dict[str, Any], where: object) -> dict[str, Value]:
-    rope = _rope(config)
-    if rope["rope_type"] in ("default", "llama3"):  # the latter is in rope_freqs.weight
-        return {}
-    if rope["rope_type"] not in ("linear", "yarn"):
-        raise ModelFileError(f"{where}: rope scaling {rope['rope_type']!r} is not supported")
-    keys: dict[str, Value] = {
-        "llama.rope.scaling.type": rope["rope_type"],
-        "llama.rope.scaling.factor": float(rope["factor"]),
-    }
-    if original := rope.get("original_max_position_embeddings"):
-        keys["llama.rope.scaling.original_context_length"] = original
-    return keys
-
-
-def _rope_factors(config: dict[str, Any], keys: dict[str, Value]) -> Tensor | None:
-    """Llama 3.1's stretching of slow rotations, as the divisors that ggml_rope takes.
-
-    Source: transformers' modeling_rope_utils.py, _compute_llama3_parameters.
-    """
-    rope = _rope(config)
-    if rope["rope_type"] != "llama3":
-        return None
-    size, base = keys["llama.rope.dimension_count"], keys["llama.rope.freq_base"]
-    wavelength = 2 * math.pi * float(base) ** (np.arange(0, int(size), 2) / int(size))
-    low, high, factor = rope["low_freq_factor"], rope["high_freq_factor"], rope["factor"]
-    turns = rope["original_max_position_embeddings"] / wavelength
-    smooth = np.clip((turns - low) / (high - low), 0, 1)
-    return Tensor.of((1 / ((1 - smooth) / factor + smooth)).astype(np.float32))
+    return keys | scaling_keys(rope_of(config), where)
 
 
 def _completed(keys: dict[str, Value], tensors: dict[str, Tensor], where: str) -> dict[str, Value]:
@@ -157,7 +138,10 @@ def _completed(keys: dict[str, Value], tensors: dict[str, Tensor], where: str) -
     keys = {
         key: value for key, value in keys.items() if key.startswith(wanted) and key != "general.alignment"
     }
-    keys = {"llama.vocab_size": rows, **filled(keys, rows)}
+    keys = completed_scaling({"llama.vocab_size": rows, **filled(keys, rows)}, where)
+    ends = dict.fromkeys(keys[name] for name in END_TOKENS if name in keys)
+    if len(ends) > 1:
+        keys["ltu.eos_token_ids"] = list(ends)
     keys[HUGGING_FACE] = tokenizer.with_audio(tokenizer.from_keys(keys, where), rows)
     return keys
 

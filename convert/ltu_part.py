@@ -3,7 +3,6 @@
 Two sources: a release of the original LTU (`ltu_ori_paper.bin`) and the folder that `ltu-train` writes.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,9 +12,11 @@ from typing import Any
 from ltu import defaults
 from ltu.convert.checkpoint import read_weights
 from ltu.convert.gguf_file import Value
+from ltu.convert.lora import ADAPTER_CONFIG, ADAPTER_WEIGHTS, LoraSettings, read_settings
 from ltu.convert.names import ENCODER, UNUSED_AUDIO, bare, take
 from ltu.convert.table import table
 from ltu.convert.tensor import Tensor, reshaped
+from ltu.convert.vocabulary import read_json
 from ltu.errors import ModelFileError
 from ltu.files import sha256
 from ltu.prompt import AUDIO
@@ -29,13 +30,14 @@ class LtuPart:
 
     tensors: dict[str, Tensor]
     lora: dict[str, tuple[Tensor, Tensor]]
-    scale: float  # alpha / r
+    scales: dict[str, float]  # of each pair
     keys: dict[str, Value]
     where: str
 
 
 def read_release(path: Path) -> LtuPart:
     """The original's file of trained weights. Raises ModelFileError that names what lacks or is left over."""
+    path = _release_file(path)
     source = {bare(name): tensor for name, tensor in read_weights(path).items()}
     width = source[ENCODER + "modality_a"].columns if ENCODER + "modality_a" in source else 768
     encoder = {
@@ -46,28 +48,42 @@ def read_release(path: Path) -> LtuPart:
         "patch": defaults.PATCH,
     }
     encoder |= {group: _count(source, f"{ENCODER}{group}.") for group in ("blocks_a", "blocks_u")}
-    if (path.parent / "adapter_config.json").is_file():
-        alpha = _read_json(path.parent / "adapter_config.json").get("lora_alpha", defaults.LORA_ALPHA)
-    else:
-        alpha = defaults.LORA_ALPHA
     description = {
         "encoder": encoder,
-        "lora": {"alpha": alpha},
         "name": "LTU",
         "datasets": [{"name": "OpenAQA-5M", "url": "https://github.com/YuanGongND/ltu"}],
         "source": "https://github.com/YuanGongND/ltu",
     }
-    return _part(source, description, path)
+    return _part(source, description, path, read_settings(path))
+
+
+def _release_file(path: Path) -> Path:
+    """The file itself, or the weights in the folder of a PEFT adapter."""
+    if not path.is_dir():
+        return path
+    found = [path / name for name in ADAPTER_WEIGHTS if (path / name).is_file()]
+    if not found:
+        raise ModelFileError(f"{path}: is a folder; give the file of weights in it")
+    return found[0]
 
 
 def read_checkpoint(folder: Path) -> LtuPart:
     """What `ltu-train` wrote: `ltu.safetensors` and `ltu.json`. Raises ModelFileError."""
-    description = _read_json(folder / "ltu.json")
+    if not (folder / "ltu.json").is_file() and (folder / ADAPTER_CONFIG).is_file():
+        raise ModelFileError(
+            f"{folder}: is a PEFT adapter: LoRA alone, without audio encoder and projector; give the folder "
+            "that ltu-train wrote, which holds ltu.safetensors"
+        )
+    description = read_json(folder / "ltu.json")
+    if not description:
+        raise ModelFileError(f"{folder}/ltu.json: is missing; give the folder that ltu-train wrote")
     if description.get("format") != 1:
         raise ModelFileError(f"{folder}/ltu.json: format {description.get('format')} is not supported, 1 is")
     source = {bare(name): tensor for name, tensor in read_weights(folder / "ltu.safetensors").items()}
     try:
-        return _part(source, description, folder / "ltu.safetensors")
+        settings = description["lora"]
+        lora = LoraSettings(settings["alpha"], settings["r"], where=f"{folder}/ltu.json")
+        return _part(source, description, folder / "ltu.safetensors", lora)
     except (AttributeError, KeyError, TypeError) as error:
         raise ModelFileError(f"{folder}/ltu.json: lacks {error}, or has it in another form") from None
 
@@ -115,7 +131,9 @@ def prompt_keys(description: Mapping[str, Any]) -> dict[str, Value]:
     }
 
 
-def _part(source: Mapping[str, Tensor], description: Mapping[str, Any], path: Path) -> LtuPart:
+def _part(
+    source: Mapping[str, Tensor], description: Mapping[str, Any], path: Path, settings: LoraSettings
+) -> LtuPart:
     lora: dict[str, dict[str, Tensor]] = {}
     rest = {}
     for name, tensor in source.items():
@@ -126,6 +144,11 @@ def _part(source: Mapping[str, Tensor], description: Mapping[str, Any], path: Pa
     for module, pair in lora.items():
         if len(pair) < 2:
             raise ModelFileError(f"{path}: {module} has lora_{min(pair)} and not its other half")
+    if lora and not rest:
+        raise ModelFileError(
+            f"{path}: holds LoRA alone, without audio encoder and projector; give a release of the original "
+            "LTU, or with --checkpoint the folder that ltu-train wrote"
+        )
     encoder = description["encoder"]
     keys = audio_keys(
         encoder,
@@ -139,15 +162,12 @@ def _part(source: Mapping[str, Tensor], description: Mapping[str, Any], path: Pa
     tensors = take(rest, rows.values(), UNUSED_AUDIO, path)
     for name in ("a.modality_embd", "a.position_embd.weight", "a.patch_embd.weight"):
         tensors[name] = reshaped(tensors[name], _flat(name, tensors[name].shape))
-    ranks = {pair["A"].row_count for pair in lora.values()}
-    if len(ranks) > 1:
-        raise ModelFileError(f"{path}: LoRA of different ranks: {sorted(ranks)}")
     keys |= prompt_keys(description) | provenance(description)
     keys["ltu.adapter.sha256"] = sha256(path)
     return LtuPart(
         tensors,
         {module: (pair["A"], pair["B"]) for module, pair in lora.items()},
-        description["lora"]["alpha"] / ranks.pop() if ranks else 0.0,
+        {module: settings.scale(module, pair["A"].row_count) for module, pair in lora.items()},
         keys,
         str(path),
     )
@@ -191,13 +211,3 @@ def _rows(source: Mapping[str, Tensor], name: str, usual: int) -> int:
 def _count(source: Mapping[str, Tensor], prefix: str) -> int:
     numbers = {int(name.removeprefix(prefix).split(".")[0]) for name in source if name.startswith(prefix)}
     return max(numbers, default=0) + 1
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return value
-    except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror}; check the path") from error
-    except ValueError as error:
-        raise ModelFileError(f"{path}: is no JSON: {error}") from None

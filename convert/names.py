@@ -8,17 +8,27 @@ from ltu.convert.tensor import Tensor
 from ltu.errors import ModelFileError
 
 ENCODER = "model.audio_encoder."
-UNUSED_LLAMA = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
+UNUSED_LLAMA = re.compile(
+    r"model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq|model\.audio_(encoder|proj)\..*"
+)
 UNUSED_AUDIO = re.compile(
     r"model\.audio_encoder\.(blocks_a\.\d+\.norm[12]_[av]|blocks_u\.\d+\.norm[12](_v)?)\.(weight|bias)"
 )
-"""What the LTU release holds and never computes with: norms of other modalities, buffers."""
+"""What the LTU release holds and never computes with: norms of other modalities, buffers, and of a base that
+was saved with ears (LTU's own vicuna_ltu) those."""
 
 
 def bare(name: str) -> str:
     """A name without what PEFT adds to it: the prefix and the adapter's name, "default"."""
-    name = name.removeprefix("base_model.model.").replace(".default.", ".")
+    name = name.removeprefix("module.").removeprefix("base_model.model.").replace(".default.", ".")
     return f"model.{name}" if name.startswith(("audio_encoder.", "audio_proj.", "layers.")) else name
+
+
+def whole(source: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a LLaMA without its output layer, as `AutoModel` saves it, under the whole model's names."""
+    if "embed_tokens.weight" not in source:
+        return dict(source)
+    return {name if name.startswith("lm_head.") else f"model.{name}": t for name, t in source.items()}
 
 
 def take(

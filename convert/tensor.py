@@ -17,6 +17,10 @@ TYPES = _engine.tensor_types()
 """ggml's types of tensors: name → (number in GGUF, values in a block, bytes of a block)."""
 
 
+class NotFinite(Exception):  # noqa: N818
+    """A tensor holds infinity or what is no number."""
+
+
 def row_bytes(type: str, columns: int) -> int:
     _, values, size = TYPES[type]
     return -(-columns // values) * size
@@ -122,10 +126,25 @@ def merged(tensor: Tensor, lora_a: Tensor, lora_b: Tensor, scale: float) -> Tens
 
 
 def converted(tensor: Tensor, type: str) -> Tensor:
-    """The tensor in another type; one that has it already keeps its bytes."""
+    """The tensor in another type; one that has it already keeps its bytes.
+
+    Its rows raise NotFinite for values that are no numbers, of which quantisers make zeros.
+    """
     if tensor.type == type:
         return tensor
-    return Tensor(tensor.shape, type, lambda first, end: quantize(tensor.float32(first, end), type))
+
+    def rows(first: int, end: int) -> Rows:
+        values = tensor.float32(first, end)
+        if not np.isfinite(values).all():
+            raise NotFinite
+        return quantize(values, type)
+
+    return Tensor(tensor.shape, type, rows)
+
+
+def finite(rows: Rows, type: str, columns: int) -> bool:
+    """Whether all values of the rows are numbers."""
+    return bool(np.isfinite(dequantize(rows, type, columns)).all())
 
 
 def quantize(values: NDArray[np.float32], type: str) -> Rows:

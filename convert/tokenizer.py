@@ -18,6 +18,8 @@ from ltu.convert.vocabulary import (
     USER_DEFINED,
     Json,
     Keys,
+    added_tokens,
+    end_ids,
     filled,
     from_json,
     from_sentencepiece,
@@ -31,11 +33,13 @@ from ltu.prompt import AUDIO
 def from_directory(folder: Path, rows: int) -> tuple[Json, Keys]:
     """Tokenizer and keys of a Hugging Face model directory, without [AUDIO]. Raises ModelFileError.
 
-    rows: of the embedding table. A `tokenizer.model` comes first: LTU's code cuts text with SentencePiece.
+    rows: of the embedding table. A `tokenizer.model` comes first: LTU's code cuts text with SentencePiece;
+    tokens that a `tokenizer.json` beside it adds are taken from there.
     """
-    config = read_json(folder / "tokenizer_config.json") | read_json(folder / "config.json")
+    model_config, generation = (read_json(folder / f"{n}config.json") for n in ("", "generation_"))
+    config = read_json(folder / "tokenizer_config.json") | model_config
     if (folder / "tokenizer.model").is_file():
-        keys = from_sentencepiece(folder / "tokenizer.model", read_json(folder / "added_tokens.json"))
+        keys = from_sentencepiece(folder / "tokenizer.model", added_tokens(folder))
         keys = filled(keys, rows)
         tokenizer = from_keys(keys, str(folder))
     else:
@@ -44,6 +48,11 @@ def from_directory(folder: Path, rows: int) -> tuple[Json, Keys]:
             raise ModelFileError(
                 f"{folder}: holds no tokenizer.model or tokenizer.json; put the model's there"
             )
+        known = {token["id"] for token in tokenizer.get("added_tokens", [])}
+        tokenizer["added_tokens"] = [
+            *tokenizer.get("added_tokens", []),
+            *(_added(t.content, id, t.special) for id, t in added_tokens(folder).items() if id not in known),
+        ]
         try:
             keys = filled(from_json(tokenizer, folder), rows)
         except (AttributeError, KeyError, TypeError):
@@ -53,6 +62,9 @@ def from_directory(folder: Path, rows: int) -> tuple[Json, Keys]:
         vocabulary = tokenizer["model"]["vocab"]
         vocabulary |= {token: i for i, token in enumerate(keys[PREFIX + "tokens"]) if i >= len(vocabulary)}
     keys |= special_ids(config, keys[PREFIX + "tokens"], keys[PREFIX + "token_type"])
+    ends = end_ids(keys.get(f"{PREFIX}eos_token_id"), (config, generation), keys)
+    if len(ends) > 1:
+        keys["ltu.eos_token_ids"] = ends
     add_bos = config.get("add_bos_token")
     keys[PREFIX + "add_bos_token"] = keys[PREFIX + "model"] == "llama" if add_bos is None else bool(add_bos)
     return tokenizer, keys

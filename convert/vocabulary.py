@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ Json = dict[str, Any]  # Hugging Face tokenizer
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 SPACE = "\N{LOWER ONE EIGHTH BLOCK}"  # SentencePiece's
 PREFIX = "tokenizer.ggml."
+END_TOKENS = tuple(f"{PREFIX}{name}_token_id" for name in ("eos", "eot", "eom"))  # that end an answer
 # Where a text is cut before its bytes are joined, by llama.cpp's name: Llama 3 and Qwen2, which differ in how
 # many digits stay together.
 SPLITS = {
@@ -26,8 +28,32 @@ SPLITS = {
 }
 
 
-def from_sentencepiece(path: Path, added: Mapping[str, int]) -> Keys:
-    """Keys of a SentencePiece BPE model and the tokens added to it."""
+@dataclass(frozen=True)
+class AddedToken:
+    """A token that was added to a vocabulary, or that replaces one of its tokens."""
+
+    content: str
+    special: bool
+
+
+def added_tokens(folder: Path) -> dict[int, AddedToken]:
+    """By id, those that a directory's files tell of; what transformers would read last wins."""
+    path = folder / "added_tokens.json"
+    found = {id: AddedToken(text, False) for text, id in read_json(path).items()}
+    try:
+        path = folder / "tokenizer.json"
+        for token in read_json(path).get("added_tokens", []):
+            found[token["id"]] = AddedToken(token["content"], bool(token["special"]))
+        path = folder / "tokenizer_config.json"
+        for id, token in read_json(path).get("added_tokens_decoder", {}).items():
+            found[int(id)] = AddedToken(token["content"], bool(token.get("special")))
+        return dict(sorted(found.items()))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path}: its added tokens are of another form ({error})") from None
+
+
+def from_sentencepiece(path: Path, added: Mapping[int, AddedToken]) -> Keys:
+    """Keys of a SentencePiece BPE model and the tokens added to it. Raises ModelFileError."""
     tokens, scores, types = [], [], []
     try:
         for field, value in _messages(path.read_bytes()):
@@ -42,9 +68,17 @@ def from_sentencepiece(path: Path, added: Mapping[str, int]) -> Keys:
         raise ModelFileError(f"{path}: is no SentencePiece model, or a broken one") from None
     if not tokens:
         raise ModelFileError(f"{path}: is no SentencePiece model, or a broken one")
-    for token, id in sorted(added.items(), key=lambda item: item[1]):
-        if id == len(tokens):
-            tokens, scores, types = [*tokens, token], [*scores, 0.0], [*types, USER_DEFINED]
+    for id, token in added.items():
+        kind = CONTROL if token.special else USER_DEFINED
+        if 0 <= id < len(tokens):
+            if tokens[id] != token.content:
+                tokens[id], types[id] = token.content, kind
+        elif id == len(tokens):
+            tokens, scores, types = [*tokens, token.content], [*scores, 0.0], [*types, kind]
+        else:
+            raise ModelFileError(
+                f"{path}: the added token {token.content!r} has the id {id}, and none has {len(tokens)}"
+            )
     return _keys("llama", tokens, types, scores=scores, add_space_prefix=True)
 
 
@@ -123,6 +157,7 @@ def special_ids(config: Json, tokens: Sequence[str], types: Sequence[int]) -> Ke
 
     A token's name comes before an id in the configuration: those of early LLaMA conversions are wrong. A
     usual name counts where it is no ordinary token; byte-level vocabularies hold "<s>" as a piece of text.
+    Of several ids the first counts; `end_ids` has all.
     """
     keys = {}
     for name, key, usual in (
@@ -142,15 +177,32 @@ def special_ids(config: Json, tokens: Sequence[str], types: Sequence[int]) -> Ke
     return keys
 
 
+def end_ids(eos: int | None, configs: Sequence[Json], keys: Keys) -> list[int]:
+    """All that end an answer: `eos` first, then those of the configurations, each once.
+
+    What begins a text is none of them, unless it is `eos`: early LLaMA conversions have such ids.
+    """
+    found = [eos] if eos is not None else []
+    for config in configs:
+        ids = config.get("eos_token_id")
+        found += [id for id in (ids if isinstance(ids, list) else [ids]) if isinstance(id, int)]
+    count, bos = len(keys[PREFIX + "tokens"]), keys.get(f"{PREFIX}bos_token_id")
+    return list(dict.fromkeys(id for id in found if 0 <= id < count and (id != bos or id == eos)))
+
+
 def read_json(path: Path) -> Json:
-    """A JSON object, {} when there is no such file."""
+    """A JSON object, {} when there is no such file. Raises ModelFileError."""
     try:
-        value: Json = json.loads(path.read_text(encoding="utf-8"))
-        return value
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except OSError as error:
+        raise ModelFileError(f"{path}: {error.strerror}; check the path") from error
+    except (ValueError, RecursionError) as error:
         raise ModelFileError(f"{path}: is no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise ModelFileError(f"{path}: is no JSON object, {{…}}")
+    return value
 
 
 def filled(keys: Keys, rows: int) -> Keys:

@@ -1,12 +1,11 @@
 """One training run, as a TOML file says it."""
 
+import math
 import sys
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
-
-from transformers import SchedulerType
 
 from ltu.defaults import TEMPLATE
 from ltu.errors import Error
@@ -19,6 +18,24 @@ else:
     import tomli as tomllib
 
 Part = Literal["lora", "projector", "encoder"]
+
+
+SCHEDULERS = (  # of transformers', those that need no settings of their own
+    "linear",
+    "cosine",
+    "cosine_with_restarts",
+    "polynomial",
+    "constant",
+    "constant_with_warmup",
+    "inverse_sqrt",
+)
+
+
+def above_zero(table: object, *names: str) -> None:
+    """Raises ValueError naming the first key whose value is not a finite number above 0."""
+    for name in names:
+        if not 0 < getattr(table, name) < math.inf:
+            raise ValueError(f"{name}: must be above 0")
 
 
 @dataclass(frozen=True)
@@ -48,12 +65,21 @@ class DataConfig:
     development: Path | None = None  # items to measure the loss on during training
     reported: tuple[Path, ...] = ()  # SHARD specifications whose clips must not be among those of the items
     cache: Path | None = None  # folder of features and token ids; left out: "cache" beside the items
+    bad_items: float = 0.01  # most of the items, as a share, that may be of another form or lack clips
     max_text_tokens: int | None = None  # most in prompt and answer; longer items are cut, and counted
     loss_on: Literal["text", "answer"] = "text"
     shared: int = 1  # most questions about a clip that share its positions (packing.py)
     views: int = (
         1  # inputs for a clip and a frozen encoder: the clip itself and random changes of it (augment.py)
     )
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming the key."""
+        above_zero(self, "shared", "views")
+        if self.max_text_tokens is not None:
+            above_zero(self, "max_text_tokens")
+        if not 0 <= self.bad_items <= 1:
+            raise ValueError("bad_items: must be a share, from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -70,7 +96,10 @@ class TrainConfig:
     learning_rate: float = 2e-5
     projector_learning_rate: float | None = None  # left out: the same
     weight_decay: float = 0.0
+    adam_beta1: float = 0.9
     adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-8
+    gradient_clipping: float = 1.0  # largest norm of a step's gradient; 0: any
     warm_up: int = 100  # steps
     scheduler: str = "cosine"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -87,11 +116,22 @@ class TrainConfig:
         if self.checkpoint and self.encoder_weights:
             raise ValueError("encoder_weights: a checkpoint brings its encoder; give one of the two")
         counts = "batch", "gradient_accumulation_steps", "logging_steps", "eval_steps", "save_steps"
-        for name in ("epochs", "learning_rate", *counts):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name}: must be above 0")
-        if self.scheduler not in {kind.value for kind in SchedulerType}:
-            raise ValueError(f"scheduler: transformers knows no {self.scheduler!r}")
+        above_zero(self, "epochs", "learning_rate", "adam_epsilon", *counts)
+        if self.positions is not None:
+            above_zero(self, "positions")
+        for name in ("projector_learning_rate", "weight_decay", "gradient_clipping", "warm_up", "seed"):
+            if not 0 <= (getattr(self, name) or 0) < math.inf:
+                raise ValueError(f"{name}: must be 0 or more")
+        for name in ("adam_beta1", "adam_beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: must be from 0 to below 1")
+        if not self.train:
+            raise ValueError(f"train: must name some of {', '.join(get_args(Part))}")
+        if self.scheduler not in SCHEDULERS:
+            raise ValueError(
+                f"scheduler: transformers knows no {self.scheduler!r} that needs no settings of its own; "
+                f"there are {', '.join(SCHEDULERS)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -108,7 +148,9 @@ class Config:
 def read_config(path: Path) -> Config:
     """Relative paths are taken from the file's folder. Raises Error naming the key that is wrong."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
+    except UnicodeDecodeError:
+        raise Error(f"{path}: is not UTF-8 text; save it as UTF-8") from None
     except OSError as error:
         raise Error(f"{path}: cannot be read: {error.strerror}; give a TOML file") from None
     except tomllib.TOMLDecodeError as error:

@@ -38,7 +38,8 @@ void Walk::expand(TokenTree &tree, Node *node, int32_t state, int64_t drawn, dou
                   const std::vector<Candidate> &candidates) {
   for (const Candidate &candidate : candidates) {
     const double part = mass * static_cast<double>(candidate.probability);
-    const bool eos = candidate.token == eos_, end = eos || drawn + 1 == limits_.new_tokens;
+    const bool eos = std::find(ends_.begin(), ends_.end(), candidate.token) != ends_.end();
+    const bool end = eos || drawn + 1 == limits_.new_tokens;
     int32_t after = state;
     if (reading_) {
       Decision decision = undecided;

@@ -28,11 +28,13 @@ public:
     int64_t new_tokens; // in an answer
   };
 
-  using WholeAnswer = std::pair<std::vector<int32_t>, double>; // tokens without EOS, and probability
+  using WholeAnswer =
+      std::pair<std::vector<int32_t>, double>; // tokens without the one that ends it, and probability
 
   // Without a reading only the end of an answer decides, and whole answers are kept.
-  Walk(Reading *reading, const std::vector<std::string> &token_bytes, int32_t eos, Limits limits)
-      : reading_(reading), token_bytes_(&token_bytes), eos_(eos), limits_(limits),
+  Walk(Reading *reading, const std::vector<std::string> &token_bytes, std::vector<int32_t> ends,
+       Limits limits)
+      : reading_(reading), token_bytes_(&token_bytes), ends_(std::move(ends)), limits_(limits),
         decided_(reading ? static_cast<size_t>(reading->decisions()) : 0) {}
 
   // The next items to compute, at most `room`; their mass is no longer undecided once `expand` was told of
@@ -52,7 +54,7 @@ public:
 private:
   Reading *reading_;
   const std::vector<std::string> *token_bytes_;
-  int32_t eos_;
+  std::vector<int32_t> ends_; // tokens that end an answer
   Limits limits_;
   double threshold_ = 0.5;
   std::vector<Item> undecided_;

@@ -246,7 +246,7 @@ void Engine::advance(Request &request, Answer &answer, const Draw &draw_, std::v
   const Candidate &chosen = draw(draw_.candidates, uniform);
   const double logprob = std::log(static_cast<double>(chosen.probability));
   answer.logprob += logprob;
-  if (chosen.token == model_.llama().eos)
+  if (model_.llama().is_end(chosen.token))
     return finish(request, answer, "eos", events);
   answer.tokens.push_back(chosen.token);
   remember(answer.history, chosen.token);

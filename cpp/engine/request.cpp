@@ -75,7 +75,7 @@ RandomStream stream_of(const Query &query) {
 
 Request::Request(int64_t id, Query query, const LlamaConfig &llama,
                  const std::vector<std::string> &token_bytes, ClipStore &store, int64_t cells)
-    : id(id), caller(query.caller), mode(std::move(query.mode)), eos_(static_cast<int32_t>(llama.eos)),
+    : id(id), caller(query.caller), mode(std::move(query.mode)), ends_(llama.ends),
       token_bytes_(&token_bytes) {
   check_prompt(query, llama, store, cells);
   if (const Sampling *how = sampling())
@@ -86,7 +86,7 @@ Request::Request(int64_t id, Query query, const LlamaConfig &llama,
     check_continuations(*score, llama);
     for (std::vector<int32_t> &given : score->continuations) {
       if (score->end)
-        given.push_back(eos_);
+        given.push_back(static_cast<int32_t>(llama.eos));
       max_new_tokens = std::max(max_new_tokens, std::ssize(given));
     }
   }
@@ -151,7 +151,7 @@ bool Request::streaming() const {
 
 void Request::restart_walk() {
   const Exact &exact = std::get<Exact>(mode);
-  walk.emplace(exact.reading.get(), *token_bytes_, eos_,
+  walk.emplace(exact.reading.get(), *token_bytes_, ends_,
                Walk::Limits{exact.epsilon, exact.node_budget, max_new_tokens});
   walking = false;
 }

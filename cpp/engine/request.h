@@ -62,7 +62,7 @@ public:
   void restart_walk();    // what the tree held for it must be given back before
 
 private:
-  int32_t eos_;
+  std::vector<int32_t> ends_; // tokens that end an answer
   const std::vector<std::string> *token_bytes_;
 };
 

@@ -23,12 +23,17 @@ float positive_key(const Keys &keys, const std::string &key, std::optional<doubl
   return value;
 }
 
+void check_token(const Keys &keys, const std::string &key, int64_t token, int64_t vocabulary) {
+  if (token < 0 || token >= vocabulary)
+    keys.fail("key " + key + " is " + std::to_string(token) + ", the vocabulary has " +
+              std::to_string(vocabulary) + " tokens");
+}
+
 // -1: there is none.
 int64_t token_key(const Keys &keys, const std::string &key, int64_t vocabulary) {
   const std::optional<int64_t> token = keys.find_integer(key);
-  if (token && (*token < 0 || *token >= vocabulary))
-    keys.fail("key " + key + " is " + std::to_string(*token) + ", the vocabulary has " +
-              std::to_string(vocabulary) + " tokens");
+  if (token)
+    check_token(keys, key, *token, vocabulary);
   return token.value_or(-1);
 }
 
@@ -121,6 +126,11 @@ LlamaConfig llama_config(const Keys &keys) {
                                 : c.context;
   c.bos = token_key(keys, "tokenizer.ggml.bos_token_id", c.vocabulary);
   c.eos = token_key(keys, "tokenizer.ggml.eos_token_id", c.vocabulary);
+  c.ends.push_back(static_cast<int32_t>(c.eos));
+  for (const int64_t token : keys.integers("ltu.eos_token_ids")) {
+    check_token(keys, "ltu.eos_token_ids", token, c.vocabulary);
+    c.ends.push_back(static_cast<int32_t>(token));
+  }
   return c;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 #include "file/keys.h"
+#include <algorithm>
 #include <cstdint>
+#include <vector>
 
 namespace ltu {
 
@@ -27,10 +29,13 @@ struct LlamaConfig {
   int64_t rope_size, rope_original_context;
   float norm_epsilon, rope_base, rope_factor;
   bool yarn;
-  int64_t bos, eos;
+  int64_t bos;               // -1: there is none
+  int64_t eos;               // what ends a given continuation
+  std::vector<int32_t> ends; // every token that ends an answer, that one included
 
   int64_t query_size() const { return heads * head_size; }
   int64_t kv_size() const { return kv_heads * head_size; }
+  bool is_end(int32_t token) const { return std::find(ends.begin(), ends.end(), token) != ends.end(); }
 };
 
 // Sizes and constants from a file's keys (docs/gguf.md), each within what can be computed.

@@ -1,5 +1,7 @@
 #include "file/keys.h"
 #include "support/error.h"
+#include <cstring>
+#include "gguf.h"
 
 namespace ltu {
 
@@ -43,6 +45,22 @@ std::optional<std::string> Keys::find_string(const std::string &name) const {
   if (const auto *text = std::get_if<std::string_view>(value))
     return std::string(*text);
   fail("key " + name + " is not a string");
+}
+
+std::vector<int64_t> Keys::integers(const std::string &name) const {
+  const KeyValue *value = find(name);
+  if (!value)
+    return {};
+  const auto *array = std::get_if<KeyArray>(value);
+  if (!array || (array->type != GGUF_TYPE_INT32 && array->type != GGUF_TYPE_UINT32))
+    fail("key " + name + " is not a list of integers");
+  std::vector<int64_t> out(static_cast<size_t>(array->count));
+  for (size_t i = 0; i < out.size(); ++i) {
+    uint32_t bits = 0;
+    std::memcpy(&bits, array->data.data() + i * sizeof bits, sizeof bits);
+    out[i] = array->type == GGUF_TYPE_INT32 ? static_cast<int32_t>(bits) : int64_t{bits};
+  }
+  return out;
 }
 
 namespace {

@@ -35,6 +35,7 @@ public:
   std::optional<int64_t> find_integer(const std::string &name) const;
   std::optional<double> find_number(const std::string &name) const;
   std::optional<std::string> find_string(const std::string &name) const;
+  std::vector<int64_t> integers(const std::string &name) const; // of an array; none where the key is missing
 
   [[noreturn]] void fail(const std::string &what) const; // throws ModelFileError
 

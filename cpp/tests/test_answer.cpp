@@ -95,7 +95,7 @@ void a_walk_sums_the_probability_of_each_outcome() {
     Cells cells(100'000);
     TokenTree tree(cells);
     const auto reading = letters();
-    Walk walk(reading.get(), bytes, 0, {.epsilon = 1e-6, .nodes = 1000, .new_tokens = 50});
+    Walk walk(reading.get(), bytes, {0}, {.epsilon = 1e-6, .nodes = 1000, .new_tokens = 50});
     Node *start = tree.child(tree.root(), 9);
     tree.hold(start);
     walk.expand(tree, start, 0, 0, 1, candidates);
@@ -117,6 +117,23 @@ void a_walk_sums_the_probability_of_each_outcome() {
   }
 }
 
+// Two tokens end an answer: both count as its end, and neither is part of it.
+void a_walk_ends_answers_at_every_end_token() {
+  const std::vector<std::string> bytes{"", "a ", "b ", ""};
+  Cells cells(1000);
+  TokenTree tree(cells);
+  Walk walk(nullptr, bytes, {0, 3}, {.epsilon = 1e-6, .nodes = 100, .new_tokens = 50});
+  Node *start = tree.child(tree.root(), 9);
+  tree.hold(start);
+  walk.expand(tree, start, 0, 0, 1, {{0, .5F}, {3, .25F}, {1, .25F}});
+  CHECK(walk.answers().size() == 2);
+  CHECK(walk.answers()[0].first.empty() && walk.answers()[1].first.empty());
+  CHECK(near(walk.answers()[0].second, .5) && near(walk.answers()[1].second, .25));
+  CHECK(near(walk.masses().back(), .25)); // "a" goes on
+  walk.abandon(tree);
+  tree.release(start);
+}
+
 } // namespace
 
 int main() {
@@ -127,4 +144,5 @@ int main() {
   streams_depend_on_key_repeat_and_step_alone();
   a_reading_can_have_any_number_of_outcomes();
   a_walk_sums_the_probability_of_each_outcome();
+  a_walk_ends_answers_at_every_end_token();
 }

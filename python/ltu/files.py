@@ -93,19 +93,30 @@ def json_line(row: Mapping[str, Any]) -> str:
 
 
 def read_json_lines(
-    path: str | PathLike[str], what: str = "a JSON object"
+    path: str | PathLike[str],
+    what: str = "a JSON object",
+    refused: Callable[[Error], object] | None = None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """(number of the line, row) of each line that is not blank; a line ends at a newline alone.
 
-    Raises Error that names file and line, and `what` a line should have been.
+    Raises Error that names file and line, and `what` a line should have been; with `refused` that gets the
+    Error of a line, and the reading goes on.
     """
     try:
         with open(path, "rb") as file:
             for number, line in enumerate(file, 1):
                 if number == 1:
                     line = _after_mark(path, line)
-                if line.strip():
-                    yield number, _row(line, f"{path}:{number}: is not {what}")
+                if not line.strip():
+                    continue
+                try:
+                    row = _row(line, f"{path}:{number}: is not {what}")
+                except Error as error:
+                    if refused is None:
+                        raise
+                    refused(error)
+                    continue
+                yield number, row
     except OSError as error:
         raise Error(f"{path}: cannot be read: {error.strerror}; check the path") from error
 

@@ -97,8 +97,15 @@ class Prompter:
         return text
 
     def continuation(self, text: str) -> list[int]:
-        """Token ids of text that stands behind a prompt."""
-        return self._ids(0, text)
+        """Token ids of text that stands behind a prompt, as it is cut together with the prompt's end.
+
+        SentencePiece puts a space before a text's first word, and here none begins: the ids behind a newline
+        are taken. [AUDIO] is text.
+        """
+        text = _as_unicode(text)
+        if self._byte_level:
+            return self._cut(text)
+        return self._cut("\n" + text)[len(self._cut("\n")) :]
 
     def token_bytes(self, count: int) -> list[bytes]:
         """The text of each token id below `count`; control tokens have none."""
@@ -131,8 +138,11 @@ class Prompter:
         if position % 2:
             return [self._control[piece]]
         text = _as_unicode(piece).replace(AUDIO, _PLACE)
+        return [CLIP if id == self._place_id else id for id in self._cut(text)]
+
+    def _cut(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return [CLIP if id == self._place_id else id for id in ids]
+        return ids
 
 
 def _as_unicode(text: str) -> str:

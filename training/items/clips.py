@@ -69,7 +69,7 @@ def read_clips(names: Iterable[str], audio: Path, cache: Path) -> Clips:
     with FileLock(cache / "clips.lock"):
         _cut_half_line(cache / "clips.jsonl")
         known = _known(cache)
-        rows = sum("row" in line for line in _lines(cache / "clips.jsonl"))
+        rows = _whole_rows(cache)
         new = [name for name in names if _is_new(known, name, audio)]
         with (
             (cache / "features.f16").open("ab") as features,
@@ -101,7 +101,15 @@ def read_clips(names: Iterable[str], audio: Path, cache: Path) -> Clips:
 
 
 def _known(cache: Path) -> dict[str, dict[str, Any]]:
-    return {line["name"]: line for line in _lines(cache / "clips.jsonl")}
+    """Lines of the clips whose features are there: a copy of the cache may have been cut short."""
+    rows = _whole_rows(cache)
+    return {line["name"]: line for line in _lines(cache / "clips.jsonl") if line.get("row", -1) < rows}
+
+
+def _whole_rows(cache: Path) -> int:
+    listed = sum("row" in line for line in _lines(cache / "clips.jsonl"))
+    path = cache / "features.f16"
+    return min(listed, path.stat().st_size // ROW) if path.is_file() else 0
 
 
 def _is_new(known: Mapping[str, Mapping[str, Any]], name: str, audio: Path) -> bool:

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +53,7 @@ def encoded(
     names = list(clips.stored)
     path = cache / f"encoded-{_digest(encoder, clips, views, seed, autocast)}.f16"
     shape = (len(names), views, encoder.config.embeddings, encoder.config.width)
-    if names and not path.is_file():
+    if names and not (path.is_file() and path.stat().st_size == math.prod(shape) * 2):
         with replacing(path) as draft:
             values = np.memmap(draft, np.float16, "w+", shape=shape)
             for start in range(0, len(names), BATCH):
@@ -93,7 +95,8 @@ def _digest(encoder: AudioEncoder, clips: Clips, views: int, seed: int, autocast
     for parameter in encoder.parameters():
         digest.update(parameter.detach().cpu().numpy().tobytes())
     hashes = [clip.hash for clip in clips.stored.values()]
-    digest.update(json.dumps([hashes, views, seed, str(autocast)]).encode())
+    sizes = asdict(encoder.config)  # heads among them, which no weight's shape tells
+    digest.update(json.dumps([hashes, views, seed, str(autocast), sizes]).encode())
     return digest.hexdigest()[:16]
 
 

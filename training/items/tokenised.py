@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset
-from tokenizers import Tokenizer
 
 from ltu.errors import Error, PromptError
 from ltu.files import replacing, write_json
@@ -21,7 +20,7 @@ from ltu.training.items.examples import Row, cut, example, read_items
 from ltu.training.items.packing import Example, Group
 
 ROWS = 1000  # in a record batch
-VERSION = 1  # goes up when the files change: older ones are then made anew
+VERSION = 2  # goes up when the files change: older ones are then made anew
 SCHEMA = pa.schema(
     {"ids": pa.list_(pa.int32()), "prompt": pa.int32(), "audio": pa.list_(pa.string()), "length": pa.int32()}
 )
@@ -46,14 +45,13 @@ class Tokeniser:
         self, tokenizer_json: str, template: str, bos_id: int | None, eos_id: int, limit: int | None
     ) -> None:
         self._prompter = Prompter(tokenizer_json, template, bos_id)
-        self._tokenizer = Tokenizer.from_str(tokenizer_json)
         self._eos_id, self._limit = eos_id, limit
         settings = [VERSION, tokenizer_json, template, bos_id, eos_id, limit]
         self.digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
     def __call__(self, row: Row) -> tuple[Example | None, bool]:
         """(example, None when nothing of the answer fits; whether the answer was cut)."""
-        whole = example(row, self._prompter, self._tokenizer, self._eos_id)
+        whole = example(row, self._prompter, self._eos_id)
         kept = whole if self._limit is None else cut(whole, self._limit)
         return kept, kept is not whole
 
@@ -109,7 +107,8 @@ def tokenised(
     path = cache / f"examples-{key}.arrow"
     if not path.is_file():
         with replacing(path) as draft:
-            counts = _write(draft, read_items(items, prefixes), usable, tokeniser)
+            rows = read_items(items, prefixes, refused=lambda _: None)  # they were counted before
+            counts = _write(draft, rows, usable, tokeniser)
             write_json(path.with_suffix(".json"), asdict(counts))
     counts = Counts(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
     return Examples(path), counts

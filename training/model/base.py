@@ -1,14 +1,19 @@
 """The language model that LTU is built on: a Hugging Face directory or a GGUF file of llama.cpp's."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import torch
-from transformers import AutoConfig, LlamaForCausalLM, Qwen2ForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from ltu.convert.checkpoint import weight_files
 from ltu.convert.llama import HUGGING_FACE, read_base
-from ltu.convert.llama_cpp import ARCHITECTURE
-from ltu.convert.model import Model
+from ltu.convert.llama_cpp import ARCHITECTURE, each_qk
+from ltu.convert.model import Model, check_shapes
+from ltu.convert.rope import SCALING
+from ltu.convert.table import table
+from ltu.convert.tensor import unpaired
 from ltu.errors import ModelFileError
 from ltu.files import sha256
 
@@ -17,68 +22,109 @@ MODELS: dict[str, type[LlamaForCausalLM] | type[Qwen2ForCausalLM]] = {
     "llama": LlamaForCausalLM,
     "qwen2": Qwen2ForCausalLM,
 }
-SCALING = "llama.rope.scaling."  # keys of a GGUF file
-ROPE = {  # the rest of such a key → transformers' name
-    "factor": "factor",
-    "original_context_length": "original_max_position_embeddings",
-}
+CONFIGS: dict[str, type[LlamaConfig] | type[Qwen2Config]] = {"llama": LlamaConfig, "qwen2": Qwen2Config}
 
 
 @dataclass(frozen=True)
-class Base:
-    model: LanguageModel
+class OpenedBase:
+    """A base as the converter reads it, without its weights."""
+
+    path: Path
+    read: Model
     tokenizer_json: str  # Hugging Face JSON in which [AUDIO] is one token outside the embedding table
-    bos_id: int
+    bos_id: int | None  # None: texts begin without one
     eos_id: int
-    sha256: str  # the GGUF file's, or that of the directory's weight files in the order of their names
+
+
+@dataclass(frozen=True)
+class Base(OpenedBase):
+    model: LanguageModel
+    sha256: str  # of the GGUF file, or of the directory's weight files in the order of their names
+
+
+def open_base(path: Path, bos: bool = True) -> OpenedBase:
+    """All that can be known without reading the weights. Raises ModelFileError.
+
+    bos: whether texts begin with BOS, which the base must then have.
+    """
+    read = read_base(path)
+    ids = {name: read.keys.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos")}
+    if bos and ids["bos"] is None:
+        raise ModelFileError(f"{path}: names no BOS token; set base.bos to false if texts begin without one")
+    if ids["eos"] is None:
+        raise ModelFileError(f"{path}: names no EOS token; set eos_token_id in its configuration")
+    bos_id = ids["bos"] if bos else None
+    return OpenedBase(path, read, str(read.keys[HUGGING_FACE]), bos_id, ids["eos"])
 
 
 def load_base(path: Path, matrices: torch.dtype | None = None) -> Base:
-    """Weights in float32; the tokenizer is the one that the converter will write. Raises ModelFileError.
+    return load_opened(open_base(path), matrices)
+
+
+def load_opened(base: OpenedBase, matrices: torch.dtype | None = None) -> Base:
+    """Weights in float32, of a file by the converter's own reading. Raises ModelFileError.
 
     `matrices`: type of the linear layers' weights. When it is autocast's, nothing that is computed changes:
     autocast would make the same cast at each step.
     """
-    read = read_base(path)
-    keys = read.keys
-    if path.is_dir():
-        made = MODELS[keys[ARCHITECTURE]]
-        model = made.from_pretrained(path, dtype="auto" if matrices else torch.float32)
-        weights = sorted([*path.glob("*.safetensors"), *path.glob("*.bin")])
+    if base.path.is_dir():
+        made = MODELS[base.read.keys[ARCHITECTURE]]
+        model = made.from_pretrained(base.path, dtype="auto" if matrices else torch.float32)
     else:
-        model = _from_gguf(path, read)
-        weights = [path]
+        model = _from_gguf(base.read)
     if matrices:
         cast(model, matrices)
-    return Base(
-        model,
-        str(keys[HUGGING_FACE]),
-        int(keys["tokenizer.ggml.bos_token_id"]),
-        int(keys["tokenizer.ggml.eos_token_id"]),
-        sha256(*weights),
-    )
+    opened = {field.name: getattr(base, field.name) for field in fields(OpenedBase)}
+    return Base(**opened, model=model, sha256=sha256(*weight_files(base.path)))
 
 
-def _from_gguf(path: Path, base: Model) -> LanguageModel:
-    """transformers' reading of a GGUF file, with the rotary settings that it leaves out."""
-    config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-    if settings := {name: value for name, value in base.keys.items() if name.startswith(SCALING)}:
-        if unknown := sorted(settings.keys() - {SCALING + name for name in (*ROPE, "type", "finetuned")}):
-            raise ModelFileError(f"{path}: {unknown[0]} is not supported in training; give a directory")
-        kind = settings.get(SCALING + "type", "linear")
-        if kind not in ("none", "linear", "yarn"):
-            raise ModelFileError(f"{path}: rope scaling {kind!r} is not supported")
-        known = {to: settings[SCALING + name] for name, to in ROPE.items() if SCALING + name in settings}
-        theta = base.keys.get("llama.rope.freq_base", 10000.0)
-        if kind != "none":
-            config.rope_parameters = {"rope_type": kind, "rope_theta": theta, **known}
-    model = MODELS[base.keys[ARCHITECTURE]].from_pretrained(
-        path.parent, gguf_file=path.name, config=config, dtype=torch.float32
-    )
-    if "rope_freqs.weight" in base.tensors:
-        divisors = torch.from_numpy(base.tensors["rope_freqs.weight"].float32()).view(-1)
+def _from_gguf(read: Model) -> LanguageModel:
+    """What the converter read, under transformers' names and in its order of rows."""
+    rows = table(read.keys)
+    check_shapes(read, rows)
+    ordered = each_qk(unpaired, read.keys, read.tensors)
+    state = {
+        row.source: torch.tensor(ordered[row.name].float32()).view(row.shape)
+        for row in rows.values()
+        if row.source and row.name in ordered
+    }
+    architecture = str(read.keys[ARCHITECTURE])
+    config = _config(read, architecture)
+    model = MODELS[architecture].from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
+    if "rope_freqs.weight" in read.tensors:
+        divisors = torch.tensor(read.tensors["rope_freqs.weight"].float32()).view(-1)
         model.model.rotary_emb.inv_freq /= divisors
     return model
+
+
+def _config(read: Model, architecture: str) -> LlamaConfig | Qwen2Config:
+    keys = read.keys
+    width, heads = keys["llama.embedding_length"], keys["llama.attention.head_count"]
+    head_size = keys.get("llama.attention.key_length", width // heads)
+    if keys.get("llama.rope.dimension_count", head_size) != head_size:
+        raise ModelFileError(f"{read.where}: turns a part of each head, which is not supported in training")
+    scaling = None
+    if keys.get(f"{SCALING}type", "none") != "none":
+        scaling = {"rope_type": keys[f"{SCALING}type"], "factor": keys[f"{SCALING}factor"]}
+        if original := keys.get(f"{SCALING}original_context_length"):
+            scaling["original_max_position_embeddings"] = original
+    settings: dict[str, Any] = {  # under names that transformers 4 and 5 know
+        "vocab_size": keys["llama.vocab_size"],
+        "hidden_size": width,
+        "intermediate_size": keys["llama.feed_forward_length"],
+        "num_hidden_layers": keys["llama.block_count"],
+        "num_attention_heads": heads,
+        "num_key_value_heads": keys.get("llama.attention.head_count_kv", heads),
+        "head_dim": head_size,
+        "max_position_embeddings": keys["llama.context_length"],
+        "rms_norm_eps": keys["llama.attention.layer_norm_rms_epsilon"],
+        "rope_theta": keys.get("llama.rope.freq_base", 10000.0),
+        "rope_scaling": scaling,
+        "tie_word_embeddings": "output.weight" not in read.tensors,
+        "bos_token_id": keys.get("tokenizer.ggml.bos_token_id"),
+        "eos_token_id": keys.get("tokenizer.ggml.eos_token_id"),
+    }
+    return CONFIGS[architecture](**settings)
 
 
 def cast(model: LanguageModel, matrices: torch.dtype) -> None:

@@ -27,6 +27,14 @@ class EncoderConfig:
     frames: int = FRAMES
     mels: int = MELS
 
+    def __post_init__(self) -> None:
+        """Raises ValueError naming the key."""
+        for name in ("width", "mlp", "heads", "patch"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: must be above 0")
+        if self.width % self.heads or self.width % 4:
+            raise ValueError(f"width: {self.width} must be a multiple of 4 and of heads, {self.heads}")
+
     @property
     def grid(self) -> tuple[int, int]:
         """(frequency, time) patches of a whole input."""

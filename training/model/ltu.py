@@ -1,5 +1,6 @@
 """LTU in PyTorch: encoder, projector and a language model with LoRA, audio spliced in between the words."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ PARTS = {
     "lora": "lora_",
 }  # part of a parameter's name
 
+MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")  # of a block
+
 
 @dataclass(frozen=True)
 class LoraSizes:
@@ -27,6 +30,15 @@ class LoraSizes:
     alpha: int = defaults.LORA_ALPHA
     targets: tuple[str, ...] = defaults.LORA_TARGETS
     dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming the key."""
+        if self.r < 1 or not 0 < self.alpha < math.inf:
+            raise ValueError(f"{'r' if self.r < 1 else 'alpha'}: must be above 0")
+        if not 0 <= self.dropout < 1:
+            raise ValueError("dropout: must be from 0 to below 1")
+        if unknown := sorted(set(self.targets) - set(MATRICES)):
+            raise ValueError(f"targets: {unknown[0]!r} can't have LoRA; there are {', '.join(MATRICES)}")
 
 
 class LTU(nn.Module):
@@ -36,6 +48,7 @@ class LTU(nn.Module):
 
     def __init__(self, base: LanguageModel, encoder: EncoderConfig, lora: LoraSizes) -> None:
         super().__init__()
+        self.lora = lora
         self.audio_encoder = AudioEncoder(encoder)
         self.audio_proj = nn.Sequential(
             nn.LayerNorm(encoder.width, eps=defaults.LAYER_NORM_EPSILON, elementwise_affine=False),

@@ -21,6 +21,7 @@ IRRELEVANT = {  # to the weights that come out
         "audio",
         "audio_prefixes",
         "allow_missing",
+        "bad_items",
         "datasets",
         "development",
         "reported",
@@ -61,7 +62,10 @@ def arguments(config: Config) -> TrainingArguments:
             gradient_accumulation_steps=train.gradient_accumulation_steps,
             learning_rate=train.learning_rate,
             weight_decay=train.weight_decay,
+            adam_beta1=train.adam_beta1,
             adam_beta2=train.adam_beta2,
+            adam_epsilon=train.adam_epsilon,
+            max_grad_norm=train.gradient_clipping,
             warmup_steps=train.warm_up,
             lr_scheduler_type=train.scheduler,
             bf16=train.precision == "bfloat16",
@@ -78,6 +82,7 @@ def arguments(config: Config) -> TrainingArguments:
             average_tokens_across_devices=True,
             ddp_find_unused_parameters=False,
             logging_steps=train.logging_steps,
+            logging_nan_inf_filter=False,  # `LtuTrainer` stops at the first
             report_to=list(train.report_to) or "none",
             dataloader_pin_memory=False,
         )

@@ -1,13 +1,15 @@
 """Files beside a finished run's checkpoint: LoRA as PEFT has it, a merged model, a model card."""
 
+import json
 import shutil
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from ltu.files import write_text
+from ltu.convert.checkpoint import weight_files
+from ltu.files import sha256, write_json, write_text
 from ltu.training.config import Config
-from ltu.training.model.base import LanguageModel, load_base
+from ltu.training.model.base import LanguageModel, load_opened, open_base
 from ltu.training.model.ltu import LTU
 from ltu.training.run.card import card
 from ltu.training.run.checkpoint import load_checkpoint
@@ -42,7 +44,8 @@ def write_merged(folder: Path, config: Config) -> None:
 
     The base is read again: the one that was trained on may be rounded to the precision of the run.
     """
-    model = LTU(load_base(config.base.path).model, config.encoder, config.lora)
+    base = load_opened(open_base(config.base.path, config.base.bos))
+    model = LTU(base.model, config.encoder, config.lora)
     load_checkpoint(config.train.output, model)
     llama = model.llama.merge_and_unload()
     assert isinstance(llama, LanguageModel)
@@ -52,4 +55,6 @@ def write_merged(folder: Path, config: Config) -> None:
             shutil.copyfile(config.base.path / name, folder / name)
     tensors = load_file(config.train.output / "ltu.safetensors")
     save_file({n: t for n, t in tensors.items() if "lora_" not in n}, folder / "ltu.safetensors")
-    shutil.copyfile(config.train.output / "ltu.json", folder / "ltu.json")
+    description = json.loads((config.train.output / "ltu.json").read_text(encoding="utf-8"))
+    description["base_model"]["sha256"] = sha256(*weight_files(folder))  # what the rest of LTU now goes with
+    write_json(folder / "ltu.json", description)

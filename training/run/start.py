@@ -7,10 +7,12 @@ import torch
 from torch import Tensor
 
 from ltu.convert.checkpoint import read_weights
+from ltu.convert.lora import read_settings
+from ltu.convert.ltu_part import LORA
 from ltu.convert.names import UNUSED_AUDIO, bare
 from ltu.training.config import TrainConfig
 from ltu.training.model.ltu import LTU, fill, load_trained
-from ltu.training.run.checkpoint import load_checkpoint
+from ltu.training.run.checkpoint import check_scale, load_checkpoint
 
 
 def load_start(config: TrainConfig, model: LTU) -> dict[str, Any]:
@@ -21,6 +23,9 @@ def load_start(config: TrainConfig, model: LTU) -> dict[str, Any]:
         tensors = {bare(name): tensor for name, tensor in _tensors(config.checkpoint).items()}
         used = {name: tensor for name, tensor in tensors.items() if not UNUSED_AUDIO.fullmatch(name)}
         load_trained(model, used, str(config.checkpoint))
+        settings = read_settings(config.checkpoint)
+        for module in {match[1] for name in used if (match := LORA.fullmatch(name))}:
+            check_scale(settings.scale(module, model.lora.r), model, config.checkpoint)
     elif config.encoder_weights:
         own = dict(model.audio_encoder.named_parameters())
         tensors = {name.removeprefix("module."): t for name, t in _tensors(config.encoder_weights).items()}

@@ -1,20 +1,19 @@
 """LoRA fine-tuning: configuration → checkpoint folder, through the transformers Trainer and PEFT."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from filelock import FileLock
 from transformers import TrainerCallback, set_seed
 
 from ltu.training.config import Config
 from ltu.training.items.collate import Collator
 from ltu.training.items.data import Data, cache_folder, check_files, read_data, say, summary
-from ltu.training.items.inputs import ClipInputs, encoded, features_of
+from ltu.training.items.inputs import encoded, features_of
 from ltu.training.items.tokenised import Tokeniser
-from ltu.training.model.base import load_base
+from ltu.training.model.base import OpenedBase, load_opened, open_base
 from ltu.training.model.ltu import LTU
 from ltu.training.run.arguments import AUTOCAST, arguments, decisive, started_from
 from ltu.training.run.checkpoint import save_checkpoint
@@ -38,23 +37,24 @@ class Trained:
     main: bool  # whether this is the process that writes
 
 
-def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:
+def train(
+    config: Config,
+    callbacks: Sequence[TrainerCallback] = (),
+    then: Callable[[Trained], None] = lambda trained: None,
+) -> Trained:
     """Trains what `config.train.train` names and writes the checkpoint.
 
     A killed run goes on from its last checkpoint. Started by torchrun, this is one of several processes.
+    `then` is called, in the process that writes, before the run's own checkpoints are removed: what fails
+    there is tried again by the same command, without training again.
     """
     set_seed(config.train.seed)
     settings = arguments(config)
-    autocast = AUTOCAST[config.train.precision]
-    check_files(config.data)  # before minutes of loading
-    base = load_base(config.base.path, autocast)
-    bos_id = base.bos_id if config.base.bos else None
-    answers_only = config.data.loss_on == "answer"
-    tokeniser = Tokeniser(
-        base.tokenizer_json, config.base.template, bos_id, base.eos_id, config.data.max_text_tokens
-    )
-    model = LTU(base.model, config.encoder, config.lora)
+    main = settings.process_index == 0
+    opened, data = _read(config, main)
     start = started_from(config)
+    base = load_opened(opened, AUTOCAST[config.train.precision])
+    model = LTU(base.model, config.encoder, config.lora)
     before = load_start(config.train, model)
     model.train_only(config.train.train)
     if config.train.gradient_checkpointing:
@@ -62,18 +62,11 @@ def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:
     if config.train.shard_base:
         shard_base(model, settings.device)
     model.to(settings.device)
-    cache = cache_folder(config.data)
-    cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / "lock"):  # processes of one run, and runs on the same items, take turns
-        data = read_data(config.data, tokeniser)
-        kind, inputs = _inputs(config, model, data, autocast)
-    if settings.process_index == 0:
-        say(summary(data, config.data))
-        say([f"{cache}: encoder outputs, {inputs.bytes / 1e6:.1f} MB"] if kind == "encoded" else [])
+    collator = _collator(config, opened, model, data, main)
     trainer = LtuTrainer(
         model,
         settings,
-        Collator(inputs, kind, bos_id, answers_only, config.train.seed),
+        collator,
         data.train,
         data.development,
         decisive(config, base.sha256, data.hashes(data.train)),
@@ -82,24 +75,55 @@ def train(config: Config, callbacks: Sequence[TrainerCallback] = ()) -> Trained:
         callbacks,
     )
     trainer.train_to_end()
-    main = settings.process_index == 0
     clips = data.hashes(data.train) | set(before.get("train_clips", ()))
     terms = {*data.train.counts.terms, *before.get("train_terms", ())}
+    state = trainer.state
+    trained = Trained(
+        config.train.output, model, data, start, clips, terms, state.global_step, state.log_history, main
+    )
     if main:
         save_checkpoint(config.train.output, model, config, base, clips, terms)
+        then(trained)
         for folder in checkpoints(config.train.output):
             shutil.rmtree(folder)
     trainer.accelerator.wait_for_everyone()
-    state = trainer.state
-    return Trained(
-        config.train.output, model, data, start, clips, terms, state.global_step, state.log_history, main
+    return trained
+
+
+def _read(config: Config, main: bool) -> tuple[OpenedBase, Data]:
+    """All that can be wrong with base and data is known from here on, before weights are loaded."""
+    survey = check_files(config.data)
+    opened = open_base(config.base.path, config.base.bos)
+    tokeniser = Tokeniser(
+        opened.tokenizer_json,
+        config.base.template,
+        opened.bos_id,
+        opened.eos_id,
+        config.data.max_text_tokens,
     )
+    with _turn(config):
+        data = read_data(config.data, tokeniser, survey)
+    if main:
+        say(summary(data, config.data))
+    return opened, data
 
 
-def _inputs(config: Config, model: LTU, data: Data, autocast: torch.dtype | None) -> tuple[str, ClipInputs]:
-    """The argument of `LTU.forward` that clips are given as, and their inputs: a frozen encoder runs once."""
-    if "encoder" in config.train.train:
-        return "features", features_of(data.clips)
-    views, seed = config.data.views, config.train.seed
+def _turn(config: Config) -> FileLock:
+    """Processes of one run, and runs on the same items, take turns."""
     cache = cache_folder(config.data)
-    return "encoded", encoded(cache, model.audio_encoder, data.clips, views, seed, autocast)
+    cache.mkdir(parents=True, exist_ok=True)
+    return FileLock(cache / "lock")
+
+
+def _collator(config: Config, base: OpenedBase, model: LTU, data: Data, main: bool) -> Collator:
+    """A clip is given as its features, or as encoder outputs: a frozen encoder runs once."""
+    kind, inputs = "features", features_of(data.clips)
+    if "encoder" not in config.train.train:
+        cache, views, seed = cache_folder(config.data), config.data.views, config.train.seed
+        autocast = AUTOCAST[config.train.precision]
+        with _turn(config):
+            kind, inputs = "encoded", encoded(cache, model.audio_encoder, data.clips, views, seed, autocast)
+        if main:
+            say([f"{cache}: encoder outputs, {inputs.bytes / 1e6:.1f} MB"])
+    answers_only = config.data.loss_on == "answer"
+    return Collator(inputs, kind, base.bos_id, answers_only, config.train.seed)

@@ -72,6 +72,8 @@ class LtuTrainer(Trainer):
         last = last_checkpoint(self._output)
         if last is not None:
             _check_same(self._run, json.loads((last / RUN).read_text(encoding="utf-8")), last)
+        if self.args.process_index:  # each process drops out others; the Trainer gave all of them one seed
+            torch.manual_seed(self.args.seed + self.args.process_index)
         self.train(resume_from_checkpoint=str(last) if last else None)
 
     def start_epoch(self, epoch: int) -> None:
@@ -94,6 +96,16 @@ class LtuTrainer(Trainer):
         targets = sum((batch["weights"].sum() for batch in batches), torch.zeros((), dtype=torch.int64))
         return batches, self.accelerator.gather(targets.to(device)).sum()
 
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Raises Error, naming the step, when its loss is no number."""
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            raise Error(
+                f"step {self.state.global_step + 1}: the loss is {loss.item()}, nothing is written; lower "
+                "train.learning_rate, or look for what is special about its items"
+            )
+        return loss
+
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """AdamW; weights of linear layers and convolutions decay, norms, biases and embeddings don't."""
         if self.optimizer is None:
@@ -107,6 +119,7 @@ class LtuTrainer(Trainer):
             self.optimizer = torch.optim.AdamW(
                 [{"params": found, "lr": lr, "weight_decay": decay} for (lr, decay), found in groups.items()],
                 betas=(self.args.adam_beta1, self.args.adam_beta2),
+                eps=self.args.adam_epsilon,
             )
         return self.optimizer
 

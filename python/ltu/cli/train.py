@@ -32,21 +32,23 @@ def train(
     with needs("train"):  # here, because torch takes seconds to import: not for --help
         from ltu.training.config import read_config
         from ltu.training.run.finish import finish
+        from ltu.training.run.train import Trained
         from ltu.training.run.train import train as run
 
     described = read_config(config)
     if allow_missing:
         described = replace(described, data=replace(described.data, allow_missing=True))
-    trained = run(described)
-    if not trained.main:
-        return
-    finish(described, trained)
-    print(f"{trained.output}: ltu.safetensors, ltu.json, MODEL_CARD.md and adapter/")
-    if gguf:
-        written = convert(described.base.path, checkpoint=trained.output, output=gguf)
-        print(f"{written.path}  {written.bytes / 1e6:.1f} MB")
-    else:
-        print(f"ltu-convert --checkpoint {trained.output} makes it a GGUF file")
+
+    def after(trained: Trained) -> None:
+        finish(described, trained)
+        print(f"{trained.output}: ltu.safetensors, ltu.json, MODEL_CARD.md and adapter/")
+        if gguf:
+            written = convert(described.base.path, checkpoint=trained.output, output=gguf)
+            print(f"{written.path}  {written.bytes / 1e6:.1f} MB")
+        else:
+            print(f"ltu-convert --checkpoint {trained.output} makes it a GGUF file")
+
+    run(described, then=after)
 
 
 def main() -> None:
