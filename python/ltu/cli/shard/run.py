@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.progress import Progress, TaskID
 
 from ltu.cli.console import FAILED, NOTES, Json, command, show, wrong_usage
 from ltu.cli.options import BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
@@ -22,54 +23,65 @@ class Engine(str, Enum):
     ray = "ray"
 
 
+SpecFile = Annotated[Path, typer.Option(metavar="FILE", help="From ltu-shard build.")]
+Results = Annotated[Path, typer.Option(metavar="FILE", help="Results (SQLite); gone on with if there.")]
+Clips = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Where the recordings are now; absent: as built.")
+]
+Repeats = Annotated[int, typer.Option(min=1, help="Independent answers to each question.")]
+Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal answers.")]
+Tasks = Annotated[str, typer.Option(metavar="TASK[,TASK…]", help="identity, or a relation; absent: all.")]
+Words = Annotated[str, typer.Option(metavar="WORD[,WORD…]", help="Only clips of these words.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only so many questions, at random.")]
+Controls = Annotated[
+    bool, typer.Option("--controls", help="Ask also with the word, silence, noise or another clip.")
+]
+Exact = Annotated[bool, typer.Option("--exact", help="Also the exact probabilities of yes, no and neither.")]
+Epsilon = Annotated[float, typer.Option(help="--exact: what may stay undecided.")]
+NodeBudget = Annotated[
+    int, typer.Option(min=1, help="--exact: most positions for a question, decided or not.")
+]
+Scores = Annotated[bool, typer.Option("--scores", help="Also the untempered log-odds of yes against no.")]
+StopWhenDecided = Annotated[
+    bool, typer.Option("--stop-when-decided", help="End answers once the careful reading can't change.")
+]
+MaxNewTokens = Annotated[
+    int | None, typer.Option(min=1, help="Most tokens of an answer; absent: the file's.")
+]
+Embeddings = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="Keep the clips' embeddings here, for the next sweep.")
+]
+AllowMixed = Annotated[bool, typer.Option("--allow-mixed", help="Go on with a run that other kernels began.")]
+Where = Annotated[Engine, typer.Option(help="ray: on the workers of a Ray cluster.")]
+Workers = Annotated[int, typer.Option(min=1, help="ray: how many, each with a model.")]
+
+
 @command
 def run(
-    spec: Annotated[Path, typer.Option(metavar="FILE", help="From ltu-shard build.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Results (SQLite); gone on with if there.")],
+    spec: SpecFile,
+    out: Results,
     gguf: Gguf = None,
-    clips: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Where the recordings are now; absent: as built.")
-    ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Independent answers to each question.")] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal answers.")] = 0,
-    tasks: Annotated[
-        str, typer.Option(metavar="TASK[,TASK…]", help="identity, or a relation; absent: all.")
-    ] = "",
-    words: Annotated[str, typer.Option(metavar="WORD[,WORD…]", help="Only clips of these words.")] = "",
-    limit: Annotated[int | None, typer.Option(min=1, help="Only so many questions, at random.")] = None,
-    controls: Annotated[
-        bool,
-        typer.Option("--controls", help="Ask also with the word, silence, noise or another clip."),
-    ] = False,
-    exact: Annotated[
-        bool, typer.Option("--exact", help="Also the exact probabilities of yes, no and neither.")
-    ] = False,
-    epsilon: Annotated[float, typer.Option(help="--exact: what may stay undecided.")] = 1e-3,
-    node_budget: Annotated[
-        int, typer.Option(min=1, help="--exact: most positions for a question, decided or not.")
-    ] = 4096,
-    scores: Annotated[
-        bool, typer.Option("--scores", help="Also the untempered log-odds of yes against no.")
-    ] = False,
-    stop_when_decided: Annotated[
-        bool, typer.Option("--stop-when-decided", help="End answers once the careful reading can't change.")
-    ] = False,
-    max_new_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of an answer; absent: the file's.")
-    ] = None,
-    embeddings: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Keep the clips' embeddings here, for the next sweep."),
-    ] = None,
-    allow_mixed: Annotated[
-        bool, typer.Option("--allow-mixed", help="Go on with a run that other kernels began.")
-    ] = False,
+    clips: Clips = None,
+    repeats: Repeats = 4,
+    seed: Seed = 0,
+    tasks: Tasks = "",
+    words: Words = "",
+    limit: Limit = None,
+    controls: Controls = False,
+    exact: Exact = False,
+    epsilon: Epsilon = 1e-3,
+    node_budget: NodeBudget = 4096,
+    scores: Scores = False,
+    stop_when_decided: StopWhenDecided = False,
+    max_new_tokens: MaxNewTokens = None,
+    embeddings: Embeddings = None,
+    allow_mixed: AllowMixed = False,
     device: Device = "auto",
     threads: Threads = None,
     kv_memory: KvMemory = None,
     batch_invariant: BatchInvariant = False,
-    engine: Annotated[Engine, typer.Option(help="ray: on the workers of a Ray cluster.")] = Engine.local,
-    workers: Annotated[int, typer.Option(min=1, help="ray: how many, each with a model.")] = 2,
+    engine: Where = Engine.local,
+    workers: Workers = 2,
     json: Json = False,
 ) -> None:
     """Asks a model every question and stores the answers."""
@@ -104,21 +116,17 @@ def run(
     computed_by = {**local.description(), "requested": device, "engine": engine.value}
     with progress_bar() as bar:
         task = bar.add_task("questions", total=None)
-        summary = run_session(
-            model,
-            benchmark,
-            out,
-            settings,
-            computed_by,
-            clips,
-            allow_mixed,
-            lambda answered, asked: bar.update(task, completed=answered, total=asked),
-        )
+        progress = partial(_progress, bar, task)
+        summary = run_session(model, benchmark, out, settings, computed_by, clips, allow_mixed, progress)
     for file, reason in summary.failures.items():
         NOTES.print(f"{file}: {reason}", markup=False, soft_wrap=True)
     show({"file": str(out), **_told(summary, repeats)}, json)
     if summary.failures:
         raise typer.Exit(FAILED)
+
+
+def _progress(bar: Progress, task: TaskID, answered: int, asked: int) -> None:
+    bar.update(task, completed=answered, total=asked)
 
 
 def _tasks(tasks: str, spec: Spec) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -46,36 +46,13 @@ def sweep(
     labels = {q.id: clips[q.clip]["label"] for q in pending}
     summary = Summary(run, row["asked"], row["asked"] - len(pending))
     session = store.start_session(run, device)
-    failures: dict[int, str] = {}
-    began: dict[int, float] = {}
-    heard: dict[int, str | None] = {}
-
-    def sound(ask: Ask) -> list[Clip] | AudioError:
-        try:
-            heard = sound_of(ask, clips)
-            model.prepare(heard)
-        except AudioError as error:
-            return error
-        return heard
-
-    def queries() -> Iterator[Query]:
-        groups = [list(group) for _, group in groupby(enumerate(asks), lambda item: item[1].played)]
-        sounds = ahead(sound, (group[0][1] for group in groups), model.clip_threads)
-        for group, played in zip(groups, sounds, strict=True):
-            if isinstance(played, AudioError):
-                failures[group[0][1].clip] = str(played)
-                continue
-            for index, ask in group:
-                sequence = model.prompter.sequence(ask.prompt, played, ask.format)
-                began[index], heard[index] = time.time(), played[0].hash if played else None
-                yield from queries_of(ask, sequence, index, row["repeats"], row["seed"], settings, model)
-
+    asking = _Asking(model, asks, clips, row["repeats"], row["seed"], settings)
     finished: list[Answered] = []
     recorded = time.time()
 
     def flush() -> None:
         nonlocal recorded
-        store.record(run, finished, failures.items())
+        store.record(run, finished, asking.failures.items())
         count = sum(len(group.questions) for group in finished)
         summary.answered += count
         finished.clear()
@@ -84,12 +61,13 @@ def sweep(
 
     partial: dict[int, list[Answer]] = defaultdict(list)
     try:
-        for answer in model.answers(queries()):
+        for answer in model.answers(asking.queries()):
             partial[answer.tag].append(answer)
             ask = asks[answer.tag]
             if len(partial[answer.tag]) == answers_of(ask, row["repeats"], settings):
                 now = time.time()
-                timing = (heard.pop(answer.tag), now, now - began.pop(answer.tag))
+                heard, began = asking.asked.pop(answer.tag)
+                timing = (heard, now, now - began)
                 finished.append(answered(ask, labels, timing, partial.pop(answer.tag)))
                 if now - recorded > COMMIT_SECONDS:
                     flush()
@@ -97,5 +75,46 @@ def sweep(
         flush()
         store.end_session(session)
     summary.seconds = time.time() - started
-    summary.failures = {clips[id]["file"]: reason for id, reason in sorted(failures.items())}
+    summary.failures = {clips[id]["file"]: reason for id, reason in sorted(asking.failures.items())}
     return summary
+
+
+class _Asking:
+    """The queries, and what is to be known of each when its answers come."""
+
+    def __init__(
+        self,
+        model: Answers,
+        asks: Sequence[Ask],
+        clips: Mapping[int, Any],
+        repeats: int,
+        seed: int,
+        settings: Mapping[str, Any],
+    ) -> None:
+        self._model, self._asks, self._clips = model, asks, clips
+        self._repeats, self._seed, self._settings = repeats, seed, settings
+        self.failures: dict[int, str] = {}  # by clip
+        self.asked: dict[int, tuple[str | None, float]] = {}  # index → hash of the clip, moment
+
+    def queries(self) -> Iterator[Query]:
+        """In their order, each tagged with its index. Clips are read ahead; one that fails is left out."""
+        groups = [list(group) for _, group in groupby(enumerate(self._asks), lambda item: item[1].played)]
+        sounds = ahead(self._sound, (group[0][1] for group in groups), self._model.clip_threads)
+        for group, sound in zip(groups, sounds, strict=True):
+            if isinstance(sound, AudioError):
+                self.failures[group[0][1].clip] = str(sound)
+                continue
+            for index, ask in group:
+                sequence = self._model.prompter.sequence(ask.prompt, sound, ask.format)
+                self.asked[index] = sound[0].hash if sound else None, time.time()
+                yield from queries_of(
+                    ask, sequence, index, self._repeats, self._seed, self._settings, self._model
+                )
+
+    def _sound(self, ask: Ask) -> list[Clip] | AudioError:
+        try:
+            sound = sound_of(ask, self._clips)
+            self._model.prepare(sound)
+        except AudioError as error:
+            return error
+        return sound
