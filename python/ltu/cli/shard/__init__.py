@@ -2,6 +2,7 @@
 
 from ltu.cli.console import application
 from ltu.cli.shard.build import build
+from ltu.cli.shard.calibrate import calibrate
 from ltu.cli.shard.export import export
 from ltu.cli.shard.harness import harness
 from ltu.cli.shard.list import list_
@@ -14,6 +15,7 @@ for name, work in (
     ("build", build),
     ("run", run),
     ("report", report),
+    ("calibrate", calibrate),
     ("list", list_),
     ("validate", validate),
     ("export", export),
