@@ -1,16 +1,20 @@
 """ltu-shard build: words and recordings → a specification."""
 
 import random
+from dataclasses import asdict
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ltu.cli.console import NOTES, Json, command, show, wrong_usage
+from ltu.cli.console import NOTES, Json, command, print_json, show, wrong_usage
 from ltu.shard.spec.build import build as build_spec
 from ltu.shard.spec.clips import Reader, choose, from_audioset, from_folders, from_labels_csv
-from ltu.shard.spec.words import read_words, shipped_words
+from ltu.shard.spec.segments import find_segments
+from ltu.shard.spec.words import Word, read_words, shipped_words
+from ltu.show.table import Table
+from ltu.show.terminal import to_terminal
 
 
 class Preset(str, Enum):
@@ -24,15 +28,21 @@ class Questions(str, Enum):
 
 @command
 def build(
-    clips: Annotated[Path, typer.Option(metavar="FOLDER", help="Recordings: see --preset and --audioset.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The specification, JSON Lines.")],
+    clips: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Recordings: see --preset and --audioset.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="The specification, JSON Lines.")] = None,
     preset: Annotated[
         Preset | None, typer.Option(help="esc10: FOLDER has ESC-10's labels.csv. Absent: the 78 words.")
     ] = None,
     folds: Annotated[str, typer.Option(metavar="N[,N…]", help="esc10: only recordings of these folds.")] = "",
     audioset: Annotated[
         Path | None,
-        typer.Option(metavar="CSV", help="AudioSet's segments, audio in FOLDER. Absent: a folder per word."),
+        typer.Option(
+            metavar="CSV",
+            help="AudioSet's segments, audio in FOLDER; without --clips: which words have clips."
+            " Absent: a folder per word.",
+        ),
     ] = None,
     reviewed: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --audioset: YTIDs that were checked by ear.")
@@ -51,6 +61,14 @@ def build(
     json: Json = False,
 ) -> None:
     """Makes a specification: words, clips and questions."""
+    words = read_words(table) if table else shipped_words("esc10" if preset else "words")
+    if audioset and clips is None and out is None:
+        _show_segments(audioset, words, per_word, json)
+        return
+    if clips is None or out is None:
+        raise wrong_usage(
+            "--clips and --out", "say where the recordings are and where the specification goes"
+        )
     if not clips.is_dir():
         raise wrong_usage("--clips", f"{clips} is not a folder")
     if reviewed and not audioset:
@@ -58,7 +76,6 @@ def build(
     if folds and preset is not Preset.esc10:
         raise wrong_usage("--folds", "belongs to --preset esc10")
     name = preset.value if preset else table.stem if table else "shard-78"
-    words = read_words(table) if table else shipped_words("esc10" if preset else "words")
     notes: list[str] = []
     if preset:
         candidates = from_labels_csv(clips, words, _numbers("--folds", folds), notes.append)
@@ -72,6 +89,33 @@ def build(
     for note in notes:
         NOTES.print(note, markup=False, soft_wrap=True)
     show({"file": str(out), **spec.header["counts"], "sha256": spec.hash}, json)
+
+
+def _show_segments(table: Path, words: list[Word], per_word: int, json: bool) -> None:
+    """Which words have enough segments that hold their sound alone, and why not where not."""
+    found = find_segments(table, words)
+    if json:
+        print_json([{**asdict(each), "segments": len(each.segments)} for each in found])
+        return
+    rows = [
+        (
+            each.label,
+            str(len(each.segments)),
+            str(each.total),
+            ("with labels below it" if each.with_children else "")
+            if len(each.segments) >= per_word
+            else f"most carry also {' or '.join(each.besides)}",
+        )
+        for each in found
+    ]
+    enough = sum(len(each.segments) >= per_word for each in found)
+    clips = sum(min(per_word, len(each.segments)) for each in found)
+    note = f"{enough} of {len(found)} words have {per_word}: {clips} of {per_word * len(found)} clips."
+    columns = ("word", "alone", "with the label", "")
+    print(
+        to_terminal(str(table), (), [Table("Segments that hold one sound alone", columns, rows, note)]),
+        end="",
+    )
 
 
 def _numbers(option: str, text: str) -> tuple[int, ...]:

@@ -157,7 +157,7 @@ def parts(document: dict[str, Any]) -> Table:
             str(row["questions"]),
         )
         for row in document["conditions"]
-        if row["part"] in ("group", "distance", "seen")
+        if row["part"] in ("group", "label", "distance", "seen")
     ]
     note = (
         "distance: negatives of the same branch, or with the same parent, in the ontology; never pooled."

@@ -20,6 +20,9 @@ GROUPS = {
 }
 
 
+MUSIC = "Music"
+
+
 @dataclass(frozen=True)
 class Word:
     """One row of a word table (assets/shard/*.jsonl).
@@ -41,6 +44,11 @@ class Word:
     related: tuple[str, ...] = ()
     reviewed: str = ""
     dataset_class: str = ""
+
+    @property
+    def is_music(self) -> bool:
+        """Whether it is an instrument or other music, a part of the paper's anthrophony of its own."""
+        return MUSIC in audioset().ancestors(self.label) | {self.label}
 
     @property
     def all_terms(self) -> tuple[str, ...]:
@@ -70,6 +78,18 @@ def group_of(label: str) -> str:
         if root in audioset().roots(label):
             return group
     raise Error(f"{label}: belongs to none of the three groups; choose a label below {', '.join(GROUPS)}")
+
+
+def stands_in(label: str, term: str) -> bool:
+    """Whether a term is a part of the label, or of its words: who repeats the label knows it."""
+
+    def plain(text: str) -> str:
+        return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+    words = {plain(word) for word in label.split()}
+    return plain(term) in {plain(part) for part in label_parts(label)} or any(
+        plain(word) in words - {"of", "and", "the"} for word in term.split()
+    )
 
 
 def true_terms(word: Word) -> frozenset[str]:
