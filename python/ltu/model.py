@@ -38,6 +38,7 @@ Embedded = tuple[bytes, Float32]  # content hash of a clip, its embeddings [32, 
 
 CLIPS_AT_ONCE = 32  # that a device encodes together
 CLIP_THREADS = 8  # that read clips for it, at most
+DECISION_TEMPERATURE = "ltu.decision.temperature"
 TOKENIZER_KEY = "tokenizer.huggingface.json"
 KEYS = {  # that only this side of the engine reads
     TOKENIZER_KEY: str,
@@ -288,16 +289,22 @@ class Model:
         format: Format = "interleaved",
         epsilon: float = 1e-3,
         node_budget: int = 4096,
+        calibrated: bool = False,
         **fields: Unpack[SamplingFields],
     ) -> Distribution:
         """The exact probabilities that a sampled answer says yes, no or neither: no sampling noise.
 
-        `term` is what the prompt asks about ("bird"): a reading takes claims about it into account.
+        `term` is what the prompt asks about ("bird"): a reading takes claims about it into account. A
+        sampler's temperature sharpens them; `calibrated` asks at temperature 1 and divides the log-odds of
+        yes against no by the file's `ltu.decision.temperature`, which `ltu-shard calibrate` fits.
         """
         exact = Exact(Reading(reading, term), epsilon, node_budget)
+        if calibrated:
+            fields["temperature"] = 1.0
         query = self.query(prompt, audio, 1, 0, sampling, max_new_tokens, format, exact, **fields)
         (answer,) = self._ask(query)
-        return cast(Distribution, answer.distribution)
+        found = cast(Distribution, answer.distribution)
+        return found.at_temperature(float(self.info.get(DECISION_TEMPERATURE, 1.0))) if calibrated else found
 
     def likely_answers(
         self,

@@ -1,7 +1,7 @@
 """What is asked of the model, and what comes back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ltu.audio import Clip
@@ -132,6 +132,14 @@ class Distribution:
     """What the walk left open: each probability above is too small by at most this."""
     nodes: int
     """Positions that were computed."""
+
+    def at_temperature(self, temperature: float) -> "Distribution":
+        """With the log-odds of yes against no divided by a temperature; their sum stays."""
+        decided, inverse = self.yes + self.no, 1 / temperature
+        if not (self.yes and self.no):
+            return self
+        odds = (self.yes / self.no) ** inverse
+        return replace(self, yes=decided * odds / (1 + odds), no=decided / (1 + odds))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 from ltu.errors import Error
 from ltu.shard.spec.clips import Candidate, choose, from_audioset, from_folders, from_labels_csv
 from ltu.shard.spec.ontology import audioset
+from ltu.shard.spec.segments import find_segments
 from ltu.shard.spec.words import shipped_words
 
 WORDS = shipped_words()
@@ -82,6 +83,25 @@ def test_a_clip_qualifies_if_its_labels_are_the_word_and_what_stands_above(segme
         Candidate("Dog", "Yaaaaaaaaaaa.wav", "aaaaaaaaaaa"),
         Candidate("Dog", "ccccccccccc_30.000.wav", "ccccccccccc"),
     ]
+
+
+def test_a_label_that_always_carries_a_child_is_read_with_it(tmp_path: Path) -> None:
+    """AudioSet's dogs all bark, growl or howl; a child that is a word of its own stays with that word."""
+    ids = audioset().id
+    rows = {
+        "a": ["Dog", "Bark"],
+        "b": ["Dog", "Bark", "Speech"],
+        "c": ["Dog", "Yip"],
+        "d": ["Owl"],
+        "e": ["Owl", "Hoot"],
+    }
+    lines = [f'{name}, 0.000, 10.000, "{",".join(map(ids, labels))}"' for name, labels in rows.items()]
+    (tmp_path / "eval.csv").write_text("\n".join(lines))
+    found = {each.label: each for each in find_segments(tmp_path / "eval.csv", WORDS)}
+    assert (found["Dog"].segments, found["Dog"].with_children, found["Dog"].total) == (("a",), True, 3)
+    assert (found["Owl"].segments, found["Owl"].with_children) == (("d",), False)
+    assert found["Dog"].besides[0] in ("Speech", "Yip")
+    assert found["Rain"].segments == ()
 
 
 def test_only_clips_checked_by_ear_where_a_list_is_given(segments: Path, tmp_path: Path) -> None:

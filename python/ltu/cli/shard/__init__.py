@@ -4,6 +4,7 @@ import sys
 
 from ltu.cli.console import application, spread
 from ltu.cli.shard.build import build
+from ltu.cli.shard.calibrate import calibrate
 from ltu.cli.shard.export import export
 from ltu.cli.shard.harness import harness
 from ltu.cli.shard.list import list_
@@ -16,6 +17,7 @@ for name, work in (
     ("build", build),
     ("run", run),
     ("report", report),
+    ("calibrate", calibrate),
     ("list", list_),
     ("validate", validate),
     ("export", export),

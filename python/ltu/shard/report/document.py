@@ -11,6 +11,7 @@ from ltu.shard import HEADLINE
 from ltu.shard.report.notes import asked_clips, asked_words, notes
 from ltu.shard.report.table2 import beside
 from ltu.shard.score.breakdown import Condition, conditions, identity_rows, questions, rows, word_rows
+from ltu.shard.score.calibration import calibration_rows
 from ltu.shard.score.causes import all_causes
 from ltu.shard.score.compare import between, within
 from ltu.shard.score.metrics import yes_share
@@ -35,6 +36,7 @@ def report(run: Run, against: Run | None = None) -> dict[str, Any]:
         "identity": identity,
         "words": [row for condition in asked for row in word_rows(run, condition)],
         **causes,
+        "calibration": list(calibration_rows(run, asked)),
         "exact": [row for row in (exact_row(run, condition) for condition in asked) if row],
         "comparisons": within(run) + (between(run, against) if against else []),
         "readings": disagreements(run, asked),

@@ -31,6 +31,15 @@ def figures(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 "Each point a word: how often right and wrong terms are taken",
                 _scatter(document["words"]),
             )
+        if document["calibration"]:
+            yield (
+                "Reliability: how often yes is right at each P(yes); on the diagonal it is calibrated",
+                _reliability(document["calibration"]),
+            )
+            yield (
+                "Risk and coverage: wrong answers among those that the model is surest of",
+                _risk(document["calibration"]),
+            )
         if any(row["errors"] for row in document["errors"]):
             yield "Wrong answers by cause", _causes(document["errors"])
 
@@ -131,6 +140,28 @@ def _scatter(words: list[dict[str, Any]]) -> str:
                 one.annotate(name, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")
         one.set(xlim=(-0.05, 1.1), ylim=(-0.05, 1.1), title=f"{task}\n{asked}", xlabel="1 − specificity")
     axes[0].set_ylabel("recall")
+    return svg_of(figure)
+
+
+def _reliability(rows: list[dict[str, Any]]) -> str:
+    figure, axes = axes_of(4.6, 4.2)
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
+    for row, colour in zip(rows, cycle(PALETTE), strict=False):
+        points = [(b["probability"], b["share"]) for b in row["reliability"]]
+        label = f"{row['task']}: {way(row)} ({row['source']})"
+        axes.plot(*zip(*points, strict=True), "o-", color=colour, markersize=4, label=label)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="P(yes)", ylabel="share whose answer is yes")
+    axes.legend(fontsize=6, frameon=False, loc="upper left")
+    return svg_of(figure)
+
+
+def _risk(rows: list[dict[str, Any]]) -> str:
+    figure, axes = axes_of(4.6, 3.4)
+    for row, colour in zip(rows, cycle(PALETTE), strict=False):
+        label = f"{row['task']}: {way(row)} ({row['source']})"
+        axes.plot(*zip(*row["risk"], strict=True), "o-", color=colour, markersize=3, label=label)
+    axes.set(xlim=(0, 1.03), ylim=(0, None), xlabel="coverage", ylabel="share that is wrong")
+    axes.legend(fontsize=6, frameon=False, loc="upper left")
     return svg_of(figure)
 
 

@@ -33,6 +33,7 @@ def tables(document: dict[str, Any]) -> Iterator[Table]:
         identity(document),
         parts(document),
         causes(document),
+        calibration(document),
         exact(document),
         comparisons(document),
         words(document),
@@ -156,7 +157,7 @@ def parts(document: dict[str, Any]) -> Table:
             str(row["questions"]),
         )
         for row in document["conditions"]
-        if row["part"] in ("group", "distance", "seen")
+        if row["part"] in ("group", "label", "distance", "seen")
     ]
     note = (
         "distance: negatives of the same branch, or with the same parent, in the ontology; never pooled."
@@ -205,6 +206,32 @@ def _same(use: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any] | N
     """The row of the same condition."""
     keys = ("task", "position", "wording")
     return next((row for row in rows if all(row[key] == use[key] for key in keys)), None)
+
+
+def calibration(document: dict[str, Any]) -> Table:
+    """Whether P(yes) means what it says."""
+    temperature = document["run"]["sampling"]["temperature"]
+    rows = [
+        (
+            row["task"],
+            way(row),
+            f"exact at temperature {temperature:g}" if row["source"] == "exact" else row["source"],
+            *(number(row[name], 3) for name in ("brier", "ece", "log_loss", "auroc")),
+            *(per_cent(_risk_at(row, share)) for share in (0.5, 0.8, 1.0)),
+        )
+        for row in document["calibration"]
+    ]
+    columns = ("task", "asked", "P(yes) from", "Brier", "ECE", "log-loss", "AUROC")
+    covered = ("wrong % of the surest half", "of four fifths", "of all")
+    note = (
+        "ECE: mean distance of probability and share of yes over ten bins of equal mass; 0 is calibrated."
+        " Sampling at a low temperature sharpens P(yes); ltu-shard calibrate fits what undoes it."
+    )
+    return Table("Calibration", (*columns, *covered), rows, note)
+
+
+def _risk_at(row: dict[str, Any], share: float) -> float:
+    return float(min(row["risk"], key=lambda point: abs(point[0] - share))[1])
 
 
 def exact(document: dict[str, Any]) -> Table:

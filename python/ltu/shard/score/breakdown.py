@@ -17,6 +17,7 @@ from ltu.shard.score.metrics import Decisions, Floats
 from ltu.shard.score.scored import Run, Scored
 from ltu.shard.spec.ontology import DISTANCES
 from ltu.shard.spec.relations import IDENTITY
+from ltu.shard.spec.words import stands_in
 
 NOTHING: dict[str, float | None] = dict.fromkeys(("value", "low", "high", "error"))
 OF_TERMS = ("j", "d_prime", "criterion", "auroc", "accuracy", "f1", "precision")
@@ -137,13 +138,17 @@ def rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
             yield part(condition, "distance", tier, HEADLINE, run.decisions(found, HEADLINE))
     splits: list[tuple[str, Callable[[Scored], str]]] = [
         ("group", lambda s: run.words[s.label].group),
+        ("label", _in_label),
         ("seen", _seen),
     ]
     noise = {s.asked.base: s for s in questions(run, condition, "noise")}
     for kind, name_of in splits:
-        names = sorted({name_of(s) for s in base})
-        for name in names:
-            chosen = [s for s in base if name_of(s) == name]
+        names: dict[str, list[Scored]] = {name: [] for name in sorted({name_of(s) for s in base})}
+        for s in base:
+            names[name_of(s)].append(s)
+        if kind == "group" and (music := [s for s in base if run.words[s.label].is_music]):
+            names["music, of anthrophony"] = music
+        for name, chosen in names.items():
             row = part(condition, kind, name, HEADLINE, run.decisions(chosen, HEADLINE))
             balanced = is_balanced(chosen)
             if not balanced:  # its J, d′ and AUROC would be those of the terms, whatever is heard
@@ -172,6 +177,12 @@ def j(d: Decisions) -> float:
 def difference(one: Decisions, other: Decisions) -> Estimate:
     """J of one minus J of the other; row i of both is the same question."""
     return interval(j(one) - j(other), pseudo_values(one, j) - pseudo_values(other, j), J_DIFFERENCE)
+
+
+def _in_label(scored: Scored) -> str:
+    """A term that stands in its word's label asks for the label's name, not for a synonym."""
+    stands = stands_in(scored.asked.term_label, scored.asked.term)
+    return f"term {'stands' if stands else 'does not stand'} in the label"
 
 
 def _seen(scored: Scored) -> str:

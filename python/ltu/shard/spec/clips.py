@@ -1,6 +1,5 @@
 """Where a word's evaluation clips come from: ESC-10, one folder per label, or AudioSet's evaluation set."""
 
-import csv
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from ltu.audio import load_audio
 from ltu.errors import AudioError, Error
 from ltu.shard.spec.labels_csv import NAME, Say, read_labels
-from ltu.shard.spec.ontology import audioset
+from ltu.shard.spec.segments import find_segments
 from ltu.shard.spec.words import Word, class_names, left_out, names_of
 
 AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus"})
@@ -96,27 +95,19 @@ def from_audioset(
 ) -> list[Candidate]:
     """AudioSet's evaluation CSV (YTID, start, end, "id,id,…") and a folder with the audio of its segments.
 
-    A clip qualifies if its labels are the word and labels above it only. `reviewed` lists, one a line, the
+    Those that hold the sound of one word alone, as `find_segments` says. `reviewed` lists, one a line, the
     YTIDs that were checked by ear; without it all that qualify are taken.
     """
     checked = None if reviewed is None else set(reviewed.read_text(encoding="utf-8").split())
     files = {
         _ytid(path.stem): path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES
     }
-    ontology = audioset()
-    allowed = {word.label: ontology.ancestors(word.label) | {word.label} for word in words}
-    found = []
-    with segments.open(encoding="utf-8", newline="") as file:
-        for row in csv.reader((line for line in file if not line.startswith("#")), skipinitialspace=True):
-            if len(row) < 4:
-                raise Error(f"{segments}: {','.join(row)!r} is not YTID, start, end, labels")
-            labels = {ontology.name(id) for id in row[3].split(",") if id in ontology.nodes}
-            path = files.get(row[0])
-            if path is None or (checked is not None and row[0] not in checked):
-                continue
-            for word, line in allowed.items():
-                if word in labels and labels <= line:
-                    found.append(Candidate(word, str(path.relative_to(folder)), row[0]))
+    found = [
+        Candidate(word.label, str(files[id].relative_to(folder)), id)
+        for word in find_segments(segments, words)
+        for id in word.segments
+        if id in files and (checked is None or id in checked)
+    ]
     if not found:
         raise Error(f"{segments}: none of its clips that lie in {folder} holds the sound of one word alone")
     return found

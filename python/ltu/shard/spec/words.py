@@ -30,6 +30,7 @@ SAME_CLASS = (  # in ESC-50, in ESC-10 and elsewhere
     ("hi hat", "hi-hat"),
     ("violin or fiddle", "violin"),
 )
+MUSIC = "Music"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Word:
     related: tuple[str, ...] = ()
     reviewed: str = ""
     dataset_class: str = ""
+
+    @property
+    def is_music(self) -> bool:
+        """Whether it is an instrument or other music, a part of the paper's anthrophony of its own."""
+        return MUSIC in audioset().ancestors(self.label) | {self.label}
 
     @property
     def all_terms(self) -> tuple[str, ...]:
@@ -101,6 +107,18 @@ def group_of(label: str) -> str:
         if root in audioset().roots(label):
             return group
     raise Error(f"{label}: belongs to none of the three groups; choose a label below {', '.join(GROUPS)}")
+
+
+def stands_in(label: str, term: str) -> bool:
+    """Whether a term is a part of the label, or of its words: who repeats the label knows it."""
+
+    def plain(text: str) -> str:
+        return "".join(letter for letter in text.casefold() if letter.isalnum())
+
+    words = {plain(word) for word in label.split()}
+    return plain(term) in {plain(part) for part in label_parts(label)} or any(
+        plain(word) in words - {"of", "and", "the"} for word in term.split()
+    )
 
 
 def true_terms(word: Word) -> frozenset[str]:
