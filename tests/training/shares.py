@@ -1,4 +1,4 @@
-"""CONFIG FOLDER: trains, and each process leaves in FOLDER what it holds of the base and what it drops out."""
+"""CONFIG FOLDER: trains; each process leaves in FOLDER what it holds of the base and what it drops out."""
 
 import sys
 from pathlib import Path
