@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-cpp test-sanitized test-peers cuda-check lint rooms format bench demo-model study study-quick
+.PHONY: demo test test-cpp test-sanitized test-lowest test-peers cuda-check lint rooms format bench demo-model study study-quick
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine
@@ -30,6 +30,15 @@ test-sanitized: $(VENV)/dev
 	@rm -f $(SANITIZED)/package/ltu/_engine*.so && ln -s $(SANITIZED)/_engine*.so $(SANITIZED)/package/ltu
 	PYTHONPATH=$(SANITIZED)/package LTU_HAMMER_CALLS=20 OPENBLAS_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
 	  setarch -R $(BIN)/python -m pytest -x tests/test_hammer.py
+
+# Training and conversion with the oldest versions that pyproject.toml declares, in an environment of their own; constraints.txt
+# has the newest, which make test takes.
+LOWEST = build/lowest
+test-lowest: $(BIN)/python
+	$(BIN)/python -m pip install --quiet uv
+	test -x $(LOWEST)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(LOWEST)
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct ".[dev]"
+	$(LOWEST)/bin/python -m pytest tests/training tests/convert
 
 # Against llama.cpp, which takes minutes to build.
 test-peers: $(VENV)/bench

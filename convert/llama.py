@@ -65,10 +65,6 @@ def read_hugging_face(folder: Path) -> Model:
 def read_gguf(path: Path) -> Model:
     """A GGUF file as llama.cpp's converter writes it, of one of the architectures that are known."""
     file = gguf_file.read(path)
-    if (parts := file.keys.get("split.count", 1)) > 1:
-        raise ModelFileError(
-            f"{path}: is one of {parts} files of a model; join them with llama-gguf-split --merge"
-        )
     architecture = file.keys.get("general.architecture")
     if architecture not in PAIRED:
         hint = "; an LTU file is converted with --gguf" if architecture == "ltu" else ""

@@ -42,7 +42,6 @@ DECISION_TEMPERATURE = "ltu.decision.temperature"
 TOKENIZER_KEY = "tokenizer.huggingface.json"
 KEYS = {  # that only this side of the engine reads
     TOKENIZER_KEY: str,
-    "tokenizer.ggml.bos_token_id": int,
     "ltu.prompt.template": str,
     "ltu.prompt.bos": bool,
     "ltu.sampling.max_new_tokens": int,
@@ -101,7 +100,9 @@ class Model:
         for key, kind in KEYS.items():
             if not isinstance(info.get(key), kind):
                 raise ModelFileError(f"{path}: key {key} is missing or no {kind.__name__}; convert it again")
-        tokenizer, bos = info.pop(TOKENIZER_KEY), info["tokenizer.ggml.bos_token_id"]
+        tokenizer, bos = info.pop(TOKENIZER_KEY), info.get("tokenizer.ggml.bos_token_id")
+        if info["ltu.prompt.bos"] and bos is None:
+            raise ModelFileError(f"{path}: key tokenizer.ggml.bos_token_id is missing; convert it again")
         self.info: Mapping[str, Any] = info
         self.sampling = Sampling(
             info.get("general.sampling.temp", 1.0),

@@ -11,7 +11,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from ltu.convert import tokenizer
 from ltu.convert.vocabulary import SPLITS, Json
+from ltu.defaults import TEMPLATE
 from ltu.errors import ModelFileError
+from ltu.prompt import Prompter
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 TEXTS = [
@@ -140,3 +142,75 @@ def test_unknown_tokenizers_are_named(llama: Path, tmp_path: Path) -> None:
         tokenizer.from_keys({f"tokenizer.ggml.{key}": value for key, value in keys.items()}, "m.gguf")
     with pytest.raises(ModelFileError, match=r"m\.gguf: key tokenizer\.ggml\.model is missing"):
         tokenizer.from_keys({}, "m.gguf")
+
+
+def wrapped(llama: Path, folder: Path) -> None:
+    """A ChatML fine-tune as a fast tokenizer saves it: added tokens in tokenizer.json alone."""
+    shutil.copy(llama / "tokenizer.model", folder)
+    description, _ = tokenizer.from_directory(llama, 32000)
+    made = Tokenizer.from_str(json.dumps(description))
+    made.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    made.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"eos_token": "<|im_end|>"}')
+
+
+@pytest.mark.parametrize("told", ["tokenizer.json", "tokenizer_config.json"])
+def test_tokens_added_beside_a_tokenizer_model_are_kept(llama: Path, tmp_path: Path, told: str) -> None:
+    wrapped(llama, tmp_path)
+    if told == "tokenizer_config.json":
+        (tmp_path / "tokenizer.json").unlink()
+        decoder = {"32000": "<|im_start|>", "32001": "<|im_end|>"}
+        config = {"eos_token": "<|im_end|>"}
+        config["added_tokens_decoder"] = {id: {"content": t, "special": True} for id, t in decoder.items()}
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    description, keys = tokenizer.from_directory(tmp_path, 32002)
+    assert keys["tokenizer.ggml.tokens"][32000:] == ["<|im_start|>", "<|im_end|>"]
+    assert keys["tokenizer.ggml.eos_token_id"] == 32001
+    prompter = Prompter(
+        tokenizer.with_audio(description, 32002), "<|im_start|>user\n{prompt}<|im_end|>", None
+    )
+    ids = prompter.sequence("Hi").ids
+    assert (ids[0], ids[-1]) == (32000, 32001)
+
+
+def test_an_added_token_behind_a_gap_is_named(llama: Path, tmp_path: Path) -> None:
+    shutil.copy(llama / "tokenizer.model", tmp_path)
+    (tmp_path / "added_tokens.json").write_text('{"<pad>": 32003}')
+    with pytest.raises(ModelFileError, match="added token '<pad>' has the id 32003, and none has 32000"):
+        tokenizer.from_directory(tmp_path, 32004)
+
+
+@pytest.mark.parametrize(
+    ("files", "first", "ends"),
+    [
+        ({"config": {"eos_token_id": [2, 300]}}, 2, [2, 300]),
+        (
+            {"config": {"eos_token_id": 2}, "generation_config": {"eos_token_id": [300, 301]}},
+            2,
+            [2, 300, 301],
+        ),
+        ({"tokenizer_config": {"eos_token": "<0x61>"}, "config": {"eos_token_id": 2}}, 100, [100, 2]),
+        ({"config": {"eos_token_id": 1}}, 2, None),  # early conversions: that is BOS
+        ({"config": {"eos_token_id": 2}}, 2, None),
+        ({"config": {"eos_token_id": [2, 99999]}}, 2, None),
+    ],
+)
+def test_every_end_token_is_kept(
+    llama: Path, tmp_path: Path, files: dict[str, Json], first: int, ends: list[int] | None
+) -> None:
+    shutil.copy(llama / "tokenizer.model", tmp_path)
+    for name, content in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    keys = tokenizer.from_directory(tmp_path, 32000)[1]
+    assert keys["tokenizer.ggml.eos_token_id"] == first
+    assert keys.get("ltu.eos_token_ids") == ends
+
+
+@pytest.mark.parametrize("text", ["Yes, it is.", "no", " spaced", "\nline", "</s> [AUDIO]", ""])
+def test_an_answer_is_cut_as_together_with_its_prompt(llama: Path, text: str) -> None:
+    oracle = sentencepiece.SentencePieceProcessor(str(llama / "tokenizer.model"))
+    prompter = Prompter(tokenizer.with_audio(tokenizer.from_directory(llama, 32000)[0], 32000), TEMPLATE, 1)
+    prompt = prompter.sequence("Is it?").ids
+    assert [*prompt[1:], *prompter.continuation(text)] == oracle.encode(
+        TEMPLATE.format(prompt="Is it?") + text
+    )

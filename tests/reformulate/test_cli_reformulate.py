@@ -73,6 +73,21 @@ def test_rows_keep_everything_but_the_instruction(source: Path, tmp_path: Path, 
     assert provenance["models"] == ["small-model-2025-04-14"]
 
 
+def test_prepended_keeps_the_draw_and_the_questions_and_is_trained_on_as_such(
+    source: Path, tmp_path: Path
+) -> None:
+    output, reworded = tmp_path / "prepended.jsonl", tmp_path / "interleaved.jsonl"
+    document = done(source, "--output", output, "--prepended", "--subset", 7)
+    done(source, "--output", reworded, "--offline", "--subset", 7)
+    assert (document["rows"], document["failed"]) == (7, 0)
+    rows, others = read_rows(output), read_rows(reworded)
+    assert [{**row, "instruction": ""} for row in rows] == [{**row, "instruction": ""} for row in others]
+    questions = {row["audio_id"] + row["output"]: row["instruction"] for row in items(30)}
+    assert all(questions[row["audio_id"] + row["output"]] == row["instruction"] for row in rows)
+    assert {row.format for row in read_items(output)} == {"prepended"}
+    assert json.loads((tmp_path / "prepended.provenance.json").read_text())["by"].startswith("nothing")
+
+
 def test_requests_carry_the_papers_settings(
     source: Path, tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

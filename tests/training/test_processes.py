@@ -71,6 +71,21 @@ def test_processes_that_share_the_base_compute_the_same_bits(
     assert len(trained[True][1]) > 1
 
 
+def test_each_process_holds_a_part_of_the_base_and_drops_out_others(
+    recordings: Path, base_folder: Path
+) -> None:
+    folder = recordings.parent
+    options = "shard_base = true\nlogging_steps = 1"
+    path = write_run(folder, base_folder, ["lora"], batch=1, dropout=0.5, options=options)
+    worker = Path(__file__).with_name("shares.py")
+    process = start([str(worker), str(path), str(folder)], processes=2)
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, output
+    one, two = (torch.load(folder / f"{number}.pt") for number in (0, 1))
+    assert one["held"] == two["held"] == one["whole"] / 2
+    assert not torch.equal(one["mask"], two["mask"])
+
+
 @pytest.mark.parametrize("processes", [1, 2, 3])
 def test_an_epoch_draws_each_group_once_whatever_the_processes(processes: int) -> None:
     lengths = np.arange(100) % 17

@@ -75,7 +75,7 @@ def test_95_per_cent_intervals_hold_the_truth_that_often(spread: tuple[float, fl
         x = rng.normal(0, of_seed, (3, 1)) + rng.normal(0, of_recording, 59) + rng.normal(0, rest, (3, 59))
         made = estimate(float(x.mean()), x)
         held += made.low <= 0 <= made.high
-    assert 0.92 <= held / times <= 1
+    assert 0.92 <= held / times <= 0.995
 
 
 def simulated(rng: np.random.Generator, recordings: int = 40, each: int = 8) -> Answers:

@@ -78,7 +78,14 @@ def read_clips(names: Iterable[str], audio: Path, cache: Path) -> Clips:
         ):
             features.truncate(rows * ROW)
             console = Console(stderr=True)
-            progress = track(read, "reading clips", len(new), console=console, transient=True)
+            progress = track(
+                read,
+                "reading clips",
+                len(new),
+                console=console,
+                transient=True,
+                disable=not console.is_terminal,
+            )
             for name, (line, data) in zip(new, progress, strict=True):
                 if data is not None:
                     features.write(data)

@@ -88,6 +88,8 @@ def _survey(config: DataConfig) -> Survey:
         if len(refused) > config.bad_items * (count + len(refused)):
             more = f" ({len(refused)} of {count + len(refused)} items)" if len(refused) > 1 else ""
             raise Error(f"{refused[0]}{more}; data.bad_items says how many are left out in silence")
+        if not count:
+            raise Error(f"{file}: holds no items that can be used")
         bad += refused
     return Survey(tuple(names), tuple(bad))
 

@@ -25,7 +25,7 @@ def page(document: Mapping[str, Any], quality: Quality, written: Written) -> str
     heading = f"{Path(document['output']).name}: interleaved prompts"
     facts = [(name, value) for name, value in document.items() if not isinstance(value, dict | list)]
     parts = [f"<h1>{escape(heading)}</h1>"]
-    if document["by"] == rules.NAME:
+    if document["by"] in (rules.NAME, rules.PREPENDED):
         parts.append('<p class="note">Written by rules, not by a language model.</p>')
     if written.leaks:
         note = f"{written.leaks} prompts ask, as a yes/no question, about a term of SHARD; see below."

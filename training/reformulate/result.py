@@ -53,7 +53,7 @@ def finish(
 
 def _spent(progress: Progress, settings: Mapping[str, Any], prices: Prices | None) -> dict[str, Any]:
     """Tokens and dollars that were spent, as the server counts tokens."""
-    if settings["by"] == rules.NAME:
+    if settings["by"] in (rules.NAME, rules.PREPENDED):
         return {}
     direct, batched = progress.tokens(batched=False), progress.tokens(batched=True)
     spent: dict[str, Any] = {

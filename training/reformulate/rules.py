@@ -15,6 +15,16 @@ from ltu.training.reformulate.question import Question
 from ltu.training.reformulate.resources import table
 
 NAME = "rules, no language model"  # in settings and provenance
+PREPENDED = "nothing: the questions as they are"
+
+
+def keep_all(progress: Progress, advance: Callable[[int], None]) -> None:
+    """Settles every pending question by leaving it as it is: the clip then stands before the text."""
+    pending = progress.pending()
+    while questions := list(islice(pending, PAGE)):
+        kept = [(q, Reply(q.instruction), Verdict(q.instruction)) for q in questions]
+        progress.record(kept)
+        advance(len(kept))
 
 
 def answer_all(progress: Progress, seed: int, advance: Callable[[int], None]) -> None:

@@ -22,7 +22,8 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Work:
-    """`endpoint` None: prompts are made by rules, without a language model.
+    """`endpoint` None: prompts are made by rules, without a language model, or are the questions themselves
+    (`prepended`).
 
     With `batch_write`, a folder, pending items go to batch files there; with `batch_read` the results of such
     files are read; with either, nothing is asked directly.
@@ -37,6 +38,7 @@ class Work:
     batch_write: Path | None = None
     batch_read: tuple[Path, ...] = ()
     batch_forget: bool = False  # items that wait in batch files are pending again
+    prepended: bool = False
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -47,7 +49,7 @@ class Work:
             "datasets": list(self.selection.datasets),
             "limit": self.selection.limit,
             "seed": self.selection.seed,
-            "by": self.endpoint.model if self.endpoint else rules.NAME,
+            "by": self.endpoint.model if self.endpoint else rules.PREPENDED if self.prepended else rules.NAME,
             "prompts": fingerprint("prompts" if self.endpoint else "rules"),
         }
 
@@ -115,5 +117,7 @@ def _answer(work: Work, progress: Progress, watch: Watch) -> None:
     with watch.answering(counts.items, counts.items - counts.pending) as advance:
         if work.endpoint:
             ask(progress, work.endpoint, work.selection.seed, work.concurrency, lambda: advance(1))
+        elif work.prepended:
+            rules.keep_all(progress, advance)
         else:
             rules.answer_all(progress, work.selection.seed, advance)

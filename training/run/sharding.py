@@ -3,7 +3,6 @@
 import torch
 from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from ltu.training.model.base import LanguageModel
@@ -17,6 +16,8 @@ def shard_base(model: LTU, device: torch.device) -> None:
     """
     if not distributed.is_initialized() or distributed.get_world_size() == 1:
         return
+    from torch.distributed.fsdp import fully_shard  # here: a run on one process needs no torch that has it
+
     llama = model.llama.get_base_model()
     assert isinstance(llama, LanguageModel)
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))

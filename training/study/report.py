@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ltu.files import write_json, write_text
+from ltu.shard.run.controls import CONTROLS
 from ltu.shard.run.store import Store
 from ltu.shard.score.scored import Run, load_run
 from ltu.shard.spec.prompts import ALL_CELLS, PAPER_CELLS, identity_prompt
@@ -26,7 +27,7 @@ from ltu.training.study.tables import tables
 Runs = Mapping[str, Sequence[Run]]  # model → its runs, one for each seed
 Document = dict[str, Any]
 ABOUT_TERMS = ("recall", "precision", "f1", "j", "yes_rate", "unparsed")
-HEARD = ("", "word", "silence", "noise", "other")  # "": the clip
+CLIP_AND_CONTROLS = ("", *CONTROLS)  # "": the clip itself
 HEADING = "The paper's study in miniature"
 QUICK = "A quick run. Its models have learnt too little and its benchmark is too small: it claims nothing."
 
@@ -109,7 +110,7 @@ def _controls(runs: Runs) -> Iterator[Document]:
     for model, seeds in runs.items():
         for task in PAPER_RELATIONS:
             for cell in PAPER_CELLS:
-                for heard in HEARD:
+                for heard in CLIP_AND_CONTROLS:
                     found = [answers(run, task, [cell], heard) for run in seeds]
                     j = asdict(level(found, CONFUSION_FIGURES["j"]))
                     yield {"model": model, "task": task, **cell._asdict(), "heard": heard, "j": j}

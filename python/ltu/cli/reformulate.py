@@ -79,6 +79,14 @@ Offline = Annotated[
     bool,
     typer.Option("--offline", help="Make prompts by rules, not by a language model; the provenance says so."),
 ]
+Prepended = Annotated[
+    bool,
+    typer.Option(
+        "--prepended",
+        help="Leave the questions as they are, for training with the clip before the text: the control for "
+        "the same draw's interleaved prompts.",
+    ),
+]
 BatchWrite = Annotated[
     Path | None,
     typer.Option(metavar="FOLDER", help="Write the requests as the provider's batch files into this folder."),
@@ -122,6 +130,7 @@ def reformulate(
     timeout: Timeout = 60.0,
     tries: Tries = 3,
     offline: Offline = False,
+    prepended: Prepended = False,
     batch_write: BatchWrite = None,
     batch_read: BatchRead = None,
     batch_forget: BatchForget = False,
@@ -132,8 +141,11 @@ def reformulate(
     json: Json = False,
 ) -> None:
     """Reformulates OpenAQA's questions into interleaved prompts."""
-    if offline and (batch_write or batch_read):
-        raise wrong_usage("--offline", "needs no batch files")
+    if offline and prepended:
+        raise wrong_usage("--prepended", "leaves the questions as they are, --offline rewords them")
+    for option, given in (("--offline", offline), ("--prepended", prepended)):
+        if given and (batch_write or batch_read):
+            raise wrong_usage(option, "needs no batch files")
     if batch_write and batch_read:
         raise wrong_usage("--batch-write", "read results first, then write what is still pending")
     names = tuple(sorted({name.strip() for name in datasets.split(",")} - {""}))
@@ -143,9 +155,10 @@ def reformulate(
         _preview(selection, model, prices, json)
         return
     files = _files(source, output)
-    endpoint = None if offline else Endpoint(model, base_url, api_key, timeout)
+    endpoint = None if offline or prepended else Endpoint(model, base_url, api_key, timeout)
     batches = (batch_write, tuple(batch_read or ()), batch_forget)
-    result = do(Work(selection, files, endpoint, prices, tries, concurrency, *batches), Terminal())
+    work = Work(selection, files, endpoint, prices, tries, concurrency, *batches, prepended)
+    result = do(work, Terminal())
     if report and result.written:
         write_text(report, page(result.document, result.quality, result.written))
     elif report:
