@@ -17,7 +17,6 @@ import statistics
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.resources import as_file
@@ -167,7 +166,7 @@ def _said(body: Any) -> Any:
 
 def _streamed(data: bytes) -> Any:
     """The same of a stream of events."""
-    texts: Counter[int] | dict[int, str] = {}
+    texts: dict[int, str] = {}
     finish: dict[int, str] = {}
     *events, end = [event.removeprefix("data: ") for event in data.decode().split("\n\n") if event]
     if end != "[DONE]":
@@ -219,9 +218,7 @@ async def _watch(pid: int, memory: list[float]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--gguf")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--requests", type=int, default=2000, help="of each client")
