@@ -39,6 +39,7 @@ ltu.stream
 ltu.model
 ltu
 ltu.demo
+ltu.serve
 
 ltu.shard
 ltu.shard.spec

@@ -9,6 +9,7 @@ COMMANDS = {
     "train": ("ltu.cli.train", "trains a model from one configuration file"),
     "reformulate": ("ltu.cli.reformulate", "makes interleaved prompts of OpenAQA's questions"),
     "shard": ("ltu.cli.shard", "runs and reports the SHARD benchmark"),
+    "serve": ("ltu.cli.serve", "serves decisions and chat over HTTP"),
 }
 
 

@@ -64,10 +64,18 @@ class Ticket:
         return self._gathered().__await__()
 
     async def __aiter__(self) -> AsyncIterator[Token]:
+        async for item in self.items():
+            if isinstance(item, Token):
+                yield item
+
+    async def items(self) -> AsyncIterator[Token | Answer]:
+        """Tokens as they are drawn and, behind its last token, each answer."""
         texts: defaultdict[int, TextStream] = defaultdict(self._prompter.stream)
         async for event in self._come_async():
             if token := self._token(event, texts):
                 yield token
+            if event.kind == "finished":
+                yield self._answer(event)
 
     def __repr__(self) -> str:
         state = "failed" if self._error else "done" if self.done else f"{self._left} answers to come"

@@ -45,8 +45,8 @@ AudioSet = Annotated[
     Path | None,
     typer.Option(
         metavar="CSV",
-        help="AudioSet's segments, audio in FOLDER; without --clips: which words have clips. Absent: a folder "
-        "per word.",
+        help="AudioSet's segments, audio in FOLDER; without --clips: which words have clips. Absent: a "
+        "folder per word.",
     ),
 ]
 Reviewed = Annotated[
