@@ -26,6 +26,22 @@ def heading_of(heading: str, notes: Iterable[str]) -> str:
     return f"<h1>{escape(heading)}</h1>" + "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
+def anchor(title: str) -> str:
+    """The id of a section, which a link can name."""
+    return re.sub("[^a-z0-9]+", "-", title.casefold()).strip("-")
+
+
+def section(title: str) -> str:
+    """A section's heading, with its id."""
+    return f'<h2 id="{anchor(title)}">{escape(title)}</h2>'
+
+
+def contents_of(titles: Iterable[str]) -> str:
+    """Links to sections."""
+    links = " · ".join(f'<a href="#{anchor(title)}">{escape(title)}</a>' for title in titles)
+    return f'<nav aria-label="Sections" class="about">{links}</nav>'
+
+
 def table_of(table: Table, folded: bool = False) -> str:
     """A section: title, table, note. Cells that repeat from row to row are one cell as high as these rows."""
     rows = [
@@ -40,14 +56,14 @@ def table_of(table: Table, folded: bool = False) -> str:
         text += f'<p class="caption">{escape(table.note)}</p>'
     if folded:
         text = f"<details><summary>{len(table.rows)} rows</summary>{text}</details>"
-    return f"<h2>{escape(table.title)}</h2>{text}"
+    return f"{section(table.title)}{text}"
 
 
 def scrolled(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of cells in HTML, in a box of its own."""
     repeated = list(repeats(rows))
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
-    body = "".join(f"<tr>{''.join(_cells(rows, repeated, at))}</tr>" for at in range(len(rows)))
+    body = "".join(f"<tr>{''.join(_cells(columns, rows, repeated, at))}</tr>" for at in range(len(rows)))
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -56,16 +72,20 @@ def _cell(text: str) -> str:
     return escape(text.replace(" ", "\N{NO-BREAK SPACE}") if NUMBER.match(text) else text)
 
 
-def _cells(rows: Sequence[Sequence[str]], repeated: list[int], at: int) -> Iterable[str]:
+def _cells(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], repeated: list[int], at: int
+) -> Iterable[str]:
+    """Each names its column, which stands before it where the screen is narrow."""
     for place, cell in enumerate(rows[at]):
+        name = f' data-column="{escape(columns[place])}"'
         if place >= LEADING:
-            yield f"<td>{cell}</td>"
+            yield f"<td{name}>{cell}</td>"
         elif place >= repeated[at]:
             height = next(n for n in count(1) if at + n == len(rows) or repeated[at + n] <= place)
             if height > 1:
                 yield f'<th scope="rowgroup" rowspan="{height}">{cell}</th>'
             else:
-                yield f'<th scope="row">{cell}</th>' if place == 0 else f"<td>{cell}</td>"
+                yield f'<th scope="row">{cell}</th>' if place == 0 else f"<td{name}>{cell}</td>"
 
 
 def figures_of(drawn: Iterable[tuple[str, str]]) -> str:
@@ -75,7 +95,7 @@ def figures_of(drawn: Iterable[tuple[str, str]]) -> str:
         f'<figcaption class="caption">{escape(caption)}</figcaption></figure>'
         for index, (caption, svg) in enumerate(drawn)
     )
-    return f'<h2>Figures</h2><div class="figures">{shown}</div>'
+    return f'{section("Figures")}<div class="figures">{shown}</div>'
 
 
 def _inlined(svg: str, caption: str, prefix: str) -> str:

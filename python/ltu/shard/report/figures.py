@@ -51,36 +51,48 @@ def colours_of(rows: list[dict[str, Any]]) -> dict[str, str]:
 
 def _j(document: dict[str, Any], whole: list[dict[str, Any]]) -> str:
     controls = {
-        (r["task"], r["position"], r["wording"], r["name"]): r["figures"]["j"]["value"]
+        (r["task"], r["position"], r["wording"], r["name"]): r["figures"]["j"]
         for r in document["conditions"]
-        if r["part"] == "control"
+        if r["part"] == "control" and r["name"] != "silence"
     }
-    figure, axes = axes_of(6.4, 0.5 * len(whole) + 1.1)
+    figure, axes = axes_of(6.4, 0.7 * len(whole) + 1.1)
     colours = colours_of(whole)
-    marks = {"word": "s", "silence": "o", "noise": "^", "other": "x"}
+    marks = {"word": "s", "noise": "^", "other": "x"}
     for place, row in enumerate(reversed(whole)):
         j = row["figures"]["j"]
         _interval(axes, j, place, colours[row["task"]])
-        for name, mark in marks.items():
-            value = controls.get((row["task"], row["position"], row["wording"], name))
-            if value is not None:
+        for lower, (name, mark) in enumerate(marks.items(), 1):
+            control = controls.get((row["task"], row["position"], row["wording"], name))
+            if control is not None and control["value"] is not None:
                 label = {"other": "another clip"}.get(name, name) if place == 0 else None
-                axes.plot(value, place - 0.25, mark, color=GREY, markersize=4, label=label)
+                _interval(axes, control, place - 0.2 * lower, GREY, mark, label)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(whole)), [f"{r['task']}\n{way(r)}" for r in reversed(whole)])
-    axes.set_xlim(-0.35, 1.05)
+    axes.set_xlim(min(-0.35, *(_least(row) for row in whole)), 1.05)
     axes.set_xlabel("J")
     if controls:
         axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return svg_of(figure)
 
 
-def _interval(axes: Any, j: dict[str, float | None], place: float, colour: str) -> None:
+def _least(row: dict[str, Any]) -> float:
+    low = row["figures"]["j"]["low"]
+    return float(row["figures"]["j"]["value"] if low is None else low) - 0.05
+
+
+def _interval(
+    axes: Any,
+    j: dict[str, float | None],
+    place: float,
+    colour: str,
+    mark: str = "D",
+    label: str | None = None,
+) -> None:
     if j["value"] is None:
         return
     if j["low"] is not None and j["high"] is not None:
-        axes.plot([j["low"], j["high"]], [place, place], color=colour, linewidth=2)
-    axes.plot(j["value"], place, "D", color=colour, markersize=6)
+        axes.plot([j["low"], j["high"]], [place, place], color=colour, linewidth=2 if mark == "D" else 1)
+    axes.plot(j["value"], place, mark, color=colour, markersize=6 if mark == "D" else 4, label=label)
 
 
 def _plane(whole: list[dict[str, Any]]) -> str:

@@ -7,9 +7,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import soundfile
 
-from ltu.audio import load_audio
+from ltu.audio import Clip, load_audio, log_mel
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
 from ltu.shard import HEADLINE
@@ -19,9 +20,15 @@ from ltu.shard.report.tables import tables, way
 from ltu.shard.report.text import title
 from ltu.shard.score.breakdown import conditions, questions
 from ltu.shard.score.scored import Run, Scored
-from ltu.show.html import document_of, figures_of, heading_of, scrolled, table_of
+from ltu.show.html import contents_of, document_of, figures_of, heading_of, scrolled, section, table_of
 from ltu.show.table import number
 
+READ_THIS = (
+    "The rows “the clip” matter: J is 1 for a model that hears each sound and knows each term, 0 for one that"
+    " answers without listening, however often it says yes. With noise or another word's clip J should be"
+    " near 0; what the clip's row has above them comes from the sound."
+)
+PICTURE = (160, 48)  # pixels
 EXAMPLES = 2  # of each kind and condition
 KINDS: dict[str, Callable[[Scored], bool]] = {
     "a right yes": lambda s: s.asked.expected is True and s.right(HEADLINE) == 1,
@@ -38,10 +45,14 @@ def page(run: Run, document: dict[str, Any]) -> str:
     parts = [heading_of(heading, document["notes"])]
     parts.append(f'<p class="about">{escape(_about(document["run"]))}</p>')
     shown = [*tables(document), beside_table(document)]
-    parts.append(table_of(shown[0]) if shown else "<p>No question about a term is answered yet.</p>")
+    examples = _examples(run)
+    titles = [shown[0].title, "Figures", *(table.title for table in shown[1:])] + ["Examples"] * bool(
+        examples
+    )
+    parts += [f"<p>{escape(READ_THIS)}</p>", contents_of(titles), table_of(shown[0])]
     parts.append(figures_of(figures(document)))
     parts += [table_of(table, folded=len(table.rows) > 24) for table in shown[1:]]
-    parts.append(_examples(run))
+    parts.append(examples)
     return document_of(heading, parts)
 
 
@@ -56,23 +67,24 @@ def _about(run: dict[str, Any]) -> str:
 
 def _examples(run: Run) -> str:
     """Answers with their clips, beside the exact P(yes) if the run has it."""
-    columns: tuple[str, ...] = ("asked", "", "clip", "prompt", "distinct answers", "P(yes)")
+    columns: tuple[str, ...] = ("word", "clip", "asked", "", "prompt", "distinct answers", "P(yes)")
     rows: list[list[str]] = []
     players: dict[int, str] = {}
     for condition, kind, s in _chosen(run):
         clip = s.asked.clip
         if clip not in players:
-            players[clip] = _player(Path(run.clips[clip]["file"]))
+            players[clip] = _player(Path(run.clips[clip]["file"]), s.label)
         answers = "<br>".join(escape(text) for text in dict.fromkeys(s.texts))
-        sound = f"{escape(s.label)}<br>{players[clip]}"
-        chance = number(s.exact.yes, 3) if s.exact else ""
-        rows.append([escape(condition), escape(kind), sound, escape(s.asked.prompt), answers, chance])
+        chance = _bar(s.exact.yes) if s.exact else ""
+        asked = (escape(condition), escape(kind), escape(s.asked.prompt))
+        rows.append([escape(s.label), players[clip], *asked, answers, chance])
+    rows.sort(key=lambda row: row[0])
     if not rows:
         return ""
     if not any(row[-1] for row in rows):
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     table = scrolled(columns, rows)
-    return f"<h2>Examples</h2>{table}"
+    return f"{section('Examples')}{table}"
 
 
 def _chosen(run: Run) -> Iterator[tuple[str, str, Scored]]:
@@ -87,8 +99,28 @@ def _chosen(run: Run) -> Iterator[tuple[str, str, Scored]]:
                 yield f"{condition.task}: {way(vars(condition))}", kind, s
 
 
-def _player(file: Path) -> str:
-    """The clip inside the page, as 16 kHz Ogg; nothing where it is not on this machine."""
+def _bar(chance: float) -> str:
+    """A probability as a bar, and as a number."""
+    return f'<span class="chance"><i style="width: {100 * chance:.0f}%"></i></span> {number(chance, 3)}'
+
+
+def _picture(clip: Clip, label: str) -> str:
+    """The clip's log-mel features, low tones below, as an image inside the page."""
+    from PIL import Image
+
+    mel = log_mel(clip.waveform).T[::-1]
+    low, high = np.percentile(mel, (5, 99.5))
+    grey = np.clip((mel - low) / max(high - low, 1e-6), 0, 1) * 255
+    out = io.BytesIO()
+    Image.fromarray(grey.astype(np.uint8)).resize(PICTURE).save(out, "PNG", optimize=True)
+    data = base64.b64encode(out.getvalue()).decode()
+    return (
+        f'<img class="mel" alt="log-mel spectrogram of {escape(label)}" src="data:image/png;base64,{data}">'
+    )
+
+
+def _player(file: Path, label: str) -> str:
+    """The clip inside the page, as 16 kHz Ogg and as a picture; nothing where it is not on this machine."""
     try:
         clip = load_audio(file)
     except AudioError:
@@ -96,4 +128,6 @@ def _player(file: Path) -> str:
     out = io.BytesIO()
     soundfile.write(out, clip.waveform, SAMPLE_RATE, format="OGG", subtype="VORBIS")
     data = base64.b64encode(out.getvalue()).decode()
-    return f'<audio controls preload="none" src="data:audio/ogg;base64,{data}"></audio>'
+    name = f'aria-label="{escape(label)}"'
+    player = f'<audio controls {name} preload="none" src="data:audio/ogg;base64,{data}"></audio>'
+    return player + _picture(clip, label)

@@ -105,7 +105,9 @@ def figures(document: dict[str, Any]) -> Table:
         "neither %",
     )
     note = (
-        "All repeats pooled. d′ and criterion with log-linear correction; AUROC of the share of repeats that"
+        "All repeats pooled. Neither: answers that say neither yes nor no, wrong but for precision."
+        " d′: how far apart right and wrong terms are, in standard deviations; criterion: above 0 inclined"
+        " to say no (log-linear correction; exact rows on another scale). AUROC of the share of repeats that"
         " say yes, or of the log-odds; variance of yes between the repeats of one question (.25 is a coin)."
     )
     return Table("All figures", (*titles, "d′", "criterion", "AUROC", "variance within"), rows, note)
