@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from fake import ABOUT, Benchmark, FakeModel
 
+from ltu.query import Query
 from ltu.shard.report.document import report
 from ltu.shard.run.runs import Settings, prepare
 from ltu.shard.run.store import Store
@@ -44,7 +45,7 @@ LISTENERS: dict[str, Say] = {
 class Listener(FakeModel):
     say: Say
 
-    def _answer(self, query, random):  # type: ignore[no-untyped-def]
+    def _speaker(self, query: Query) -> Callable[[Any], str]:
         text = bytes(id for id in query.sequence.ids if id >= 0).decode()
         about = ABOUT.search(text)
         heard = next((self.hears.get(clip.hash) for clip in query.sequence.clips), None)
@@ -52,7 +53,8 @@ class Listener(FakeModel):
         word = None
         if not query.sequence.clips and told:
             word = next((w for w in self.hears.values() if w.word == told[1]), None)
-        return type(self).say(heard, word, about[1] if about else "")
+        said = type(self).say(heard, word, about[1] if about else "")
+        return lambda _: said
 
 
 @pytest.fixture(scope="module")
