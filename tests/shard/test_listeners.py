@@ -74,7 +74,7 @@ def heard(benchmark: Benchmark, path: Path, name: str, **settings: Any) -> Docum
         sweep(model, store, id, lambda count: None, {})
     run = load_run(store)
     store.close()
-    return report(run)
+    return report(run).to_json()
 
 
 def rows(document: Document, *parts: str) -> Iterator[Document]:

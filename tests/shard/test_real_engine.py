@@ -58,7 +58,7 @@ def test_a_sweep_with_everything_equals_the_same_questions_asked_alone(
                 < s.log_odds
                 < max(yes, lower_yes) - min(no, lower_no) + 1
             )
-    assert report(load_run(store))["exact"]
+    assert report(load_run(store)).exact
 
 
 def test_a_sweep_that_was_cut_off_ends_with_the_same_rows(
@@ -117,4 +117,4 @@ def test_answers_that_stop_when_decided_keep_their_decision_and_refuse_another_r
     assert {"yes", "no"} <= {decision for row in decided[None] for decision in row}
     with pytest.raises(Error, match="run again without --stop-when-decided"):
         run.decisions(run.scored, "paper")
-    assert any("no other reading" in note for note in report(run)["notes"])
+    assert any("no other reading" in note for note in report(run).notes)

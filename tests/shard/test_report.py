@@ -14,7 +14,7 @@ from fake import Benchmark, FakeModel
 from sklearn.metrics import recall_score, roc_auc_score
 
 from ltu.query import Query
-from ltu.shard.report.document import report
+from ltu.shard.report.document import report as report_of
 from ltu.shard.report.export import samples
 from ltu.shard.report.page import page
 from ltu.shard.report.tables import tables
@@ -31,6 +31,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from forms import assert_form
 
 Ask = Callable[..., Run]
+
+
+def report(run: Run, against: Run | None = None) -> dict[str, Any]:
+    """As programs read it."""
+    return report_of(run, against).to_json()
 
 
 @pytest.fixture
@@ -172,8 +177,9 @@ def test_errors_are_split_by_cause(benchmark: Benchmark, ask: Ask, tmp_path: Pat
 def test_training_clips_stand_on_the_first_line(benchmark: Benchmark, ask: Ask, tmp_path: Path) -> None:
     clips = [clip.hash for clip in benchmark.spec.clips[:8]]
     model = benchmark.model(tmp_path / "m", **{"ltu.train.clips": clips, "ltu.train.terms": ["vehicle"]})
-    document = report(ask(model))
-    first = to_terminal(title(document), document["notes"], tables(document)).splitlines()[0]
+    made = report_of(ask(model))
+    document = made.to_json()
+    first = to_terminal(title(made), made.notes, tables(made)).splitlines()[0]
     assert "8 of 40 clips were used to train this model" in first
     names = {r["name"] for r in document["conditions"] if r["part"] == "seen" and r["task"] == "hypernym"}
     assert "clip seen, term unseen" in names
@@ -249,16 +255,16 @@ def test_exact_probabilities_and_log_odds_stand_beside_the_repeats(
 def test_json_csv_and_markdown_hold_the_same_figures(good: Run) -> None:
     document = report(good)
     assert json.loads(json.dumps(document, allow_nan=False)) == document
-    read = list(csv.DictReader(io.StringIO(figures_csv(document))))
+    read = list(csv.DictReader(io.StringIO(figures_csv(report_of(good)))))
     assert len(read) == sum(len(r["figures"]) for r in document["conditions"])
     value = row(document, "synonym")["figures"]["j"]["value"]
     mine = [r for r in read if (r["task"], r["position"], r["part"]) == ("synonym", "interleaved", "all")]
     assert float(next(r for r in mine if r["figure"] == "j")["value"]) == value
-    assert f"{value:.2f}".lstrip("0") in to_markdown(title(document), (), tables(document))
+    assert f"{value:.2f}".lstrip("0") in to_markdown(title(report_of(good)), (), tables(report_of(good)))
 
 
 def test_the_page_needs_nothing_else(good: Run) -> None:
-    text = page(good, report(good))
+    text = page(good, report_of(good))
     assert text.count("<svg") == 5
     assert "data:audio/ogg;base64," in text
     assert not re.search(r'(src|href)="https?:', text)
@@ -272,7 +278,7 @@ def test_the_exact_probability_stands_beside_the_examples(
     benchmark: Benchmark, ask: Ask, tmp_path: Path
 ) -> None:
     run = ask(benchmark.model(tmp_path / "m"), exact=True, tasks=("synonym",), words=("Bark", "Rain", "Fire"))
-    text = page(run, report(run))
+    text = page(run, report_of(run))
     examples = text[text.index("<h2>Examples") :]
     assert '<th scope="col">P(yes)</th>' in examples
     shown = {number(s.exact.yes, 3) for s in run.scored if s.exact}

@@ -44,7 +44,7 @@ def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
         _sweep(model, folder.benchmark, folder.results(training), esc10, every)
         if training.seed == CONTROLS_SEED:
             _sweep(model, folder.controls, folder.control_results(training), esc10, sample)
-    write_json(folder.report(training), report(load_run(Store(folder.results(training)))))
+    write_json(folder.report(training), report(load_run(Store(folder.results(training)))).to_json())
 
 
 def _sweep(model: Model, spec: Path, results: Path, clips: Path, settings: Settings) -> None:

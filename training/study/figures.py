@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ltu.shard.report.tables import way
+from ltu.shard.score.records import way
 from ltu.shard.spec.prompts import ALL_CELLS
 from ltu.shard.spec.relations import IDENTITY, PAPER_RELATIONS
 from ltu.show.svg import GREY, PALETTE, axes_of, drawing, svg_of
@@ -73,6 +73,6 @@ def _ways(rows: Sequence[Row]) -> str:
                 one.plot([j["low"], j["high"]], [at, at], color=colour, linewidth=1)
         one.axvline(0, color=GREY, linewidth=0.8)
         one.set(title=f"{task}s", xlabel="J")
-        one.set_yticks(range(len(ALL_CELLS)), [way(cell._asdict()) for cell in reversed(ALL_CELLS)])
+        one.set_yticks(range(len(ALL_CELLS)), [way(*cell) for cell in reversed(ALL_CELLS)])
     axes[-1].legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return svg_of(figure)

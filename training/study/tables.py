@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ltu.shard.report.tables import HEARD, way, with_interval
+from ltu.shard.report.tables import HEARD
+from ltu.shard.score.records import way
 from ltu.shard.spec.prompts import ALL_CELLS
 from ltu.shard.spec.relations import PAPER_RELATIONS
-from ltu.show.table import Table, number, per_cent
+from ltu.show.table import Table, number, per_cent, with_interval
 from ltu.training.study.ask import CONTROLS_SEED
 from ltu.training.study.claims import SMALL, Claim, Side, claims
 from ltu.training.study.models import RECIPES
@@ -39,8 +40,12 @@ def difference_of(claim: Claim) -> str:
     return f"{_side(claim.first)} − {_side(claim.second)}"
 
 
+def _interval(figure: Row) -> str:
+    return with_interval(figure["value"], figure["low"], figure["high"])
+
+
 def _side(side: Side) -> str:
-    asked = " + ".join(way(cell._asdict()) for cell in side.asked)
+    asked = " + ".join(way(cell.position, cell.wording) for cell in side.asked)
     return f"{RECIPES[side.model].title} ({asked})"
 
 
@@ -50,7 +55,7 @@ def verdicts(document: Row) -> Table:
             row["id"],
             row["says"],
             f"{row['task']}: {NAMES.get(row['figure'], row['figure'])} {SIGNS[row['sign']]}",
-            with_interval(row["exact"]),
+            _interval(row["exact"]),
             number(row["exact"]["seen"]),
             row["verdict"],
             row["repeats"]["verdict"],
@@ -110,8 +115,8 @@ def _levels(document: Row, model: str, cell: Row) -> tuple[str, ...]:
     for task in PAPER_RELATIONS:
         found = figures(task)
         cells += [per_cent(found[name]["value"]) for name in ("recall", "precision", "f1")]
-        cells.append(with_interval(found["j"]))
-    return (RECIPES[model].title, way(cell), *cells)
+        cells.append(_interval(found["j"]))
+    return (RECIPES[model].title, way(cell["position"], cell["wording"]), *cells)
 
 
 def controls(document: Row) -> Table:
@@ -119,9 +124,9 @@ def controls(document: Row) -> Table:
         (
             RECIPES[row["model"]].title,
             row["task"],
-            way(row),
+            way(row["position"], row["wording"]),
             HEARD.get(row["heard"], row["heard"]),
-            with_interval(row["j"]),
+            _interval(row["j"]),
         )
         for row in document["controls"]
     ]

@@ -47,20 +47,20 @@ def report(
     if results is None:
         raise wrong_usage("RESULTS", "missing: name a file from ltu-shard run")
     scored = load_run(Store(results), run)
-    document = make_report(scored, _other_run(results, against) if against else None)
+    made = make_report(scored, _other_run(results, against) if against else None)
     if html:
         from ltu.shard.report.page import page
 
-        write_text(html, page(scored, document))
+        write_text(html, page(scored, made))
     if json:
-        print_json(document)
+        print_json(made.to_json())
     elif csv:
-        print(figures_csv(document), end="")
+        print(figures_csv(made), end="")
     elif html and not markdown:
         print(html)
     else:
-        shown = [*tables(document), beside_table(document)]
-        print((to_markdown if markdown else to_terminal)(title(document), document["notes"], shown))
+        shown = [*tables(made), beside_table(made.table2)]
+        print((to_markdown if markdown else to_terminal)(title(made), made.notes, shown))
 
 
 def _other_run(results: Path, against: str) -> "Run":

@@ -1,73 +1,76 @@
 """The page's figures, as SVG text."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from itertools import cycle
 from typing import Any
 
-from ltu.shard.report.tables import way, with_interval
+from ltu.shard.report.document import Report
+from ltu.shard.report.tables import with_interval
+from ltu.shard.score.records import CalibrationRow, Condition, ErrorSplit, Figure, Part, WordRow
 from ltu.show.svg import GREY, PALETTE, axes_of, drawing, svg_of
 
 CAUSES = {"not heard": "#b8c4ce", "not known": "#e0b25b", "not joined": "#a33b3b"}
 
 
-def figures(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def figures(report: Report) -> Iterator[tuple[str, str]]:
     """(caption, SVG) of each figure that the report has data for. Raises Error without matplotlib."""
     with drawing():
-        whole = [r for r in document["conditions"] if r["part"] == "all" and r["reading"] == "careful"]
+        whole = [r for r in report.conditions if r.part == "all" and r.reading == "careful"]
         if whole:
             yield (
                 "Youden's J with 95 % intervals over words; 0 is a model that does not listen",
-                _j(document, whole),
+                _j(report, whole),
             )
             yield (
                 "Recall against false alarms; on the diagonal yes is said to right and wrong alike",
                 _plane(whole),
             )
-        groups = [r for r in document["conditions"] if r["part"] == "group" and r.get("over_noise")]
+        groups = [r for r in report.conditions if r.part == "group" and r.over_noise]
         if groups:
             yield "J over noise by group of sounds, with 95 % intervals", _heat(groups)
-        if document["words"]:
+        if report.words:
             yield (
                 "Each point a word: how often right and wrong terms are taken",
-                _scatter(document["words"]),
+                _scatter(report.words),
             )
-        if document["calibration"]:
+        if report.calibration:
             yield (
                 "Reliability: how often yes is right at each P(yes); on the diagonal it is calibrated",
-                _reliability(document["calibration"]),
+                _reliability(report.calibration),
             )
             yield (
                 "Risk and coverage: wrong answers among those that the model is surest of",
-                _risk(document["calibration"]),
+                _risk(report.calibration),
             )
-        if any(row["errors"] for row in document["errors"]):
-            yield "Wrong answers by cause", _causes(document["errors"])
+        if any(row.errors for row in report.errors):
+            yield "Wrong answers by cause", _causes(report.errors)
 
 
-def colours_of(rows: list[dict[str, Any]]) -> dict[str, str]:
+def colours_of(rows: Sequence[Condition]) -> dict[str, str]:
     """Of each task that the rows are about, in their order."""
-    return dict(zip(dict.fromkeys(row["task"] for row in rows), cycle(PALETTE), strict=False))
+    return dict(zip(dict.fromkeys(row.task for row in rows), cycle(PALETTE), strict=False))
 
 
-def _j(document: dict[str, Any], whole: list[dict[str, Any]]) -> str:
+def _j(report: Report, whole: Sequence[Part]) -> str:
     controls = {
-        (r["task"], r["position"], r["wording"], r["name"]): r["figures"]["j"]
-        for r in document["conditions"]
-        if r["part"] == "control" and r["name"] != "silence"
+        (r.task, r.way, r.name): r.figures["j"]
+        for r in report.conditions
+        if r.part == "control" and r.name != "silence"
     }
     figure, axes = axes_of(6.4, 0.7 * len(whole) + 1.1)
     colours = colours_of(whole)
     marks = {"word": "s", "noise": "^", "other": "x"}
     for place, row in enumerate(reversed(whole)):
-        j = row["figures"]["j"]
-        _interval(axes, j, place, colours[row["task"]])
+        j = row.figures["j"]
+        _interval(axes, j, place, colours[row.task])
         for lower, (name, mark) in enumerate(marks.items(), 1):
-            control = controls.get((row["task"], row["position"], row["wording"], name))
-            if control is not None and control["value"] is not None:
+            control = controls.get((row.task, row.way, name))
+            if control is not None and control.value is not None:
                 label = {"other": "another clip"}.get(name, name) if place == 0 else None
                 _interval(axes, control, place - 0.2 * lower, GREY, mark, label)
     axes.axvline(0, color=GREY, linewidth=0.8)
-    axes.set_yticks(range(len(whole)), [f"{r['task']}\n{way(r)}" for r in reversed(whole)])
+    axes.set_yticks(range(len(whole)), [f"{r.task}\n{r.way}" for r in reversed(whole)])
     axes.set_xlim(min(-0.35, *(_least(row) for row in whole)), 1.05)
     axes.set_xlabel("J")
     if controls:
@@ -75,55 +78,61 @@ def _j(document: dict[str, Any], whole: list[dict[str, Any]]) -> str:
     return svg_of(figure)
 
 
-def _least(row: dict[str, Any]) -> float:
-    low = row["figures"]["j"]["low"]
-    return float(row["figures"]["j"]["value"] if low is None else low) - 0.05
+def _least(row: Part) -> float:
+    j = row.figures["j"]
+    return _number(j.value if j.low is None else j.low) - 0.05
+
+
+def _number(value: float | None) -> float:
+    """NaN, which is not drawn, where there is none."""
+    return math.nan if value is None else value
 
 
 def _interval(
     axes: Any,
-    j: dict[str, float | None],
+    j: Figure,
     place: float,
     colour: str,
     mark: str = "D",
     label: str | None = None,
 ) -> None:
-    if j["value"] is None:
+    if j.value is None:
         return
-    if j["low"] is not None and j["high"] is not None:
-        axes.plot([j["low"], j["high"]], [place, place], color=colour, linewidth=2 if mark == "D" else 1)
-    axes.plot(j["value"], place, mark, color=colour, markersize=6 if mark == "D" else 4, label=label)
+    if j.low is not None and j.high is not None:
+        axes.plot([j.low, j.high], [place, place], color=colour, linewidth=2 if mark == "D" else 1)
+    axes.plot(j.value, place, mark, color=colour, markersize=6 if mark == "D" else 4, label=label)
 
 
-def _plane(whole: list[dict[str, Any]]) -> str:
+def _plane(whole: Sequence[Part]) -> str:
     figure, axes = axes_of(4.6, 4.2)
     colours = colours_of(whole)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     for row in whole:
-        hit, kept = row["figures"]["recall"], row["figures"]["specificity"]
-        alarm = 1 - kept["value"]
-        open_mark = {"markerfacecolor": "none"} if row["position"] == "prepended" else {}
-        colour = colours[row["task"]]
-        axes.plot(alarm, hit["value"], "D", color=colour, label=f"{row['task']}: {way(row)}", **open_mark)
-        if hit["low"] is not None and kept["low"] is not None:
-            axes.plot([alarm, alarm], [hit["low"], hit["high"]], color=colour, linewidth=1)
-            axes.plot([1 - kept["high"], 1 - kept["low"]], [hit["value"]] * 2, color=colour, linewidth=1)
+        hit, kept = row.figures["recall"], row.figures["specificity"]
+        alarm = 1 - _number(kept.value)
+        open_mark = {"markerfacecolor": "none"} if row.position == "prepended" else {}
+        colour = colours[row.task]
+        axes.plot(alarm, hit.value, "D", color=colour, label=f"{row.task}: {row.way}", **open_mark)
+        axes.plot([alarm, alarm], [_number(hit.low), _number(hit.high)], color=colour, linewidth=1)
+        bounds = [1 - _number(kept.high), 1 - _number(kept.low)]
+        axes.plot(bounds, [_number(hit.value)] * 2, color=colour, linewidth=1)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="1 − specificity", ylabel="recall")
     axes.legend(fontsize=7, frameon=False, loc="lower right")
     return svg_of(figure)
 
 
-def _heat(groups: list[dict[str, Any]]) -> str:
+def _heat(groups: Sequence[Part]) -> str:
     import numpy as np
 
-    names = sorted({row["name"] for row in groups})
-    ways = list(dict.fromkeys((row["task"], way(row)) for row in groups))
+    names = sorted({row.name for row in groups})
+    ways = list(dict.fromkeys((row.task, row.way) for row in groups))
     values = np.full((len(ways), len(names)), np.nan)
     texts = np.full(values.shape, "–", object)
     for row in groups:
-        place = ways.index((row["task"], way(row))), names.index(row["name"])
-        values[place] = row["over_noise"]["value"]
-        texts[place] = with_interval(row["over_noise"]).replace(" [", "\n[")
+        place = ways.index((row.task, row.way)), names.index(row.name)
+        if row.over_noise:
+            values[place] = _number(row.over_noise.value)
+            texts[place] = with_interval(row.over_noise).replace(" [", "\n[")
     figure, axes = axes_of(1.4 * len(names) + 2.4, 0.55 * len(ways) + 1)
     axes.imshow(values, cmap="RdYlBu", vmin=-1, vmax=1, aspect="auto")
     for (y, x), value in np.ndenumerate(values):
@@ -134,58 +143,59 @@ def _heat(groups: list[dict[str, Any]]) -> str:
     return svg_of(figure)
 
 
-def _scatter(words: list[dict[str, Any]]) -> str:
-    ways = list(dict.fromkeys((row["task"], way(row)) for row in words))
+def _scatter(words: Sequence[WordRow]) -> str:
+    ways = list(dict.fromkeys((row.task, row.way) for row in words))
     figure, axes = axes_of(3.1 * len(ways), 3.1, columns=len(ways))
     colours = colours_of(words)
     for one, (task, asked) in zip(axes, ways, strict=True):
-        rows = [row for row in words if (row["task"], way(row)) == (task, asked)]
-        rows = [row for row in rows if row["recall"] is not None and row["specificity"] is not None]
+        rows = [row for row in words if (row.task, row.way) == (task, asked)]
         one.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
         named: list[tuple[float, float]] = []
         for row in rows:
-            x, y = 1 - row["specificity"], row["recall"]
+            if row.recall is None or row.specificity is None:
+                continue
+            x, y = 1 - row.specificity, row.recall
             one.plot(x, y, "o", color=colours[task], markersize=4, alpha=0.6)
             if all(abs(x - a) + abs(y - b) > 0.07 for a, b in named):
                 named.append((x, y))
-                name = row["label"].split(",")[0]
+                name = row.label.split(",")[0]
                 one.annotate(name, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")
         one.set(xlim=(-0.05, 1.1), ylim=(-0.05, 1.1), title=f"{task}\n{asked}", xlabel="1 − specificity")
     axes[0].set_ylabel("recall")
     return svg_of(figure)
 
 
-def _reliability(rows: list[dict[str, Any]]) -> str:
+def _reliability(rows: Sequence[CalibrationRow]) -> str:
     figure, axes = axes_of(4.6, 4.2)
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
     for row, colour in zip(rows, cycle(PALETTE), strict=False):
-        points = [(b["probability"], b["share"]) for b in row["reliability"]]
-        label = f"{row['task']}: {way(row)} ({row['source']})"
+        points = [(b.probability, b.share) for b in row.found.reliability]
+        label = f"{row.task}: {row.way} ({row.source})"
         axes.plot(*zip(*points, strict=True), "o-", color=colour, markersize=4, label=label)
     axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="P(yes)", ylabel="share whose answer is yes")
     axes.legend(fontsize=6, frameon=False, loc="upper left")
     return svg_of(figure)
 
 
-def _risk(rows: list[dict[str, Any]]) -> str:
+def _risk(rows: Sequence[CalibrationRow]) -> str:
     figure, axes = axes_of(4.6, 3.4)
     for row, colour in zip(rows, cycle(PALETTE), strict=False):
-        label = f"{row['task']}: {way(row)} ({row['source']})"
-        axes.plot(*zip(*row["risk"], strict=True), "o-", color=colour, markersize=3, label=label)
+        label = f"{row.task}: {row.way} ({row.source})"
+        axes.plot(*zip(*row.found.risk, strict=True), "o-", color=colour, markersize=3, label=label)
     axes.set(xlim=(0, 1.03), ylim=(0, None), xlabel="coverage", ylabel="share that is wrong")
     axes.legend(fontsize=6, frameon=False, loc="upper left")
     return svg_of(figure)
 
 
-def _causes(errors: list[dict[str, Any]]) -> str:
-    rows = [row for row in reversed(errors) if row["errors"]]
+def _causes(errors: Sequence[ErrorSplit]) -> str:
+    rows = [row for row in reversed(errors) if row.errors]
     figure, axes = axes_of(6, 0.45 * len(rows) + 1)
     left = [0.0] * len(rows)
     for cause, colour in CAUSES.items():
-        shares = [row["shares"][cause] * row["errors"] / row["answers"] * 100 for row in rows]
+        shares = [_number(row.shares[cause]) * row.errors / row.answers * 100 for row in rows]
         axes.barh(range(len(rows)), shares, left=left, color=colour, label=cause)
         left = [a + b for a, b in zip(left, shares, strict=True)]
-    axes.set_yticks(range(len(rows)), [f"{row['task']}, {way(row)}" for row in rows])
+    axes.set_yticks(range(len(rows)), [f"{row.task}, {row.way}" for row in rows])
     axes.set_xlabel("wrong answers, % of all")
     axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return svg_of(figure)

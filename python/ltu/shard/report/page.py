@@ -5,7 +5,6 @@ import io
 from collections.abc import Callable, Iterable, Iterator
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -14,9 +13,10 @@ from ltu.audio import Clip, load_audio, log_mel
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
 from ltu.shard import HEADLINE
+from ltu.shard.report.document import Report, RunRow
 from ltu.shard.report.figures import figures
 from ltu.shard.report.table2 import beside_table
-from ltu.shard.report.tables import tables, way
+from ltu.shard.report.tables import tables
 from ltu.shard.report.text import title
 from ltu.shard.score.breakdown import conditions, questions
 from ltu.shard.score.scored import Run, Scored
@@ -39,29 +39,29 @@ KINDS: dict[str, Callable[[Scored], bool]] = {
 }
 
 
-def page(run: Run, document: dict[str, Any]) -> str:
+def page(run: Run, report: Report) -> str:
     """The whole page. Raises Error without matplotlib."""
-    heading = title(document)
-    parts = [heading_of(heading, document["notes"])]
-    parts.append(f'<p class="about">{escape(_about(document["run"]))}</p>')
-    shown = [*tables(document), beside_table(document)]
+    heading = title(report)
+    parts = [heading_of(heading, report.notes)]
+    parts.append(f'<p class="about">{escape(_about(report.run))}</p>')
+    shown = [*tables(report), beside_table(report.table2)]
     examples = _examples(run)
     titles = [shown[0].title, "Figures", *(table.title for table in shown[1:])] + ["Examples"] * bool(
         examples
     )
     parts += [f"<p>{escape(READ_THIS)}</p>", contents_of(titles), table_of(shown[0])]
-    parts.append(figures_of(figures(document)))
+    parts.append(figures_of(figures(report)))
     parts += [table_of(table, folded=len(table.rows) > 24) for table in shown[1:]]
     parts.append(examples)
     return document_of(heading, parts)
 
 
-def _about(run: dict[str, Any]) -> str:
-    sampling = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in run["sampling"].items())
+def _about(run: RunRow) -> str:
+    sampling = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in run.sampling.items())
     return (
-        f"Model {run['model']} ({run['model_sha256'][:12]}), licence {run['licence'] or 'unknown'}; benchmark"
-        f" {run['spec']} ({run['spec_sha256'][:12]}); {run['answered']} of {run['questions']} answered,"
-        f" {run['repeats']} repeats, seed {run['seed']}, {sampling}, at most {run['max_new_tokens']} tokens."
+        f"Model {run.model} ({run.model_sha256[:12]}), licence {run.licence or 'unknown'}; benchmark"
+        f" {run.spec} ({run.spec_sha256[:12]}); {run.answered} of {run.questions} answered,"
+        f" {run.repeats} repeats, seed {run.seed}, {sampling}, at most {run.max_new_tokens} tokens."
     )
 
 
@@ -96,7 +96,7 @@ def _chosen(run: Run) -> Iterator[tuple[str, str, Scored]]:
             found: Iterable[Scored] = (s for s in base if s.asked.clip not in used and belongs(s))
             for s, _ in zip(found, range(EXAMPLES), strict=False):
                 used.add(s.asked.clip)
-                yield f"{condition.task}: {way(vars(condition))}", kind, s
+                yield f"{condition.task}: {condition.way}", kind, s
 
 
 def _bar(chance: float) -> str:

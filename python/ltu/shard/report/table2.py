@@ -1,11 +1,12 @@
 """The paper's Table 2: inverted, and beside our own figures."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ltu.shard.report.tables import way
 from ltu.shard.score import metrics
 from ltu.shard.score.paper import COUNTS, DISAGREEMENTS, TABLE2, UNSUPPORTED, reconstructed
+from ltu.shard.score.records import IdentityRow, Part, way
 from ltu.shard.spec.relations import PAPER_RELATIONS
 from ltu.show.table import Table, number, per_cent
 
@@ -13,53 +14,65 @@ CLOSE = 0.02  # shares of right terms that are comparable
 CELLS = ("accuracy", "precision", "recall", "f1")
 
 
-def beside(found: list[dict[str, Any]], identity: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The paper's rows, quoted, and ours, read and counted as the paper does; per cent."""
-    result: list[dict[str, Any]] = []
+@dataclass(frozen=True)
+class Beside:
+    """A row of Table 2, per cent. `cells`: relation_figure → value; None where it would not compare."""
+
+    source: str  # "quoted" from the paper, or "measured"
+    model: str
+    position: str
+    wording: str
+    identity: float | None
+    cells: Mapping[str, float | None]
+
+    def to_json(self) -> dict[str, Any]:
+        row = asdict(self)
+        cells: dict[str, Any] = row.pop("cells")
+        return row | cells
+
+
+def beside(found: Sequence[Part], identity: Sequence[IdentityRow]) -> Iterator[Beside]:
+    """The paper's rows, and ours, read and counted as the paper does."""
     for quoted in TABLE2:
-        way = {"model": quoted.model, "position": quoted.position, "wording": quoted.wording}
         cells = {
             f"{task}_{name}": value
             for task in PAPER_RELATIONS
             for name, value in zip(CELLS, quoted.cells(task), strict=True)
         }
-        result.append({"source": "quoted", **way, "identity": quoted.identity, **cells})
-    for position, wording in dict.fromkeys((row["position"], row["wording"]) for row in found):
-        way = {"model": "this run", "position": position, "wording": wording}
-        ours: dict[str, Any] = {"source": "measured", **way}
-        for row in identity:
-            if (row["position"], row["wording"], row["control"]) == (position, wording, ""):
-                ours["identity"] = 100 * row["strict"]["value"]
+        yield Beside("quoted", quoted.model, quoted.position, quoted.wording, quoted.identity, cells)
+    for position, wording in dict.fromkeys((row.position, row.wording) for row in found):
+        named = [
+            row.strict.value
+            for row in identity
+            if (row.position, row.wording, row.control) == (position, wording, "")
+        ]
+        ours: dict[str, float | None] = {}
         for row in found:
-            asked = (row["position"], row["wording"], row["part"])
-            if asked == (position, wording, "paper") and row["task"] in PAPER_RELATIONS:
+            asked = (row.position, row.wording, row.part)
+            if asked == (position, wording, "paper") and row.task in PAPER_RELATIONS:
                 shown = CELLS if _as_balanced(row) else ("precision", "recall")
-                values = {name: row["figures"][name]["value"] if name in shown else None for name in CELLS}
-                ours |= {f"{row['task']}_{n}": None if v is None else 100 * v for n, v in values.items()}
-        result.append(ours)
-    return result
+                for name in CELLS:
+                    ours[f"{row.task}_{name}"] = _per_cent(row.figures[name].value if name in shown else None)
+        yield Beside("measured", "this run", position, wording, _per_cent(named[0] if named else None), ours)
 
 
-def _as_balanced(row: dict[str, Any]) -> bool:
+def _per_cent(share: float | None) -> float | None:
+    return None if share is None else 100 * share
+
+
+def _as_balanced(row: Part) -> bool:
     """Whether there are as many right terms as in the paper; accuracy and F1 depend on it."""
-    positives, negatives = COUNTS[row["task"]]
-    return bool(abs(row["positives"] / row["questions"] - positives / (positives + negatives)) < CLOSE)
+    positives, negatives = COUNTS[row.task]
+    return bool(abs(row.positives / row.questions - positives / (positives + negatives)) < CLOSE)
 
 
-def beside_table(document: dict[str, Any]) -> Table:
-    names = (
-        "identity",
-        *(f"{task}_{n}" for n in CELLS for task in PAPER_RELATIONS),
-    )
-    rows = [
-        (
-            row["source"],
-            row["model"],
-            way(row),
-            *("–" if row.get(n) is None else f"{row[n]:.2f}" for n in names),
-        )
-        for row in document["table2"]
-    ]
+def beside_table(found: Sequence[Beside]) -> Table:
+    names = tuple(f"{task}_{n}" for n in CELLS for task in PAPER_RELATIONS)
+    rows = []
+    for row in found:
+        values = (row.identity, *(row.cells.get(name) for name in names))
+        shown = ("–" if value is None else f"{value:.2f}" for value in values)
+        rows.append((row.source, row.model, way(row.position, row.wording), *shown))
     titles = ("Acc.", "Prec.", "Rec.", "F1")
     columns = ("", "model", "asked", "Identity", *(f"{t} {r[:3]}" for t in titles for r in PAPER_RELATIONS))
     note = (

@@ -1,11 +1,15 @@
-"""The report's document → tables of text, which the terminal, Markdown and the page show alike."""
+"""A report → tables of text, which the terminal, Markdown and the page show alike."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
+from ltu.shard.report.document import Report
+from ltu.shard.score.causes import CAUSES
+from ltu.shard.score.records import Bounds, Calibration, Condition, Figure, Part
 from ltu.show.table import Table, number, per_cent
 from ltu.show.table import with_interval as interval_text
 
+Row = TypeVar("Row", bound=Condition)
 WORD_FIGURES = ("recall", "specificity", "noise_recall", "noise_specificity")
 LISTED = 20  # answers on which the readings disagree
 READ = {
@@ -17,48 +21,44 @@ READ = {
 HEARD = {"": "the clip", "other": "another word's clip", "word": "the word"}  # else by its own name
 
 
-def with_interval(figure: dict[str, float | None]) -> str:
-    return interval_text(figure["value"], figure["low"], figure["high"])
+def with_interval(figure: Figure) -> str:
+    return interval_text(figure.value, figure.low, figure.high)
 
 
-def way(row: dict[str, Any]) -> str:
-    return f"{row['position']}, {row['wording'].replace('_', ' ')}"
-
-
-def tables(document: dict[str, Any]) -> Iterator[Table]:
+def tables(report: Report) -> Iterator[Table]:
     """All tables of a report, the headline first; those without rows are left out."""
     for table in (
-        headline(document),
-        figures(document),
-        identity(document),
-        parts(document),
-        causes(document),
-        calibration(document),
-        exact(document),
-        comparisons(document),
-        words(document),
-        readings(document),
-        failures(document),
+        headline(report),
+        figures(report),
+        identity(report),
+        parts(report),
+        causes(report),
+        calibration(report),
+        exact(report),
+        comparisons(report),
+        words(report),
+        readings(report),
+        failures(report),
     ):
         if table.rows:
             yield table
 
 
-def headline(document: dict[str, Any]) -> Table:
+def headline(report: Report) -> Table:
     """J beside the rows that a deaf model would have."""
     rows = [
         (
-            row["task"],
-            way(row),
-            HEARD.get(row["name"], row["name"]),
+            row.task,
+            row.way,
+            HEARD.get(row.name, row.name),
             _j(row),
-            per_cent(row["figures"]["recall"]["value"]),
-            per_cent(row["figures"]["specificity"]["value"]),
-            per_cent(row["figures"]["yes_rate"]["value"]),
-            str(row["questions"]),
+            per_cent(row.figures["recall"].value),
+            per_cent(row.figures["specificity"].value),
+            per_cent(row.figures["yes_rate"].value),
+            str(row.questions),
         )
-        for row in document["conditions"]
-        if row["part"] in ("all", "baseline", "control") and row["reading"] == "careful"
+        for row in report.conditions
+        if row.part in ("all", "baseline", "control") and row.reading == "careful"
     ]
     note = (
         "J = recall + specificity − 1, 95 % interval over words. A model that does not listen has 0. Silence"
@@ -72,26 +72,26 @@ def headline(document: dict[str, Any]) -> Table:
     )
 
 
-def _j(row: dict[str, Any]) -> str:
+def _j(row: Part) -> str:
     """None for silence, no interval for what is known."""
-    figure = row["figures"]["j"]
-    if row["name"] == "silence":
+    figure = row.figures["j"]
+    if row.name == "silence":
         return "–"
-    return number(figure["value"]) if row["part"] == "baseline" else with_interval(figure)
+    return number(figure.value) if row.part == "baseline" else with_interval(figure)
 
 
-def figures(document: dict[str, Any]) -> Table:
+def figures(report: Report) -> Table:
     """Every figure of each condition, under both readings."""
     columns = ("accuracy", "precision", "recall", "f1", "specificity", "yes_rate", "unparsed")
     others = ("d_prime", "criterion", "auroc", "within_question_variance")
     rows = []
-    for row in document["conditions"]:
-        if row["part"] in READ:
-            f = row["figures"]
-            reading = READ[row["part"]] or row["reading"]
-            shown = (per_cent(f[name]["value"]) for name in columns)
-            rest = (number(f[name]["value"]) for name in others)
-            rows.append((row["task"], way(row), reading, *shown, *rest))
+    for row in report.conditions:
+        if row.part in READ:
+            f = row.figures
+            reading = READ[row.part] or row.reading
+            shown = (per_cent(f[name].value) for name in columns)
+            rest = (number(f[name].value) for name in others)
+            rows.append((row.task, row.way, reading, *shown, *rest))
     titles = (
         "task",
         "asked",
@@ -113,19 +113,19 @@ def figures(document: dict[str, Any]) -> Table:
     return Table("All figures", (*titles, "d′", "criterion", "AUROC", "variance within"), rows, note)
 
 
-def identity(document: dict[str, Any]) -> Table:
+def identity(report: Report) -> Table:
     rows = [
         (
-            way(row),
-            HEARD.get(row["control"], row["control"]),
-            with_interval(row["strict"]),
-            _between(row["exact"]),
-            with_interval(row["lenient"]),
-            number(row["relative_instead"]["value"]),
-            number(row["labels_per_answer"]),
-            number(row["precision"]),
+            row.way,
+            HEARD.get(row.control, row.control),
+            with_interval(row.strict),
+            _between(row.exact),
+            with_interval(row.lenient),
+            number(row.relative_instead.value),
+            number(row.labels_per_answer),
+            number(row.precision),
         )
-        for row in document["identity"]
+        for row in report.identity
     ]
     columns = (
         "asked",
@@ -141,25 +141,25 @@ def identity(document: dict[str, Any]) -> Table:
     return Table("Identity", columns, rows, note)
 
 
-def _between(exact: dict[str, float] | None) -> str:
-    return "" if exact is None else f"{exact['low']:.3f}–{exact['high']:.3f}"
+def _between(exact: Bounds | None) -> str:
+    return "" if exact is None else f"{exact.low:.3f}–{exact.high:.3f}"
 
 
-def parts(document: dict[str, Any]) -> Table:
+def parts(report: Report) -> Table:
     rows = [
         (
-            row["task"],
-            way(row),
-            row["part"],
-            row["name"],
-            with_interval(row["figures"]["j"]),
-            with_interval(row["over_noise"]) if row.get("over_noise") else "–",
-            with_interval(row["figures"]["recall"]),
-            with_interval(row["figures"]["specificity"]),
-            str(row["questions"]),
+            row.task,
+            row.way,
+            row.part,
+            row.name,
+            with_interval(row.figures["j"]),
+            with_interval(row.over_noise) if row.over_noise else "–",
+            with_interval(row.figures["recall"]),
+            with_interval(row.figures["specificity"]),
+            str(row.questions),
         )
-        for row in document["conditions"]
-        if row["part"] in ("group", "label", "distance", "seen")
+        for row in report.conditions
+        if row.part in ("group", "label", "distance", "seen")
     ]
     note = (
         "distance: negatives of the same branch, or with the same parent, in the ontology; never pooled."
@@ -170,21 +170,20 @@ def parts(document: dict[str, Any]) -> Table:
     return Table("Parts", columns, rows, note)
 
 
-def causes(document: dict[str, Any]) -> Table:
+def causes(report: Report) -> Table:
     rows = []
-    for use in document["audio_use"]:
-        split = _same(use, document["errors"])
-        given = _same(use, document["given_named"])
-        shares = split["shares"] if split else {}
-        names = ("not heard", "not known", "not joined")
+    for use in report.audio_use:
+        split = _same(use, report.errors)
+        given = _same(use, report.given_named)
+        shares = split.shares if split else {}
         rows.append(
             (
-                use["task"],
-                way(use),
-                with_interval(use["difference"]),
-                with_interval(given["over_noise"]) if given else "–",
-                str(split["errors"]) if split else "–",
-                *(per_cent(shares.get(name)) for name in names),
+                use.task,
+                use.way,
+                with_interval(use.difference),
+                with_interval(given.over_noise) if given else "–",
+                str(split.errors) if split else "–",
+                *(per_cent(shares.get(name)) for name in CAUSES),
             )
         )
     columns = (
@@ -204,24 +203,24 @@ def causes(document: dict[str, Any]) -> Table:
     return Table("Why answers are wrong", columns, rows, note)
 
 
-def _same(use: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _same(use: Condition, rows: Sequence[Row]) -> Row | None:
     """The row of the same condition."""
-    keys = ("task", "position", "wording")
-    return next((row for row in rows if all(row[key] == use[key] for key in keys)), None)
+    mine = use.task, use.way
+    return next((row for row in rows if (row.task, row.way) == mine), None)
 
 
-def calibration(document: dict[str, Any]) -> Table:
+def calibration(report: Report) -> Table:
     """Whether P(yes) means what it says."""
-    temperature = document["run"]["sampling"]["temperature"]
+    temperature = report.run.sampling["temperature"]
     rows = [
         (
-            row["task"],
-            way(row),
-            f"exact at temperature {temperature:g}" if row["source"] == "exact" else row["source"],
-            *(number(row[name], 3) for name in ("brier", "ece", "log_loss", "auroc")),
-            *(per_cent(_risk_at(row, share)) for share in (0.5, 0.8, 1.0)),
+            row.task,
+            row.way,
+            f"exact at temperature {temperature:g}" if row.source == "exact" else row.source,
+            *(number(getattr(row.found, name), 3) for name in ("brier", "ece", "log_loss", "auroc")),
+            *(per_cent(_risk_at(row.found, share)) for share in (0.5, 0.8, 1.0)),
         )
-        for row in document["calibration"]
+        for row in report.calibration
     ]
     columns = ("task", "asked", "P(yes) from", "Brier", "ECE", "log-loss", "AUROC")
     covered = ("wrong % of the surest half", "of four fifths", "of all")
@@ -232,29 +231,34 @@ def calibration(document: dict[str, Any]) -> Table:
     return Table("Calibration", (*columns, *covered), rows, note)
 
 
-def _risk_at(row: dict[str, Any], share: float) -> float:
-    return float(min(row["risk"], key=lambda point: abs(point[0] - share))[1])
+def _risk_at(row: Calibration, share: float) -> float:
+    return float(min(row.risk, key=lambda point: abs(point[0] - share))[1])
 
 
-def exact(document: dict[str, Any]) -> Table:
+def exact(report: Report) -> Table:
     """Repeats beside the probabilities that they are drawn with."""
     keys = ("mean_difference", "rms_difference", "rms_of_sampling", "largest_undecided")
     rows = [
-        (row["task"], way(row), *(number(row[key], 4) for key in keys), f"{row['positions_a_question']:.0f}")
-        for row in document["exact"]
+        (
+            row.task,
+            row.way,
+            *(number(getattr(row, key), 4) for key in keys),
+            f"{row.positions_a_question:.0f}",
+        )
+        for row in report.exact
     ]
     columns = ("task", "asked", "mean", "rms", "rms expected", "largest undecided", "positions a question")
     note = "Share of repeats that say yes minus the exact P(yes); expected: from sampling alone."
     return Table("Repeats and exact probabilities", columns, rows, note)
 
 
-def comparisons(document: dict[str, Any]) -> Table:
+def comparisons(report: Report) -> Table:
     rows = []
-    for row in document["comparisons"]:
-        needed = "–" if row["words_needed"] is None else f"{row['words_needed']} / {row['clips_needed']}"
-        p_values = (number(row[name], 3) for name in ("p", "p_holm"))
-        value, size = with_interval(row["difference"]), str(row["questions"])
-        rows.append((row["name"], row["task"], way(row), value, *p_values, needed, size))
+    for row in report.comparisons:
+        needed = "–" if row.words_needed is None else f"{row.words_needed} / {row.clips_needed}"
+        p_values = (number(p, 3) for p in (row.p, row.p_holm))
+        value, size = with_interval(row.difference), str(row.questions)
+        rows.append((row.name, row.task, row.way, value, *p_values, needed, size))
     columns = (
         "difference",
         "task",
@@ -269,16 +273,16 @@ def comparisons(document: dict[str, Any]) -> Table:
     return Table("Comparisons", columns, rows, note)
 
 
-def words(document: dict[str, Any]) -> Table:
+def words(report: Report) -> Table:
     rows = [
         (
-            row["label"],
-            row["group"],
-            row["task"],
-            way(row),
-            *(number(row.get(n)) for n in WORD_FIGURES),
+            row.label,
+            row.group,
+            row.task,
+            row.way,
+            *(number(getattr(row, name)) for name in WORD_FIGURES),
         )
-        for row in sorted(document["words"], key=lambda row: (row["label"], row["task"]))
+        for row in sorted(report.words, key=lambda row: (row.label, row.task))
     ]
     columns = (
         "word of the clip",
@@ -295,16 +299,15 @@ def words(document: dict[str, Any]) -> Table:
     )
 
 
-def readings(document: dict[str, Any]) -> Table:
-    found = document["readings"]
+def readings(report: Report) -> Table:
+    found = report.readings
     rows = [
-        (row["text"].replace("\n", " ")[:100], row["term"], row["careful"], row["paper"])
-        for row in found["list"][:LISTED]
+        (row.text.replace("\n", " ")[:100], row.term, row.careful, row.paper) for row in found.list[:LISTED]
     ]
-    title = f"Answers that the readings take differently: {found['disagree']} of {found['answers']}"
+    title = f"Answers that the readings take differently: {found.disagree} of {found.answers}"
     return Table(title, ("answer", "term", "careful", "paper"), rows)
 
 
-def failures(document: dict[str, Any]) -> Table:
-    rows = [(failure["file"], failure["reason"]) for failure in document["failures"]]
+def failures(report: Report) -> Table:
+    rows = [(failure.file, failure.reason) for failure in report.failures]
     return Table("Clips that could not be read", ("file", "reason"), rows)

@@ -1,26 +1,25 @@
 """A report's title, and all of its figures as CSV."""
 
-from typing import Any
+from operator import attrgetter
 
+from ltu.shard.report.document import Report
 from ltu.show.csv import to_csv
 
 
-def title(document: dict[str, Any]) -> str:
-    run = document["run"]
-    size = ", ".join(
-        f"{run[what + 's']} {what}{'' if run[what + 's'] == 1 else 's'}"
-        for what in ("word", "clip", "repeat")
-    )
-    return f"SHARD: {run['model']} on {run['spec']} ({size})"
+def title(report: Report) -> str:
+    run = report.run
+    counts = {"word": run.words, "clip": run.clips, "repeat": run.repeats}
+    size = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
+    return f"SHARD: {run.model} on {run.spec} ({size})"
 
 
-def figures_csv(document: dict[str, Any]) -> str:
+def figures_csv(report: Report) -> str:
     """Every figure of every row, one a line."""
     keys = ("task", "position", "wording", "part", "name", "reading", "questions", "words")
-    run, bounds = document["run"], ("value", "low", "high")
+    values = attrgetter(*keys)
     rows = (
-        (run["id"], run["model"], *(row[key] for key in keys), name, *(figure[bound] for bound in bounds))
-        for row in document["conditions"]
-        for name, figure in row["figures"].items()
+        (report.run.id, report.run.model, *values(row), name, figure.value, figure.low, figure.high)
+        for row in report.conditions
+        for name, figure in row.figures.items()
     )
     return to_csv(("run", "model", *keys, "figure", "value", "low", "high"), rows)

@@ -2,8 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -14,27 +13,14 @@ from ltu.shard.score import metrics
 from ltu.shard.score.balance import balanced_part, is_balanced
 from ltu.shard.score.intervals import J_DIFFERENCE, SHARE, Estimate, interval, pseudo_values, words_of
 from ltu.shard.score.metrics import Decisions, Floats
+from ltu.shard.score.records import Bounds, Condition, Figure, IdentityRow, Part, WordRow
 from ltu.shard.score.scored import Run, Scored
 from ltu.shard.spec.ontology import DISTANCES
 from ltu.shard.spec.relations import IDENTITY
 from ltu.shard.spec.words import stands_in
 
-NOTHING: dict[str, float | None] = dict.fromkeys(("value", "low", "high", "error"))
 OF_TERMS = ("j", "d_prime", "criterion", "auroc", "accuracy", "f1", "precision")
 TIER = DISTANCES[0]  # "elsewhere": the only one that the headline counts
-
-
-@dataclass(frozen=True)
-class Condition:
-    """One task put in one way."""
-
-    task: str
-    position: str
-    wording: str
-
-    def holds(self, scored: Scored) -> bool:
-        asked = scored.asked
-        return (asked.task, asked.position, asked.wording) == (self.task, self.position, self.wording)
 
 
 def conditions(run: Run, tasks: Sequence[str] = ()) -> list[Condition]:
@@ -85,27 +71,23 @@ def estimates(d: Decisions, scores: Floats | None = None) -> dict[str, Estimate]
 
 def part(
     condition: Condition, kind: str, name: str, reading: str, d: Decisions, scores: Floats | None = None
-) -> dict[str, Any]:
+) -> Part:
     """One row of the report."""
-    return {
+    figures = {key: Figure.of(value) for key, value in estimates(d, scores).items()}
+    positives = int(d.expected.sum())
+    return Part(
         **asdict(condition),
-        "part": kind,
-        "name": name,
-        "reading": reading,
-        "questions": len(d),
-        "positives": int(d.expected.sum()),
-        "words": len(words_of(d)),
-        "figures": {key: show(value) for key, value in estimates(d, scores).items()},
-    }
+        part=kind,
+        name=name,
+        reading=reading,
+        questions=len(d),
+        positives=positives,
+        words=len(words_of(d)),
+        figures=figures,
+    )
 
 
-def show(estimate: Estimate) -> dict[str, float | None]:
-    """NaN becomes null."""
-    values = {"value": estimate.value, "low": estimate.low, "high": estimate.high, "error": estimate.error}
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
-
-
-def rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
+def rows(run: Run, condition: Condition) -> Iterator[Part]:
     """The whole of a condition, then its baselines, controls and parts."""
     base = questions(run, condition)
     whole = run.decisions(base, HEADLINE)
@@ -150,15 +132,14 @@ def rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
             names["music, of anthrophony"] = music
         for name, chosen in names.items():
             row = part(condition, kind, name, HEADLINE, run.decisions(chosen, HEADLINE))
-            balanced = is_balanced(chosen)
+            balanced, figures = is_balanced(chosen), dict(row.figures)
             if not balanced:  # its J, d′ and AUROC would be those of the terms, whatever is heard
-                row["figures"] |= dict.fromkeys(OF_TERMS, NOTHING)
-            yield {**row, "balanced": balanced, "over_noise": over_noise(run, chosen, noise)}
+                figures |= dict.fromkeys(OF_TERMS, Figure())
+            over = over_noise(run, chosen, noise)
+            yield replace(row, figures=figures, balanced=balanced, over_noise=over)
 
 
-def over_noise(
-    run: Run, chosen: Sequence[Scored], noise: Mapping[int, Scored]
-) -> dict[str, float | None] | None:
+def over_noise(run: Run, chosen: Sequence[Scored], noise: Mapping[int, Scored]) -> Figure | None:
     """J minus J with noise in the clips' place: 0 for who does not listen, whatever the questions are.
 
     None without noise.
@@ -167,7 +148,7 @@ def over_noise(
     if not pairs or len({s.asked.expected for s, _ in pairs}) < 2:
         return None
     heard, played = (run.decisions(list(side), HEADLINE) for side in zip(*pairs, strict=True))
-    return show(difference(heard, played))
+    return Figure.of(difference(heard, played))
 
 
 def j(d: Decisions) -> float:
@@ -191,7 +172,7 @@ def _seen(scored: Scored) -> str:
     return f"clip {clip}, term {term}"
 
 
-def word_rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
+def word_rows(run: Run, condition: Condition) -> Iterator[WordRow]:
     """Per clip's word; no interval, since a word is what is sampled, and no J, which would be its terms'.
 
     With controls also what noise in the place of its clips gets.
@@ -201,19 +182,28 @@ def word_rows(run: Run, condition: Condition) -> Iterator[dict[str, Any]]:
     for label in sorted({s.label for s in base}):
         d = run.decisions([s for s in base if s.label == label], HEADLINE)
         pooled = metrics.confusion(d)
-        values = {"recall": metrics.recall(pooled), "specificity": metrics.specificity(pooled)}
-        values["unparsed"] = metrics.unparsed_rate(pooled)
+        row = WordRow(
+            **asdict(condition),
+            label=label,
+            group=run.words[label].group,
+            questions=len(d),
+            recall=_number(metrics.recall(pooled)),
+            specificity=_number(metrics.specificity(pooled)),
+            unparsed=_number(metrics.unparsed_rate(pooled)),
+        )
         played = [noise[s.asked.id] for s in base if s.label == label and s.asked.id in noise]
         if played:
-            with_noise = metrics.confusion(run.decisions(played, HEADLINE))
-            values |= {"noise_recall": metrics.recall(with_noise)}
-            values |= {"noise_specificity": metrics.specificity(with_noise)}
-        shown = {name: None if math.isnan(value) else value for name, value in values.items()}
-        group = run.words[label].group
-        yield {**asdict(condition), "label": label, "group": group, "questions": len(d), **shown}
+            heard = metrics.confusion(run.decisions(played, HEADLINE))
+            recall, specificity = _number(metrics.recall(heard)), _number(metrics.specificity(heard))
+            row = replace(row, noise_recall=recall, noise_specificity=specificity)
+        yield row
 
 
-def identity_rows(run: Run) -> Iterator[dict[str, Any]]:
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def identity_rows(run: Run) -> Iterator[IdentityRow]:
     """Labels named, for each way of asking and each control."""
     for condition in conditions(run, (IDENTITY,)):
         for control in ("", *CONTROLS):
@@ -222,26 +212,26 @@ def identity_rows(run: Run) -> Iterator[dict[str, Any]]:
                 continue
             named = sum(len(names) for s in asked for names in s.named)
             answers = sum(len(s.texts) for s in asked)
-            yield {
+            yield IdentityRow(
                 **asdict(condition),
-                "control": control,
-                "questions": len(asked),
-                "strict": show(identity_estimate(run, asked, lambda s: s.strict)),
-                "lenient": show(identity_estimate(run, asked, lambda s: s.lenient)),
-                "relative_instead": show(identity_estimate(run, asked, lambda s: s.relative)),
-                "labels_per_answer": named / answers,
-                "precision": sum(s.right_labels for s in asked) / named if named else None,
-                "exact": _exact_identity(asked),
-            }
+                control=control,
+                questions=len(asked),
+                strict=Figure.of(identity_estimate(run, asked, lambda s: s.strict)),
+                lenient=Figure.of(identity_estimate(run, asked, lambda s: s.lenient)),
+                relative_instead=Figure.of(identity_estimate(run, asked, lambda s: s.relative)),
+                labels_per_answer=named / answers,
+                precision=sum(s.right_labels for s in asked) / named if named else None,
+                exact=_exact_identity(asked),
+            )
 
 
-def _exact_identity(asked: Sequence[Scored]) -> dict[str, float] | None:
-    """The mean P(label named) lies between these; None without --exact."""
+def _exact_identity(asked: Sequence[Scored]) -> Bounds | None:
+    """The mean P(label named); None without --exact."""
     found = [s.exact for s in asked if s.exact is not None]
     if len(found) < len(asked):
         return None
     low = float(np.mean([exact.yes for exact in found]))
-    return {"low": low, "high": low + float(np.mean([exact.undecided for exact in found]))}
+    return Bounds(low, low + float(np.mean([exact.undecided for exact in found])))
 
 
 def identity_estimate(run: Run, asked: Sequence[Scored], share: Callable[[Scored], float]) -> Estimate:

@@ -7,41 +7,19 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
 from ltu.errors import Error
-from ltu.shard.score.breakdown import Condition, questions
+from ltu.shard.score.breakdown import questions
 from ltu.shard.score.metrics import Bools, Floats, auroc
+from ltu.shard.score.records import Bin, Calibration, CalibrationRow, Condition
 from ltu.shard.score.scored import Run, Scored
 
 BINS = 10  # of equal mass
 LEAST = 1e-6  # what a probability of 0 is taken for
 COLDEST, HOTTEST = 0.05, 100.0  # between which a temperature is looked for
 SOURCES = ("exact", "log-odds")
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Questions of like probability: the mean of it, and the share whose answer is yes."""
-
-    questions: int
-    probability: float
-    share: float
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Of probabilities of yes. `risk`: (coverage, share of wrong decisions among the surest questions)."""
-
-    questions: int
-    brier: float
-    ece: float
-    log_loss: float
-    auroc: float
-    reliability: tuple[Bin, ...]
-    risk: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -100,14 +78,14 @@ def odds_of(scored: Sequence[Scored], source: str) -> Floats | None:
     return np.array(found) if found and len(found) == len(scored) else None
 
 
-def calibration_rows(run: Run, asked: Sequence[Condition]) -> Iterator[dict[str, Any]]:
+def calibration_rows(run: Run, asked: Sequence[Condition]) -> Iterator[CalibrationRow]:
     """The calibration of each condition, for each kind of probabilities that the run has."""
     for condition in asked:
         base = questions(run, condition)
         for source in SOURCES:
             if (odds := odds_of(base, source)) is not None:
                 found = calibration(odds, np.array([bool(s.asked.expected) for s in base]))
-                yield {**asdict(condition), "source": source, **asdict(found)}
+                yield CalibrationRow(**asdict(condition), source=source, found=found)
 
 
 def fit(run: Run) -> Fit:

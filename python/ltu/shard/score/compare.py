@@ -3,23 +3,25 @@
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 
 from ltu.shard import HEADLINE
-from ltu.shard.score.breakdown import Condition, conditions, j, questions, show
+from ltu.shard.score.breakdown import conditions, j, questions
 from ltu.shard.score.intervals import J_DIFFERENCE, holm, interval, pseudo_values, swap_test, words_needed
 from ltu.shard.score.metrics import Decisions, confusion, recall
+from ltu.shard.score.records import Comparison, Condition, Figure
 from ltu.shard.score.scored import Run, Scored, counts
 from ltu.shard.spec.prompts import PAPER_CELLS
 from ltu.shard.spec.relations import IDENTITY
 
 SHARE_DIFFERENCE = (-1.0, 1.0)
+
+
 Pairs = list[tuple[Scored, Scored]]
 
 
-def within(run: Run) -> list[dict[str, Any]]:
+def within(run: Run) -> list[Comparison]:
     """The paper's two ways of asking: (interleaved, short) minus (prepended, long)."""
     before, after = PAPER_CELLS
     found = []
@@ -35,7 +37,7 @@ def in_common(run: Run, other: Run, condition: Condition) -> tuple[int, int]:
     return len(_pairs(run, condition, other, condition)), len(_chosen(run, condition))
 
 
-def between(run: Run, other: Run) -> list[dict[str, Any]]:
+def between(run: Run, other: Run) -> list[Comparison]:
     """This run minus another, condition by condition."""
     name = f"{_named(run)} − {_named(other)}"
     found = [
@@ -67,7 +69,7 @@ def _named(run: Run) -> str:
     return f"{run.row['model']} {run.row['model_sha256'][:6]} (run {run.row['id']})"
 
 
-def _compared(run: Run, condition: Condition, pairs: Pairs, name: str) -> dict[str, Any] | None:
+def _compared(run: Run, condition: Condition, pairs: Pairs, name: str) -> Comparison | None:
     if not pairs:
         return None
     first, second = ([pair[side] for pair in pairs] for side in (0, 1))
@@ -83,18 +85,17 @@ def _compared(run: Run, condition: Condition, pairs: Pairs, name: str) -> dict[s
     value = figure(one) - figure(other)
     needed = words_needed(value, pseudo)
     clips_per_word = len({s.asked.clip for s in first}) / len({s.label for s in first})
-    return {
+    bounds = SHARE_DIFFERENCE if condition.task == IDENTITY else J_DIFFERENCE
+    return Comparison(
         **asdict(condition),
-        "name": name,
-        "figure": "strict" if condition.task == "identity" else "j",
-        "questions": len(pairs),
-        "difference": show(
-            interval(value, pseudo, SHARE_DIFFERENCE if condition.task == IDENTITY else J_DIFFERENCE)
-        ),
-        "p": _number(swap_test(pseudo)),
-        "words_needed": needed,
-        "clips_needed": None if needed is None else math.ceil(needed * clips_per_word),
-    }
+        name=name,
+        figure="strict" if condition.task == IDENTITY else "j",
+        questions=len(pairs),
+        difference=Figure.of(interval(value, pseudo, bounds)),
+        p=_number(swap_test(pseudo)),
+        words_needed=needed,
+        clips_needed=None if needed is None else math.ceil(needed * clips_per_word),
+    )
 
 
 def _strict(d: Decisions) -> float:
@@ -109,11 +110,11 @@ def _as_decisions(run: Run, asked: Sequence[Scored], scored: Sequence[Scored]) -
     return Decisions(np.ones(len(scored), bool), named, repeats - named, 0 * named, words, words)
 
 
-def _corrected(rows: Sequence[dict[str, Any] | None]) -> list[dict[str, Any]]:
+def _corrected(rows: Sequence[Comparison | None]) -> list[Comparison]:
     """Holm's correction over the tests of one comparison."""
     found = [row for row in rows if row is not None]
-    corrected = holm([math.nan if row["p"] is None else row["p"] for row in found])
-    return [{**row, "p_holm": _number(p)} for row, p in zip(found, corrected, strict=True)]
+    corrected = holm([math.nan if row.p is None else row.p for row in found])
+    return [replace(row, p_holm=_number(p)) for row, p in zip(found, corrected, strict=True)]
 
 
 def _number(value: float) -> float | None:
