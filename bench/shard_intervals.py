@@ -13,7 +13,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ltu.shard.score.intervals import interval, pseudo_values, swap_test
+from ltu.shard.score.intervals import J, interval, pseudo_values, swap_test
 from ltu.shard.score.metrics import Decisions, confusion, youden
 
 CLIPS, TERMS, REPEATS = 4, 2, 4
@@ -66,7 +66,7 @@ def simulate(words: int, spread: dict[str, float], benchmarks: int, seed: int = 
         layout = questions(words, random)
         one, other = answers(layout, spread, random), answers(layout, spread, random)
         pseudo = pseudo_values(one, j)
-        estimate = interval(j(one), pseudo)
+        estimate = interval(j(one), pseudo, J)
         held += estimate.low <= truth <= estimate.high
         apart += swap_test(pseudo - pseudo_values(other, j), draws=1000) <= 0.05
     return held / benchmarks, apart / benchmarks
@@ -76,6 +76,7 @@ SOURCES = ("hit", "alarm", "clip_word", "term_word", "clip", "question")
 SPREADS = {
     "all sources": dict(zip(SOURCES, (0.8, -0.8, 0.5, 0.5, 0.3, 0.5), strict=True)),
     "words only": dict(zip(SOURCES, (0.5, -1.0, 0.8, 0.8, 0.0, 0.0), strict=True)),
+    "near the ceiling": dict(zip(SOURCES, (2.6, -2.6, 0.5, 0.5, 0.3, 0.5), strict=True)),
     "little between words": dict(zip(SOURCES, (0.3, -0.3, 0.1, 0.1, 0.2, 0.4), strict=True)),
 }
 

@@ -282,7 +282,7 @@ def test_the_exact_probability_stands_beside_the_examples(
     examples = text[text.index("<h2>Examples") :]
     assert '<th scope="col">P(yes)</th>' in examples
     shown = {number(s.exact.yes, 3) for s in run.scored if s.exact}
-    found = re.findall(r"<td>([−.0-9]+)</td></tr>", examples)
+    found = re.findall(r"</i></span> ([−.0-9]+)</td></tr>", examples)
     assert found
     assert set(found) <= shown
 

@@ -32,8 +32,8 @@ def anchor(title: str) -> str:
 
 
 def section(title: str) -> str:
-    """A section's heading, with its id."""
-    return f'<h2 id="{anchor(title)}">{escape(title)}</h2>'
+    """A section's heading, behind its anchor."""
+    return f'<a id="{anchor(title)}"></a><h2>{escape(title)}</h2>'
 
 
 def contents_of(titles: Iterable[str]) -> str:
@@ -95,7 +95,7 @@ def figures_of(drawn: Iterable[tuple[str, str]]) -> str:
         f'<figcaption class="caption">{escape(caption)}</figcaption></figure>'
         for index, (caption, svg) in enumerate(drawn)
     )
-    return f'{section("Figures")}<div class="figures">{shown}</div>'
+    return f'<h2>Figures</h2><div class="figures">{shown}</div>'
 
 
 def _inlined(svg: str, caption: str, prefix: str) -> str:

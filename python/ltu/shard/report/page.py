@@ -20,7 +20,16 @@ from ltu.shard.report.tables import tables
 from ltu.shard.report.text import title
 from ltu.shard.score.breakdown import conditions, questions
 from ltu.shard.score.scored import Run, Scored
-from ltu.show.html import contents_of, document_of, figures_of, heading_of, scrolled, section, table_of
+from ltu.show.html import (
+    anchor,
+    contents_of,
+    document_of,
+    figures_of,
+    heading_of,
+    scrolled,
+    section,
+    table_of,
+)
 from ltu.show.table import number
 
 READ_THIS = (
@@ -50,7 +59,7 @@ def page(run: Run, report: Report) -> str:
         examples
     )
     parts += [f"<p>{escape(READ_THIS)}</p>", contents_of(titles), table_of(shown[0])]
-    parts.append(figures_of(figures(report)))
+    parts += [f'<a id="{anchor("Figures")}"></a>', figures_of(figures(report))]
     parts += [table_of(table, folded=len(table.rows) > 24) for table in shown[1:]]
     parts.append(examples)
     return document_of(heading, parts)
