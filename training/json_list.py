@@ -54,6 +54,8 @@ class _Scanner:
             try:
                 value, self._at = self._decode(self._text, self._at)
                 return value  # type: ignore[no-any-return]
+            except RecursionError:
+                raise ValueError("it is nested too deeply") from None
             except json.JSONDecodeError:
                 if len(self._text) - self._at > LONGEST:
                     raise

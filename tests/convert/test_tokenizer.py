@@ -160,7 +160,7 @@ def test_tokens_added_beside_a_tokenizer_model_are_kept(llama: Path, tmp_path: P
     if told == "tokenizer_config.json":
         (tmp_path / "tokenizer.json").unlink()
         decoder = {"32000": "<|im_start|>", "32001": "<|im_end|>"}
-        config = {"eos_token": "<|im_end|>"}
+        config: Json = {"eos_token": "<|im_end|>"}
         config["added_tokens_decoder"] = {id: {"content": t, "special": True} for id, t in decoder.items()}
         (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     description, keys = tokenizer.from_directory(tmp_path, 32002)

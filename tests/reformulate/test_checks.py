@@ -109,7 +109,6 @@ def test_words_that_only_look_like_media_words_are_accepted(revised: str) -> Non
     [
         "",
         "What barks in [AUDIO]?",
-        '```json\n{"revised_prompt": "What barks in [AUDIO]?"}\n```',
         '{"revised_prompt": "What barks in [AUDIO]?"',
         '{"prompt": "What barks in [AUDIO]?"}',
         '{"revised_prompt": "What barks in [AUDIO]?", "note": ""}',
@@ -120,6 +119,42 @@ def test_words_that_only_look_like_media_words_are_accepted(revised: str) -> Non
 )
 def test_an_answer_that_is_not_the_wanted_json_is_refused(answer: str) -> None:
     assert "JSON" in check_answer("open", "What happens?", answer).problem
+
+
+WRAPPED = '{"revised_prompt": "What barks in [AUDIO]?"}'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"```json\n{WRAPPED}\n```",
+        f"Here is the revised prompt:\n\n{WRAPPED}\nI hope this helps.",
+        f"<think>They want {{a prompt}}.</think>\n{WRAPPED}",
+        f"\ufeff{WRAPPED}",
+    ],
+)
+def test_the_object_is_found_in_what_a_server_without_schemas_wraps_it_in(answer: str) -> None:
+    assert check_answer("open", "What happens?", answer).prompt == "What barks in [AUDIO]?"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        ("What barks in [AUDIO]\x00?", "control characters"),
+        ("What barks in [AUDIO]\ud83d?", "halves of characters"),
+        ("What barks in [AUDIO]? " + "Say it. " * 300, "more than 2000"),
+    ],
+)
+def test_prompts_that_could_not_be_written_or_read_are_refused(prompt: str, reason: str) -> None:
+    verdict = check_answer("open", "What happens?", json.dumps({"revised_prompt": prompt}))
+    assert (verdict.prompt, reason in verdict.problem) == ("", True)
+
+
+def test_two_objects_and_endless_brackets_are_no_answer() -> None:
+    for answer in (f"{WRAPPED} or {WRAPPED}", "[" * 100_000):
+        assert "JSON" in check_answer("open", "What happens?", answer).problem
+    body = {"choices": [{"message": {"content": "half \ud83d"}}]}
+    read_completion(body).answer.encode()
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from ltu.prompt import AUDIO
 from ltu.training.reformulate.openaqa import Kind
 from ltu.training.reformulate.prompts import KEY
 from ltu.training.reformulate.resources import table
+
+LONGEST = 2000  # characters of a prompt; the longest of the paper's has about 200
+_UNWRITABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,8 @@ class Verdict:
 def check_answer(kind: Kind, instruction: str, answer: str) -> Verdict:
     """Judges a model's whole answer, the JSON around the prompt included."""
     try:
-        document = json.loads(answer)
-    except ValueError:
+        document = _document(answer)
+    except (ValueError, RecursionError):
         return Verdict(problem="it is not valid JSON")
     if not isinstance(document, dict) or list(document) != [KEY] or not isinstance(document[KEY], str):
         return Verdict(problem=f'it is not one JSON object with the one key "{KEY}" and a text')
@@ -33,8 +37,27 @@ def check_answer(kind: Kind, instruction: str, answer: str) -> Verdict:
     return Verdict("" if problem else prompt, problem)
 
 
+def _document(answer: str) -> Any:
+    """The JSON in an answer. Servers that enforce no schema put thoughts, a fence or a sentence around it."""
+    text = answer.rpartition("</think>")[2].strip("\ufeff \t\r\n")
+    try:
+        return json.loads(text)
+    except ValueError:
+        start = text.find("{")
+        if start < 0:
+            raise
+        document, end = json.JSONDecoder().raw_decode(text, start)
+        if "{" in text[end:]:  # which of several was meant?
+            raise
+        return document
+
+
 def check(kind: Kind, instruction: str, prompt: str) -> str:
     """The first problem of a prompt; "" if it has none."""
+    if len(prompt) > LONGEST:
+        return f"it has {len(prompt)} characters, more than {LONGEST}"
+    if _UNWRITABLE.search(prompt):
+        return "it holds control characters or halves of characters"
     places = re.findall(re.escape(AUDIO), prompt, re.IGNORECASE)
     text = prompt.replace(AUDIO, " ")
     if not _words(text):

@@ -59,7 +59,8 @@ def read_completion(body: Any) -> Reply:
         return Reply("", "the server's answer is no chat completion")
     if not isinstance(answer, str) or not answer:
         return Reply("", f"the model refused: {refusal}" if refusal else "it is empty", model, *tokens)
-    return Reply(answer, "", model, *tokens)
+    whole = answer.encode(errors="replace").decode()  # halves of characters can't be stored
+    return Reply(whole, "", model, *tokens)
 
 
 def judge(question: Question, reply: Reply) -> Verdict:

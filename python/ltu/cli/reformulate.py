@@ -164,6 +164,8 @@ def reformulate(
     elif report:
         NOTES.print(f"{report}: is written when nothing is pending", markup=False, soft_wrap=True)
     _print(result, json)
+    if result.written and not result.written.rows:
+        raise Error(f"{output}: not one item got a prompt; {files.failed} has the reasons")
 
 
 class Terminal(Watch):
