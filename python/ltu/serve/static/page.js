@@ -145,13 +145,13 @@ function colour(value) {
   return VIRIDIS[low].map((channel, n) => channel + (VIRIDIS[low + 1][n] - channel) * (place - low));
 }
 
-function picture({ frames, mels, log_mel }) {
+function picture({ frames, mels, log_mel, seconds }) {
   const values = Uint8Array.from(atob(log_mel), (c) => c.charCodeAt(0));
   const canvas = $("mel"), image = new ImageData(frames, mels);
   Object.assign(canvas, { width: frames, height: mels });
   for (let t = 0; t < frames; t++)
     for (let m = 0; m < mels; m++)
-      image.data.set([...colour(values[t * mels + m]), 255], 4 * ((mels - 1 - m) * frames + t));
+      image.data.set([...(t < 100 * seconds ? colour(values[t * mels + m]) : [128, 128, 128]), 255], 4 * ((mels - 1 - m) * frames + t));
   canvas.getContext("2d").putImageData(image, 0, 0);
   $("player").onloadedmetadata = () => {
     state.seconds = Number.isFinite($("player").duration) ? $("player").duration : HEARD;
@@ -332,19 +332,19 @@ function tree(column, answers) {
     svg.append(made);
   };
   let row = 0, wide = 0;
-  const place = (node, x, parent) => {
-    const first = row, length = 8 * node.text.length + 12;
-    node.children.forEach((child) => place(child, x + 40 + length, node));
+  const label = ({ text, count }) => text.trim() + (count > 1 ? ` ×${count}` : "");
+  const place = (node, x) => {
+    const first = row, length = 8 * label(node).length + 12;
+    node.children.forEach((child) => place(child, x + 40 + length));
     if (!node.children.length) row++;
     node.y = node.children.length ? (node.children[0].y + node.children.at(-1).y) / 2 : 14 + 28 * first;
     node.x = x;
     node.end = x + length;
     wide = Math.max(wide, node.end);
-    return parent;
   };
   const paint = (node, x, y) => {
     add("path", { d: `M${x} ${y}C${x + 18} ${y} ${node.x - 18} ${node.y} ${node.x - 4} ${node.y}`, "stroke-width": 2 * node.count });
-    add("text", { x: node.x, y: node.y + 4 }, node.text.trim() + (node.count > 1 ? ` ×${node.count}` : ""));
+    add("text", { x: node.x, y: node.y + 4 }, label(node));
     node.children.forEach((child) => paint(child, node.end, node.y));
   };
   const roots = trie(answers);
@@ -352,10 +352,14 @@ function tree(column, answers) {
   const middle = roots.length ? (roots[0].y + roots.at(-1).y) / 2 : 14;
   roots.forEach((node) => paint(node, 8, middle));
   svg.setAttribute("viewBox", `0 0 ${wide + 40} ${28 * Math.max(1, row) + 4}`);
+  svg.setAttribute("width", wide + 40);
   svg.setAttribute("class", "tree");
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", `The four answers as a tree with ${row} ends`);
-  column.append(svg);
+  const scroll = element("div", column);
+  scroll.className = "scroll";
+  scroll.tabIndex = 0;
+  scroll.append(svg);
 }
 
 // --- Copies
