@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-cpp test-sanitized test-lowest test-peers cuda-check lint rooms format bench demo-model study study-quick
+.PHONY: demo test test-cpp test-sanitized test-lowest test-peers test-page cuda-check lint rooms format bench demo-model study study-quick
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine
@@ -43,6 +43,12 @@ test-lowest: $(BIN)/python
 # Against llama.cpp, which takes minutes to build.
 test-peers: $(VENV)/bench
 	$(BIN)/python -m pytest --override-ini addopts=-q tests/peers
+
+# The page in Chromium (Debian: apt install chromium), with axe-core from npm.
+test-page: $(VENV)/dev
+	$(BIN)/python -m pip install --quiet playwright
+	npm install --silent --prefix build/page axe-core@4.14.1
+	$(BIN)/python -m pytest tests/serve/test_page.py
 
 # The CUDA back end where there is nvcc and Python 3.12 (PYTHON312=…) and no card: builds, links, imports, and our kernels don't
 # spill. The first time takes a quarter of an hour or more.

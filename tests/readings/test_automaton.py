@@ -115,3 +115,10 @@ def test_the_automaton_reads_as_re_does_and_never_changes_what_it_has_decided(re
         assert settled in (-1, outcome), answer
         early += settled >= 0
     assert early > 1000
+
+
+@pytest.mark.parametrize("text", ["Yes, it is.", "No.", "It is a bird.", "", "It is not a sound."])
+def test_without_a_term_nothing_is_a_claim_about_it(text: str) -> None:
+    for reading in READINGS:
+        found = automaton(reading, "")
+        assert DECISIONS[found.at_end(found.run(0, text.encode()))] == decide(text, "", reading)

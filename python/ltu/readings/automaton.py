@@ -70,7 +70,7 @@ def compile_rules(rules: Rules, term: str) -> tuple[EngineRules, EnginePositions
     table, template = _template(rules)
     positions: list[_Position] = []
     named = _Builder(0, positions)
-    part = named.either(forms(term)) if template.terms else _Part()
+    part = named.either(forms(term)) if template.terms and term.strip() else _Part()
     found = list(template.positions)
     entries: dict[
         int, tuple[int, ...]

@@ -18,6 +18,7 @@ from ltu.serve.decisions import Body, openai_decisions, system_one
 from ltu.serve.gone import CLIENT_LEFT, unless_gone
 from ltu.serve.guard import Guard
 from ltu.serve.limits import Limits
+from ltu.serve.page import add_page
 from ltu.serve.problems import ErrorForm, Problem
 from ltu.serve.pulse import Pulse
 from ltu.serve.service import Service
@@ -58,6 +59,7 @@ def create_app(
         app.add_middleware(CORSMiddleware, allow_origins=allowed, allow_methods=["*"], allow_headers=["*"])
     _add_questions(app, service)
     _add_facts(app, service, pulse)
+    add_page(app, service, ERRORS)
     return app
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ltu.audio import Clip
+from ltu.model import DECISION_TEMPERATURE
 from ltu.prompt import AUDIO
 from ltu.query import Answer, Distribution, Exact, Query, Score
 from ltu.readings import Reading
@@ -17,7 +18,6 @@ from ltu.serve.problems import Problem
 from ltu.serve.service import Service
 
 Kind = Literal["predicate", "choice", "score"]
-TEMPERATURE_KEY = "ltu.decision.temperature"  # of a model file: what was fitted to labelled clips
 READ = "careful"
 LEAST_MASS = 0.01  # of all labels together; below it none of them is what the model says
 
@@ -154,7 +154,7 @@ def _decided(service: Service, one: Asked, calm: Sequence[Answer], sampled: Sequ
         found, as_sampled = calm[0].distribution, sampled[0].distribution
         assert found
         assert as_sampled
-        return _predicate(found, as_sampled, service.model.info.get(TEMPERATURE_KEY, 1.0))
+        return _predicate(found, as_sampled, service.model.info.get(DECISION_TEMPERATURE, 1.0))
     masses = tuple(math.exp(answer.logprob) for answer in calm)
     mass = math.fsum(masses)
     details = {
@@ -177,7 +177,8 @@ def _predicate(found: Distribution, sampled: Distribution, temperature: float) -
     if open_ > 0.5 or not said:
         refusal = f"the answer says neither yes nor no, or stays undecided, with probability {open_:.3g}"
         return Decided(refusal, None, (), details)
-    return Decided(None, _calibrated(found.yes / said, temperature), (), details)
+    calibrated = found.at_temperature(temperature)
+    return Decided(None, calibrated.yes / (calibrated.yes + calibrated.no), (), details)
 
 
 def _numbers(found: Distribution) -> dict[str, Any]:
@@ -188,11 +189,3 @@ def _numbers(found: Distribution) -> dict[str, Any]:
         "undecided": found.undecided,
         "positions": found.nodes,
     }
-
-
-def _calibrated(probability: float, temperature: float) -> float:
-    """The log-odds divided by a temperature."""
-    if temperature == 1 or probability in (0, 1):
-        return probability
-    odds = math.log(probability) - math.log1p(-probability)
-    return 1 / (1 + math.exp(-odds / temperature)) if odds / temperature > -700 else 0.0
