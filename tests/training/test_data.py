@@ -96,7 +96,8 @@ def test_items_with_broken_clips_are_left_out_and_counted(
     assert sorted(read) == NAMES
 
     write_run(recordings.parent, base_folder, ["lora"], items=ITEMS[1:2], data="allow_missing = true")
-    with pytest.raises(Error, match=r"items\.jsonl: holds no items that can be used: .*1\.wav: is text, not audio"):
+    unusable = r"items\.jsonl: holds no items that can be used: .*1\.wav: is text, not audio"
+    with pytest.raises(Error, match=unusable):
         train(read_config(path))
 
 
