@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import as_file
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -39,12 +39,11 @@ class Work:
     def __init__(self, threads: int) -> None:
         import ltu
         from ltu.demo import SOUNDS
-        from ltu.demo_model import ASSETS
 
         self.ltu, self.model = ltu, ltu.load(device="cpu", threads=threads)
         self.clips = []
         for name, *_ in SOUNDS[:CLIPS]:
-            with as_file(ASSETS / "clips" / name) as path:
+            with as_file(files("ltu") / "assets" / "clips" / name) as path:
                 self.clips.append(ltu.load_audio(path))
 
     def decode(self, number: int) -> int:
