@@ -1,7 +1,7 @@
 #include "file/keys.h"
+#include "gguf.h"
 #include "support/error.h"
 #include <cstring>
-#include "gguf.h"
 
 namespace ltu {
 
