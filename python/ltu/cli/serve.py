@@ -12,6 +12,12 @@ from ltu.model import load
 app = application()
 
 
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(metavar="URL", help="A web page's origin that may ask from browsers (CORS)."),
+]
+
+
 @app.command()
 @command
 def serve(
@@ -35,10 +41,7 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="Another name by which browsers may call the server."),
     ] = None,
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(metavar="URL", help="A web page's origin that may ask from browsers (CORS)."),
-    ] = None,
+    allow_origin: Origins = None,
     max_requests: Annotated[
         int, typer.Option(min=1, help="Requests that are computed or wait; others get status 429.")
     ] = 256,

@@ -102,14 +102,9 @@ def run(
         node_budget=node_budget,
         stop_when_decided=HEADLINE if stop_when_decided else None,
     )
-    load = partial(
-        load_model,
-        device=device,
-        threads=threads,
-        kv_memory=memory_of("--kv-memory", kv_memory),
-        batch_invariant=batch_invariant,
-        embeddings=embeddings,
-    )
+    memory = memory_of("--kv-memory", kv_memory)
+    there = partial(load_model, device=device, threads=threads, kv_memory=memory)
+    load = partial(there, batch_invariant=batch_invariant, embeddings=embeddings)
     local = load(gguf)
     local.max_new_tokens = max_new_tokens or local.max_new_tokens
     model = Cluster(local, workers, load, threads, gpu=device != "cpu") if engine is Engine.ray else local
@@ -118,6 +113,11 @@ def run(
         task = bar.add_task("questions", total=None)
         progress = partial(_progress, bar, task)
         summary = run_session(model, benchmark, out, settings, computed_by, clips, allow_mixed, progress)
+    _end(out, summary, repeats, json)
+
+
+def _end(out: Path, summary: Summary, repeats: int, json: bool) -> None:
+    """Says what was done; a clip that could not be heard is a failure."""
     for file, reason in summary.failures.items():
         NOTES.print(f"{file}: {reason}", markup=False, soft_wrap=True)
     show({"file": str(out), **_told(summary, repeats)}, json)
