@@ -11,6 +11,7 @@ from importlib import import_module
 from itertools import groupby
 from typing import Any
 
+from ltu.audio import Clip
 from ltu.errors import Error, needs
 from ltu.query import Answer, Query
 from ltu.shard.run.asking import Answers, Prompts
@@ -51,11 +52,14 @@ class Cluster:
             ray.init(log_to_driver=False)
         self.path, self.info = local.path, local.info
         self.sampling, self.max_new_tokens = local.sampling, local.max_new_tokens
-        self._prompter, self.clip_threads, self.prepare = local.prompter, local.clip_threads, local.prepare
+        self._prompter, self.clip_threads = local.prompter, local.clip_threads
         gpus = 1 if gpu and ray.cluster_resources().get("GPU") else 0
         kind = ray.remote(num_cpus=threads or 1, num_gpus=gpus)(Worker)
         self._start: Callable[[], Any] = partial(kind.remote, self.path, load)
         self.workers = [self._start() for _ in range(workers)]
+
+    def prepare(self, clips: Iterable[Clip]) -> None:
+        """Nothing: each worker computes the features of the clips that it is asked about."""
 
     @property
     def prompter(self) -> Prompts:

@@ -1,6 +1,5 @@
 """Figures with intervals: of a condition, and of its parts."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 
@@ -13,7 +12,7 @@ from ltu.shard.score import metrics
 from ltu.shard.score.balance import balanced_part, is_balanced
 from ltu.shard.score.intervals import J_DIFFERENCE, SHARE, Estimate, interval, pseudo_values, words_of
 from ltu.shard.score.metrics import Decisions, Floats
-from ltu.shard.score.records import Bounds, Condition, Figure, IdentityRow, Part, WordRow
+from ltu.shard.score.records import Bounds, Condition, Figure, IdentityRow, Part, WordRow, or_none
 from ltu.shard.score.scored import Run, Scored
 from ltu.shard.spec.ontology import DISTANCES
 from ltu.shard.spec.relations import IDENTITY
@@ -187,20 +186,16 @@ def word_rows(run: Run, condition: Condition) -> Iterator[WordRow]:
             label=label,
             group=run.words[label].group,
             questions=len(d),
-            recall=_number(metrics.recall(pooled)),
-            specificity=_number(metrics.specificity(pooled)),
-            unparsed=_number(metrics.unparsed_rate(pooled)),
+            recall=or_none(metrics.recall(pooled)),
+            specificity=or_none(metrics.specificity(pooled)),
+            unparsed=or_none(metrics.unparsed_rate(pooled)),
         )
         played = [noise[s.asked.id] for s in base if s.label == label and s.asked.id in noise]
         if played:
             heard = metrics.confusion(run.decisions(played, HEADLINE))
-            recall, specificity = _number(metrics.recall(heard)), _number(metrics.specificity(heard))
+            recall, specificity = or_none(metrics.recall(heard)), or_none(metrics.specificity(heard))
             row = replace(row, noise_recall=recall, noise_specificity=specificity)
         yield row
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def identity_rows(run: Run) -> Iterator[IdentityRow]:

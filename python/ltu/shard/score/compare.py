@@ -10,7 +10,7 @@ from ltu.shard import HEADLINE
 from ltu.shard.score.breakdown import conditions, j, questions
 from ltu.shard.score.intervals import J_DIFFERENCE, holm, interval, pseudo_values, swap_test, words_needed
 from ltu.shard.score.metrics import Decisions, confusion, recall
-from ltu.shard.score.records import Comparison, Condition, Figure
+from ltu.shard.score.records import Comparison, Condition, Figure, or_none
 from ltu.shard.score.scored import Run, Scored, counts
 from ltu.shard.spec.prompts import PAPER_CELLS
 from ltu.shard.spec.relations import IDENTITY
@@ -92,7 +92,7 @@ def _compared(run: Run, condition: Condition, pairs: Pairs, name: str) -> Compar
         figure="strict" if condition.task == IDENTITY else "j",
         questions=len(pairs),
         difference=Figure.of(interval(value, pseudo, bounds)),
-        p=_number(swap_test(pseudo)),
+        p=or_none(swap_test(pseudo)),
         words_needed=needed,
         clips_needed=None if needed is None else math.ceil(needed * clips_per_word),
     )
@@ -114,8 +114,4 @@ def _corrected(rows: Sequence[Comparison | None]) -> list[Comparison]:
     """Holm's correction over the tests of one comparison."""
     found = [row for row in rows if row is not None]
     corrected = holm([math.nan if row.p is None else row.p for row in found])
-    return [replace(row, p_holm=_number(p)) for row, p in zip(found, corrected, strict=True)]
-
-
-def _number(value: float) -> float | None:
-    return None if math.isnan(value) else value
+    return [replace(row, p_holm=or_none(p)) for row, p in zip(found, corrected, strict=True)]

@@ -9,6 +9,11 @@ from ltu.shard.score.intervals import Estimate
 from ltu.shard.score.scored import Scored
 
 
+def or_none(value: float) -> float | None:
+    """NaN, which JSON has no word for, is None."""
+    return None if math.isnan(value) else value
+
+
 def way(position: str, wording: str) -> str:
     """How a question is put, as readers see it."""
     return f"{position}, {wording.replace('_', ' ')}"
@@ -43,7 +48,7 @@ class Figure:
     @classmethod
     def of(cls, estimate: Estimate) -> "Figure":
         values = (estimate.value, estimate.low, estimate.high, estimate.error)
-        return cls(*(None if math.isnan(value) else value for value in values))
+        return cls(*map(or_none, values))
 
 
 @dataclass(frozen=True)
