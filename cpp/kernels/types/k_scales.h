@@ -7,11 +7,12 @@
 
 namespace ltu::kernels {
 
-struct KScales {
-  static constexpr int64_t bytes = 64 + 2 * 8 * lane_count; // of a panel's record
+struct KScales : QuantisedType {
+  static constexpr bool has_minimum = true;
+  static constexpr int64_t scale_bytes = 64 + 2 * 8 * lane_count; // of a panel's record
   static constexpr int scales_at = 64, minimums_at = 64 + 8 * lane_count;
 
-  static void write(const uint8_t *file_block, int lane, uint8_t *scales) {
+  static void write_scales(const uint8_t *file_block, int lane, uint8_t *scales) {
     write_half(scales, 0, lane, file_block);
     write_half(scales, 1, lane, file_block + 2);
     const uint8_t *packed = file_block + 4;
@@ -28,7 +29,7 @@ struct KScales {
     }
   }
 
-  static ScaleAndOffset of(const uint8_t *scales, int lane, int k) {
+  static ScaleAndOffset scale(const uint8_t *scales, int lane, int k) {
     const int block = k / block_length;
     return {half_of(scales, 0, lane) * scales[scales_at + block * lane_count + lane],
             -half_of(scales, 1, lane) * scales[minimums_at + block * lane_count + lane]};
@@ -40,17 +41,19 @@ struct KScales {
 #if defined(LTU_VARIANT)
 namespace ltu::kernels::LTU_VARIANT {
 
-// The minimum with its sign turned.
-LTU_INLINE void load_k_scales(const uint8_t *scales, int64_t block, Floats &scale, Floats &offset) {
-  constexpr int blocks = super_block_length / block_length;
-  scales += block / blocks * KScales::bytes;
-  const int part = static_cast<int>(block % blocks);
-  scale = mul(half_row(scales, 0),
-              to_floats(load_unsigned_bytes(scales + KScales::scales_at + part * lane_count)));
-  offset = mul(half_row(scales, 1),
-               to_floats(load_unsigned_bytes(scales + KScales::minimums_at + part * lane_count)));
-  offset = sub(zero(), offset);
-}
+struct LoadingKScales {
+  // The minimum with its sign turned.
+  LTU_INLINE static void load_scales(const uint8_t *scales, int64_t block, int, Floats &scale,
+                                     Floats &offset) {
+    constexpr int blocks = super_block_length / block_length;
+    scales += block / blocks * KScales::scale_bytes;
+    const uint8_t *part = scales + block % blocks * lane_count;
+    scale = mul(half_row(scales, 0), to_floats(load_unsigned_bytes(part + KScales::scales_at)));
+    offset = mul(half_row(scales, 1), to_floats(load_unsigned_bytes(part + KScales::minimums_at)));
+    offset = sub(zero(), offset);
+  }
+  LTU_INLINE static Ints start(const ActivationBlock &, int) { return zero_ints(); }
+};
 
 } // namespace ltu::kernels::LTU_VARIANT
 #endif
