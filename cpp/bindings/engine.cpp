@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 #include "bindings/bindings.h"
+#include "device/cores.h"
 #include "kernels/kernels.h"
 #include "support/error.h"
 #include <memory>
@@ -162,6 +163,7 @@ void bind_engine(py::module_ &m) {
       .def("description", &description);
 
   m.def("devices", &Device::names);
+  m.def("usable_cores", [](const std::string &root) { return usable_cores(root); }, "root"_a = "/");
   m.def("processor", [] {
     try {
       return kernels::processor();

@@ -17,7 +17,7 @@ namespace {
 
 constexpr double no_limit = std::numeric_limits<double>::infinity();
 
-int physical_cores() { // that this process may run on
+int physical_cores(const fs::path &root) { // that this process may run on
 #ifdef __linux__
   cpu_set_t allowed;
   CPU_ZERO(&allowed);
@@ -25,8 +25,8 @@ int physical_cores() { // that this process may run on
     std::set<std::string> cores; // threads of one core name the same siblings
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
       if (CPU_ISSET(cpu, &allowed)) {
-        std::ifstream file("/sys/devices/system/cpu/cpu" + std::to_string(cpu) +
-                           "/topology/thread_siblings_list");
+        std::ifstream file(root / ("sys/devices/system/cpu/cpu" + std::to_string(cpu)) /
+                           "topology/thread_siblings_list");
         std::string siblings;
         cores.insert(std::getline(file, siblings) ? siblings : std::to_string(cpu));
       }
@@ -87,8 +87,8 @@ double granted_processors(const fs::path &root) {
   return least;
 }
 
-int usable_cores() {
-  const double cores = std::min<double>(physical_cores(), std::ceil(granted_processors()));
+int usable_cores(const fs::path &root) {
+  const double cores = std::min<double>(physical_cores(root), std::ceil(granted_processors(root)));
   return std::max(1, static_cast<int>(cores));
 }
 

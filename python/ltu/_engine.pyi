@@ -195,6 +195,10 @@ def architectures() -> dict[str, bool]:
 def devices() -> list[str]:
     """What this build and machine can compute on: cpu, cuda:0, …"""
 
+def usable_cores(root: str = "/") -> int:
+    """Physical cores that this process may run on, no more than its cgroups grant; the engine's threads by
+    default. root: the folder that has proc and sys."""
+
 def processor() -> str:
     """The kernels' instruction set: scalar, avx2, avx512 or avx512vnni (LTU_PROCESSOR forces a lower one).
     Raises Error."""
