@@ -17,6 +17,7 @@ from ltu.training.demo.questions import table
 from ltu.training.demo.report import evaluate
 from ltu.training.demo.sounds import read_folds
 from ltu.training.demo.terms import sound_classes
+from ltu.training.model.device import has_bfloat16, training_device
 
 TEST = (4,)
 MADE = 12  # files of silence, noise and speech each
@@ -70,11 +71,12 @@ def main(
 
 def _config(sounds: Path, work: Path, base: Path) -> Config:
     config = read_config(Path(__file__).parent.parent / "configs" / "demo.toml")
+    precision = "bfloat16" if has_bfloat16(training_device()) else "float32"
     return replace(
         config,
         base=replace(config.base, path=base),
         data=replace(config.data, audio=sounds, cache=work / "cache"),
-        train=replace(config.train, checkpoint=work / "start"),
+        train=replace(config.train, checkpoint=work / "start", precision=precision),
     )
 
 

@@ -22,6 +22,7 @@ from ltu.training.demo.bank import Bank
 from ltu.training.demo.yamnet import EMBEDDING, SCORES
 from ltu.training.items.augment import Float32, View, mix, random_view
 from ltu.training.model.encoder import AudioEncoder, EncoderConfig, patchify
+from ltu.training.model.device import has_bfloat16, training_device
 
 CHECKPOINT_SECONDS = 180.0
 LOSSES = ("labels", "scores", "embedding")
@@ -75,7 +76,7 @@ class Student(nn.Module):
 
 def distil(bank: Bank, labels: int, config: EncoderConfig, recipe: Recipe, work: Path) -> Student:
     """The averaged student after the last step. Goes on from `work`/student.pt; on a CUDA card if one is."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = training_device()
     torch.manual_seed(recipe.seed)
     model = Student(labels, config).to(device)
     average = copy.deepcopy(model).eval().requires_grad_(False)
@@ -113,7 +114,8 @@ def distil(bank: Bank, labels: int, config: EncoderConfig, recipe: Recipe, work:
 
 def _loss(model: Student, batch: Batch, recipe: Recipe) -> Tensor:
     """[3]: of labels, scores and embedding, weighted."""
-    with torch.autocast("cuda", torch.bfloat16, enabled=batch.features.is_cuda):
+    device = batch.features.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device)):
         labels, scores, embedding = model(batch.features, batch.keep)
     of_labels = F.cross_entropy(labels.float(), batch.labels)
     of_scores = F.binary_cross_entropy_with_logits(scores.float(), batch.scores, reduction="sum")
