@@ -22,8 +22,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from ltu.training.demo.bank import Bank
 from ltu.training.demo.yamnet import EMBEDDING, SCORES
 from ltu.training.items.augment import Float32, View, mix, random_view
+from ltu.training.model.device import quick_products, training_device
 from ltu.training.model.encoder import AudioEncoder, EncoderConfig, patchify
-from ltu.training.model.device import has_bfloat16, training_device
 
 CHECKPOINT_SECONDS = 180.0
 LOSSES = ("labels", "scores", "embedding")
@@ -117,8 +117,7 @@ def distil(bank: Bank, labels: int, config: EncoderConfig, recipe: Recipe, work:
 def _loss(model: Student, batch: Batch, recipe: Recipe) -> Tensor:
     """[3]: of labels, scores and embedding, weighted."""
     device = batch.features.device
-    quick = torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device))
-    with quick, sdpa_kernel(ATTENTION[device.type]):
+    with quick_products(device), sdpa_kernel(ATTENTION[device.type]):
         labels, scores, embedding = model(batch.features, batch.keep)
     of_labels = F.cross_entropy(labels.float(), batch.labels)
     of_scores = F.binary_cross_entropy_with_logits(scores.float(), batch.scores, reduction="sum")
