@@ -18,7 +18,7 @@ test-cpp: $(VENV)/dev
 	$(BIN)/cmake --build build/tests --parallel 2 > build/tests.log || { cat build/tests.log; exit 1; }
 	$(BIN)/ctest --test-dir build/tests --output-on-failure
 
-# C++ tests and the hammer under ThreadSanitizer. It sees our code, not that of ggml, Python and NumPy. (setarch: it
+# C++ tests and the whole hammer under ThreadSanitizer. It sees our code, not that of ggml, Python and NumPy. (setarch: it
 # can't place its memory where a system spreads addresses widely.)
 SANITIZED = $(CURDIR)/build/sanitized
 test-sanitized: $(VENV)/dev
@@ -28,7 +28,7 @@ test-sanitized: $(VENV)/dev
 	setarch -R $(BIN)/ctest --test-dir $(SANITIZED) --output-on-failure --exclude-regex kernels
 	@ln -s $(CURDIR)/python/ltu/* $(CURDIR)/convert $(CURDIR)/training $(SANITIZED)/package/ltu
 	@rm -f $(SANITIZED)/package/ltu/_engine*.so && ln -s $(SANITIZED)/_engine*.so $(SANITIZED)/package/ltu
-	PYTHONPATH=$(SANITIZED)/package LTU_HAMMER_CALLS=20 OPENBLAS_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
+	PYTHONPATH=$(SANITIZED)/package OPENBLAS_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
 	  setarch -R $(BIN)/python -m pytest -x tests/test_hammer.py
 
 # Training and conversion with the oldest versions that pyproject.toml declares, in an environment of their own; constraints.txt
