@@ -114,6 +114,11 @@ def tokenised(
     return Examples(path), counts
 
 
+def _batch(examples: Sequence[Example]) -> pa.RecordBatch:
+    rows = [{**asdict(made), "length": len(made.ids)} for made in examples]
+    return pa.RecordBatch.from_pylist(rows, SCHEMA)
+
+
 def _write(path: Path, items: Iterable[Row], usable: Container[str], tokeniser: Tokeniser) -> Counts:
     shortened: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
@@ -121,7 +126,7 @@ def _write(path: Path, items: Iterable[Row], usable: Container[str], tokeniser: 
     clips: dict[str, None] = {}
     terms: dict[str, None] = {}
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as stream:
-        batch: list[dict[str, Any]] = []
+        batch: list[Example] = []
         for row in items:
             total += 1
             if not all(name in usable for name in row.audio):
@@ -137,9 +142,9 @@ def _write(path: Path, items: Iterable[Row], usable: Container[str], tokeniser: 
             shortened[row.format] += was_cut
             clips |= dict.fromkeys(row.audio)
             terms |= {row.term: None} if row.term else {}
-            batch.append({**asdict(made), "length": len(made.ids)})
+            batch.append(made)
             if len(batch) == ROWS:
-                stream.write_batch(pa.RecordBatch.from_pylist(batch, SCHEMA))
+                stream.write_batch(_batch(batch))
                 batch = []
-        stream.write_batch(pa.RecordBatch.from_pylist(batch, SCHEMA))
+        stream.write_batch(_batch(batch))
     return Counts(total, broken, dict(+shortened), dict(left_out), sorted(clips), sorted(terms))

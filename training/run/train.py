@@ -15,7 +15,7 @@ from ltu.training.items.inputs import encoded, features_of
 from ltu.training.items.tokenised import Tokeniser
 from ltu.training.model.base import OpenedBase, load_opened, open_base
 from ltu.training.model.ltu import LTU
-from ltu.training.run.arguments import AUTOCAST, arguments, decisive, started_from
+from ltu.training.run.arguments import AUTOCAST, Start, arguments, decisive, started_from
 from ltu.training.run.checkpoint import save_checkpoint
 from ltu.training.run.sharding import shard_base
 from ltu.training.run.start import load_start
@@ -29,7 +29,7 @@ class Trained:
     output: Path
     model: LTU
     data: Data
-    start: dict[str, str]
+    start: Start | None
     clips: set[str]
     terms: set[str]
     steps: int
@@ -62,21 +62,21 @@ def train(
     if config.train.shard_base:
         shard_base(model, settings.device)
     model.to(settings.device)
-    collator = _collator(config, opened, model, data, main)
+    collate = collator(config, opened, model, data, main)
     trainer = LtuTrainer(
         model,
         settings,
-        collator,
+        collate,
         data.train,
         data.development,
-        decisive(config, base.sha256, data.hashes(data.train)),
+        decisive(config, base.sha256, data.hashes(data.train)).to_json(),
         config.train.projector_learning_rate,
         config.train.positions,
         callbacks,
     )
     trainer.train_to_end()
-    clips = data.hashes(data.train) | set(before.get("train_clips", ()))
-    terms = {*data.train.counts.terms, *before.get("train_terms", ())}
+    clips = data.hashes(data.train) | set(before.train_clips if before else ())
+    terms = {*data.train.counts.terms, *(before.train_terms if before else ())}
     state = trainer.state
     trained = Trained(
         config.train.output, model, data, start, clips, terms, state.global_step, state.log_history, main
@@ -115,7 +115,7 @@ def _turn(config: Config) -> FileLock:
     return FileLock(cache / "lock")
 
 
-def _collator(config: Config, base: OpenedBase, model: LTU, data: Data, main: bool) -> Collator:
+def collator(config: Config, base: OpenedBase, model: LTU, data: Data, main: bool) -> Collator:
     """A clip is given as its features, or as encoder outputs: a frozen encoder runs once."""
     kind, inputs = "features", features_of(data.clips)
     if "encoder" not in config.train.train:
