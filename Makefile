@@ -37,7 +37,8 @@ LOWEST = build/lowest
 test-lowest: $(BIN)/python
 	$(BIN)/python -m pip install --quiet uv
 	test -x $(LOWEST)/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python $(LOWEST)
-	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct ".[dev]"
+	$(BIN)/python tests/lowest.py > build/lowest.txt
+	$(BIN)/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --constraint build/lowest.txt ".[dev]"
 	$(LOWEST)/bin/python -m pytest tests/training tests/convert
 
 # Against llama.cpp, which takes minutes to build.

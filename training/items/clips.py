@@ -22,7 +22,7 @@ from rich.progress import track
 
 from ltu.audio import SHIFT, WINDOW, Clip, load_audio
 from ltu.defaults import FRAMES, MELS
-from ltu.errors import AudioError
+from ltu.errors import AudioError, Error
 from ltu.files import json_line
 from ltu.training.items.index import Line, cut_half_line, read_lines, stamp
 
@@ -51,6 +51,18 @@ class Clips:
     @property
     def bytes(self) -> int:
         return len(self.stored) * ROW
+
+    def features_of(self, name: str) -> Float16:
+        """float16[1024, 128]. Raises Error where they are not those that were written."""
+        clip = self.stored[name]
+        found: Float16 = self.features[clip.row]
+        if clip.crc is not None and crc32(found.tobytes()) != clip.crc:
+            where = Path(getattr(self.features, "filename", None) or "features.f16")
+            raise Error(
+                f"{where}: the features of {name} are damaged; remove that file, and all of its clips are "
+                "read again"
+            )
+        return found
 
 
 def frames_of(clip: Clip) -> int:

@@ -117,13 +117,12 @@ def _turn(config: Config) -> FileLock:
 
 def collator(config: Config, base: OpenedBase, model: LTU, data: Data, main: bool) -> Collator:
     """A clip is given as its features, or as encoder outputs: a frozen encoder runs once."""
-    kind, inputs = "features", features_of(data.clips)
-    if "encoder" not in config.train.train:
-        cache, views, seed = cache_folder(config.data), config.data.views, config.train.seed
-        autocast = AUTOCAST[config.train.precision]
-        with _turn(config):
-            kind, inputs = "encoded", encoded(cache, model.audio_encoder, data.clips, views, seed, autocast)
-        if main:
-            say([f"{cache}: encoder outputs, {inputs.bytes / 1e6:.1f} MB"])
-    answers_only = config.data.loss_on == "answer"
-    return Collator(inputs, kind, base.bos_id, answers_only, config.train.seed)
+    answers_only, seed = config.data.loss_on == "answer", config.train.seed
+    if "encoder" in config.train.train:
+        return Collator(features_of(data.clips), "features", base.bos_id, answers_only, seed)
+    cache, autocast = cache_folder(config.data), AUTOCAST[config.train.precision]
+    with _turn(config):
+        outputs = encoded(cache, model.audio_encoder, data.clips, config.data.views, seed, autocast)
+    if main:
+        say([f"{cache}: encoder outputs, {outputs.bytes / 1e6:.1f} MB"])
+    return Collator(outputs, "encoded", base.bos_id, answers_only, seed)
