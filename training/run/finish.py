@@ -1,18 +1,19 @@
 """Files beside a finished run's checkpoint: LoRA as PEFT has it, a merged model, a model card."""
 
-import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
 from ltu.convert.checkpoint import weight_files
-from ltu.files import sha256, write_json, write_text
+from ltu.files import sha256, write_text
 from ltu.training.config import Config
 from ltu.training.model.base import LanguageModel, load_opened, open_base
 from ltu.training.model.ltu import LTU
 from ltu.training.run.card import card
 from ltu.training.run.checkpoint import load_checkpoint
+from ltu.training.run.description import read_description
 from ltu.training.run.train import Trained
 
 TOKENIZER = (
@@ -44,8 +45,8 @@ def write_merged(folder: Path, config: Config) -> None:
 
     The base is read again: the one that was trained on may be rounded to the precision of the run.
     """
-    base = load_opened(open_base(config.base.path, config.base.bos))
-    model = LTU(base.model, config.encoder, config.lora)
+    opened = load_opened(open_base(config.base.path, config.base.bos))
+    model = LTU(opened.model, config.encoder, config.lora)
     load_checkpoint(config.train.output, model)
     llama = model.llama.merge_and_unload()
     assert isinstance(llama, LanguageModel)
@@ -55,6 +56,8 @@ def write_merged(folder: Path, config: Config) -> None:
             shutil.copyfile(config.base.path / name, folder / name)
     tensors = load_file(config.train.output / "ltu.safetensors")
     save_file({n: t for n, t in tensors.items() if "lora_" not in n}, folder / "ltu.safetensors")
-    description = json.loads((config.train.output / "ltu.json").read_text(encoding="utf-8"))
-    description["base_model"]["sha256"] = sha256(*weight_files(folder))  # what the rest of LTU now goes with
-    write_json(folder / "ltu.json", description)
+    description = read_description(config.train.output)
+    base = replace(
+        description.base_model, sha256=sha256(*weight_files(folder))
+    )  # what the rest now goes with
+    replace(description, base_model=base).write(folder)
