@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-cpp test-sanitized test-lowest test-peers test-page cuda-check lint rooms format bench demo-model study study-quick
+.PHONY: demo docs test test-cpp test-sanitized test-lowest test-peers test-page cuda-check lint rooms format bench demo-model study study-quick
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine
@@ -50,6 +50,11 @@ test-page: $(VENV)/dev
 	$(BIN)/python -m pip install --quiet playwright
 	npm install --silent --prefix build/page axe-core@4.14.1
 	$(BIN)/python -m pytest tests/serve/test_page.py
+
+# The pages as a site, in build/site; a link that leads nowhere fails.
+docs: $(VENV)/dev
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m mkdocs build --strict
 
 # The CUDA back end where there is nvcc and Python 3.12 (PYTHON312=…) and no card: builds, links, imports, and our kernels don't
 # spill. The first time takes a quarter of an hour or more.
