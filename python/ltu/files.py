@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ltu.errors import Error
+from ltu.text_files import checked, open_text, parse_json
 
 BLOCK = 1 << 20  # bytes that are read at a time
 KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
@@ -22,11 +23,6 @@ KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
 )
-FOREIGN = {  # first bytes of what is mistaken for plain text
-    b"\x1f\x8b": "is compressed with gzip; unpack it",
-    b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
-    b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
-}
 
 
 def sha256(*paths: str | PathLike[str]) -> str:
@@ -102,23 +98,18 @@ def read_json_lines(
     Raises Error that names file and line, and `what` a line should have been; with `refused` that gets the
     Error of a line, and the reading goes on.
     """
-    try:
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if number == 1:
-                    line = _after_mark(path, line)
-                if not line.strip():
-                    continue
-                try:
-                    row = _row(line, f"{path}:{number}: is not {what}")
-                except Error as error:
-                    if refused is None:
-                        raise
-                    refused(error)
-                    continue
-                yield number, row
-    except OSError as error:
-        raise Error(f"{path}: cannot be read: {error.strerror}; check the path") from error
+    with open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = _row(line, f"{path}:{number}", what)
+            except Error as error:
+                if refused is None:
+                    raise
+                refused(error)
+                continue
+            yield number, row
 
 
 def unwritable(path: str | PathLike[str], error: OSError) -> Error:
@@ -154,21 +145,9 @@ def _concerns(error: OSError, draft: Path) -> bool:
     return not isinstance(error, ConnectionError) and str(error.filename or draft) == str(draft)
 
 
-def _after_mark(path: str | PathLike[str], line: bytes) -> bytes:
-    """A file's first line without UTF-8's byte order mark."""
-    for start, problem in FOREIGN.items():
-        if line.startswith(start):
-            raise Error(f"{path}: {problem}")
-    return line.removeprefix(b"\xef\xbb\xbf")
-
-
-def _row(line: bytes, problem: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise Error(f"{problem}: it is not UTF-8; save the file as UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        raise Error(f"{problem}: {error}") from None
+def _row(line: str, where: str, what: str) -> dict[str, Any]:
+    problem = f"{where}: is not {what}"
+    row = parse_json(checked(line, where), problem)
     if not isinstance(row, dict):
         raise Error(f"{problem}: it is no JSON object, {{…}}")
     return row
