@@ -43,14 +43,14 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
     replaced; a file that is replaced leaves its mode, a new one has the process's. Raises Error for a path
     that is no regular file or cannot be written, which is known before the block begins.
     """
-    target, mode = _target(Path(path))
-    draft = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
+    to, mode = target(Path(path))
+    draft = to.with_name(f".{to.name[:40]}.{secrets.token_hex(8)}.part")
     try:
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
         yield draft
         if mode is not None:
             draft.chmod(mode)
-        draft.replace(target)
+        draft.replace(to)
     except OSError as error:
         if _concerns(error, draft):
             raise unwritable(path, error) from error
@@ -122,8 +122,11 @@ def unwritable(path: str | PathLike[str], error: OSError) -> Error:
     return Error(f"{path}: cannot be written: {error.strerror or error}; give another path")
 
 
-def _target(path: Path) -> tuple[Path, int | None]:
-    """The file that a path leads to, links followed, and its mode if it exists."""
+def target(path: Path) -> tuple[Path, int | None]:
+    """The file that a path leads to, links followed, and its mode if it exists.
+
+    Raises Error for what is no file, or can't be written.
+    """
     if str(path) == "-":
         raise Error("-: is not taken for standard output here; give the path of a file")
     try:
