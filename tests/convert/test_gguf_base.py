@@ -104,7 +104,9 @@ def test_several_end_tokens_pass_through_llama_cpps_file_and_each_ends_an_answer
     ended = Model({**plain.keys, "ltu.eos_token_ids": [2, third]}, plain.tensors, "tiny")
     with load(write_model(ended, "f32", tmp_path / "m.gguf").path, device="cpu") as model:
         [answer] = model.generate("type", temperature=0, max_new_tokens=16)
+        likely = model.likely_answers("type", top_k=1, max_new_tokens=16)  # the exact walk ends there, too
     assert (answer.token_ids, answer.stop) == (earlier, "eos")
+    assert likely.answers == ((answer.text, 1.0),)
     export_llama(tmp_path / "m.gguf", tmp_path / "l.gguf")
     assert gguf_file.read(tmp_path / "l.gguf").keys["tokenizer.ggml.eot_token_id"] == third
     assert read_base(tmp_path / "l.gguf").keys["ltu.eos_token_ids"] == [2, third]
