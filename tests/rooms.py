@@ -27,7 +27,7 @@ cpp/engine
 cpp/bindings cpp/tests
 
 ltu.errors ltu.version ltu._engine
-ltu.sampling
+ltu.sampling ltu.text_files
 ltu.defaults ltu.files ltu.database ltu.show
 ltu.front_end ltu.readings
 ltu.audio

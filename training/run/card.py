@@ -48,7 +48,7 @@ def _source(source: Source) -> str:
 
 def _start(trained: Trained) -> str:
     start = trained.start
-    return f"Started from {start['name']} (SHA-256 {start['sha256']}).\n" if start else ""
+    return f"Started from {start.name} (SHA-256 {start.sha256}).\n" if start else ""
 
 
 def _lines(entries: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """Files beside a finished run's checkpoint: LoRA as PEFT has it, a merged model, a model card."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from ltu.defaults import MAX_NEW_TOKENS, SAMPLING
@@ -38,7 +39,7 @@ def write_merged(folder: Path, config: Config) -> None:
     """
     base = load_opened(open_base(config.base.path, config.base.bos))
     model = LTU(base.model, config.encoder, config.lora)
-    described = load_checkpoint(config.train.output, model)
+    described = asdict(load_checkpoint(config.train.output, model))
     ltu = model.llama.merge_and_unload()
     assert isinstance(ltu, LtuForConditionalGeneration)
     ltu.config.provenance = {name: described[name] for name in PROVENANCE}
