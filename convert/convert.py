@@ -49,7 +49,8 @@ def convert(
     part = read_release(Path(ltu)) if ltu is not None else read_checkpoint(Path(checkpoint or ""))
     model = joined(read_base(Path(base)), part)
     written = write_model(model, outtype, _file(Path(output), model, outtype), progress, audio_outtype)
-    return Written(written.path, written.bytes, (*_base_differs(Path(base), part), *written.notes))
+    other_base = [] if is_whole(Path(base)) else _base_differs(Path(base), part)
+    return Written(written.path, written.bytes, (*other_base, *written.notes))
 
 
 def requantise(
