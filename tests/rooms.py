@@ -36,7 +36,7 @@ ltu.audio
 ltu.prompt
 ltu.query
 ltu.convert ltu.owner
-ltu.embeddings ltu.submit ltu.demo_model
+ltu.embeddings ltu.submit ltu.demo_model ltu.hub
 ltu.stream
 ltu.model
 ltu
@@ -50,6 +50,7 @@ ltu.shard.score ltu.shard.harness
 ltu.shard.report
 
 ltu.training.model
+ltu.hf
 ltu.training
 ltu.training.items
 ltu.training.run ltu.training.reformulate

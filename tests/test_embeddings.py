@@ -60,3 +60,15 @@ def test_a_folder_keeps_each_and_gives_the_same_bits_again(tmp_path: Path) -> No
     for clip, expected in zip(five, made, strict=True):
         np.testing.assert_array_equal(again.of(clip), expected)
     assert encoder.batches == [2, 2, 1]
+
+
+@pytest.mark.parametrize("length", [0, 10, 200])
+def test_a_file_that_was_cut_short_is_made_anew(tmp_path: Path, length: int) -> None:
+    encoder, (clip,) = Encoder(), clips(1)
+    made = Embeddings(encoder, LTU, tmp_path).of(clip)
+    (path,) = tmp_path.rglob("*.npy")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:length])
+    np.testing.assert_array_equal(Embeddings(encoder, LTU, tmp_path).of(clip), made)
+    assert path.read_bytes() == whole
+    assert encoder.batches == [1, 1]

@@ -87,9 +87,9 @@ class Embeddings:
         path = self._file(self._folder, clip)
         try:
             return np.asarray(np.load(path), np.float32)
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, EOFError):  # not there, or cut short: made anew
             return None
-        except (OSError, ValueError, EOFError) as error:
+        except OSError as error:
             raise Error(f"{path}: cannot be read ({error}); delete it") from None
 
     def _computed(self, clips: Sequence[Clip]) -> list[Float32]:

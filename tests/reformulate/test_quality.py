@@ -52,13 +52,14 @@ def test_figures_of_a_task() -> None:
         row = {"instruction": f"q{number}", "output": "a"}
         prompt = "What is [AUDIO]?" if number % 3 else "In [AUDIO] who is he or she?"
         quality.add("open", Item(number, row), prompt)
-    figures = quality.document("open")
-    assert figures["words"] == {"0–4": 2000, "5–9": 1000}
-    assert figures["first_words"] == {"what is": 2000, "in [AUDIO]": 1000}
-    assert figures["mean_words"] == pytest.approx((2000 * 3 + 1000 * 7) / 3000)
-    assert figures["sampled"] == SAMPLE
+    figures = quality.figures("open")
+    assert figures
+    assert figures.words == {"0–4": 2000, "5–9": 1000}
+    assert figures.first_words == {"what is": 2000, "in [AUDIO]": 1000}
+    assert figures.mean_words == pytest.approx((2000 * 3 + 1000 * 7) / 3000)
+    assert figures.sampled == SAMPLE
     assert len({sample.original for sample in quality.samples("open")}) == 20
-    assert quality.document("label") == {}
+    assert quality.figures("label") is None
 
 
 def test_the_sample_is_drawn_from_all_prompts_alike() -> None:

@@ -18,7 +18,9 @@ from ltu.errors import Error, ModelFileError
 from ltu.training.config import DataConfig, read_config
 from ltu.training.items.clips import ROW, read_clips
 from ltu.training.items.data import check_files
-from ltu.training.items.inputs import encoded
+from ltu.training.items.inputs import encoded, features_of
+from ltu.training.items.tokenised import Tokeniser, tokenised
+from ltu.training.model.base import open_base
 from ltu.training.model.encoder import AudioEncoder, EncoderConfig
 from ltu.training.run import finish as finish_module
 from ltu.training.run.train import train
@@ -122,6 +124,39 @@ def test_a_cache_that_was_cut_short_is_read_again(recordings: Path, tmp_path: Pa
         for name in names:
             expected = load_audio(recordings / name).features().astype(np.float16)
             assert np.array_equal(clips.features[clips.stored[name].row], expected), name
+
+
+def test_damaged_features_are_one_line_and_not_trained_on(recordings: Path, tmp_path: Path) -> None:
+    clips = read_clips(["0.wav", "1.wav"], recordings, tmp_path)
+    with (tmp_path / "features.f16").open("r+b") as file:
+        file.seek(ROW + 100)
+        file.write(b"\xff")
+    assert features_of(clips)["0.wav"].shape == (1, 1024, 128)
+    with pytest.raises(Error, match=r"features\.f16: the features of 1\.wav are damaged; remove that file"):
+        features_of(clips)["1.wav"]
+    (tmp_path / "features.f16").unlink()
+    clips = read_clips(["0.wav", "1.wav"], recordings, tmp_path)  # as the message says
+    expected = load_audio(recordings / "1.wav").features().astype(np.float16)
+    assert np.array_equal(features_of(clips)["1.wav"][0].numpy(), expected)
+
+
+@pytest.mark.parametrize("suffix", ["arrow", "json"])
+@pytest.mark.parametrize("share", [0, 0.99])
+def test_tokenised_items_that_were_cut_short_are_made_anew(
+    tmp_path: Path, base_folder: Path, suffix: str, share: float
+) -> None:
+    opened = open_base(base_folder)
+    tokeniser = Tokeniser(opened.tokenizer_json, "{prompt}", opened.bos_id, opened.eos_id, None)
+    items = tmp_path / "items.jsonl"
+    rows = ({"audio_id": "", "instruction": f"Is {n} odd?", "output": "Yes."} for n in range(1500))
+    items.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    whole, counts = tokenised(items, "digest", (), [], tokeniser, tmp_path)
+    expected = list(whole)
+    (path,) = tmp_path.glob(f"examples-*.{suffix}")
+    os.truncate(path, int(share * path.stat().st_size))
+    again, others = tokenised(items, "digest", (), [], tokeniser, tmp_path)
+    assert others == counts
+    assert list(again) == expected
 
 
 def test_encoder_outputs_are_computed_anew_for_other_heads_and_after_a_cut(

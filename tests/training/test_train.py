@@ -43,9 +43,9 @@ def test_a_run_leaves_a_checkpoint_that_loads_back(recordings: Path, base_folder
     description = load_checkpoint(folder / "out", model)
     for name, tensor in trained_tensors(model).items():
         torch.testing.assert_close(tensor, tensors[name].float())
-    assert description["train_terms"] == ["bird"]
-    assert description["train_clips"] == sorted(load_audio(recordings / f"{i}.wav").hash for i in range(4))
-    assert description["encoder"]["width"] == 16
+    assert description.train_terms == ("bird",)
+    assert list(description.train_clips) == sorted(load_audio(recordings / f"{i}.wav").hash for i in range(4))
+    assert description.encoder.width == 16
 
 
 def test_only_the_named_parts_change(recordings: Path, base_folder: Path) -> None:

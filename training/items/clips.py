@@ -4,16 +4,15 @@
 one with the reason. A clip's line is written after its features: a kill loses at most the clip being read.
 """
 
-import json
 import os
 import warnings
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +22,9 @@ from rich.progress import track
 
 from ltu.audio import SHIFT, WINDOW, Clip, load_audio
 from ltu.defaults import FRAMES, MELS
-from ltu.errors import AudioError
+from ltu.errors import AudioError, Error
 from ltu.files import json_line
+from ltu.training.items.index import Line, cut_half_line, read_lines, stamp
 
 ROW = FRAMES * MELS * 2  # bytes
 POOLED = 64  # clips from which on reading them is worth several processes
@@ -37,6 +37,7 @@ class StoredClip:
     row: int
     frames: int  # of sound; the rest is padding
     hash: str
+    crc: int | None = None  # of its features; None: they were stored before there were sums
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,18 @@ class Clips:
     @property
     def bytes(self) -> int:
         return len(self.stored) * ROW
+
+    def features_of(self, name: str) -> Float16:
+        """float16[1024, 128]. Raises Error where they are not those that were written."""
+        clip = self.stored[name]
+        found: Float16 = self.features[clip.row]
+        if clip.crc is not None and crc32(found.tobytes()) != clip.crc:
+            where = Path(getattr(self.features, "filename", None) or "features.f16")
+            raise Error(
+                f"{where}: the features of {name} are damaged; remove that file, and all of its clips are "
+                "read again"
+            )
+        return found
 
 
 def frames_of(clip: Clip) -> int:
@@ -67,14 +80,14 @@ def read_clips(names: Iterable[str], audio: Path, cache: Path) -> Clips:
     cache.mkdir(parents=True, exist_ok=True)
     names = list(names)
     with FileLock(cache / "clips.lock"):
-        _cut_half_line(cache / "clips.jsonl")
+        cut_half_line(cache / "clips.jsonl")
         known = _known(cache)
         rows = _whole_rows(cache)
         new = [name for name in names if _is_new(known, name, audio)]
         with (
             (cache / "features.f16").open("ab") as features,
             (cache / "clips.jsonl").open("a", encoding="utf-8") as index,
-            closing(_read_all([audio / name for name in new])) as read,
+            closing(_read_all([(name, audio / name) for name in new])) as read,
         ):
             features.truncate(rows * ROW)
             console = Console(stderr=True)
@@ -86,20 +99,21 @@ def read_clips(names: Iterable[str], audio: Path, cache: Path) -> Clips:
                 transient=True,
                 disable=not console.is_terminal,
             )
-            for name, (line, data) in zip(new, progress, strict=True):
+            for line, data in progress:
                 if data is not None:
                     features.write(data)
                     features.flush()
-                    line["row"] = rows
+                    line = replace(line, row=rows)
                     rows += 1
-                known[name] = {"name": name, **line}
-                index.write(json_line(known[name]))
+                known[line.name] = line
+                index.write(json_line(line.to_json()))
                 index.flush()
-    broken = {name: known[name]["error"] for name in names if "error" in known[name]}
+    asked = [known[name] for name in names]
+    broken = {line.name: line.error for line in asked if line.error is not None}
     stored = {
-        name: StoredClip(line["row"], line["frames"], line["hash"])
-        for name in names
-        if "row" in (line := known[name])
+        line.name: StoredClip(line.row, line.frames, line.hash, line.crc)
+        for line in asked
+        if line.row is not None
     }
     if not rows:
         return Clips(stored, broken, np.zeros((0, FRAMES, MELS), np.float16))
@@ -107,65 +121,47 @@ def read_clips(names: Iterable[str], audio: Path, cache: Path) -> Clips:
     return Clips(stored, broken, mapped)
 
 
-def _known(cache: Path) -> dict[str, dict[str, Any]]:
+def _known(cache: Path) -> dict[str, Line]:
     """Lines of the clips whose features are there: a copy of the cache may have been cut short."""
     rows = _whole_rows(cache)
-    return {line["name"]: line for line in _lines(cache / "clips.jsonl") if line.get("row", -1) < rows}
+    lines = read_lines(cache / "clips.jsonl")
+    return {line.name: line for line in lines if line.row is None or line.row < rows}
 
 
 def _whole_rows(cache: Path) -> int:
-    listed = sum("row" in line for line in _lines(cache / "clips.jsonl"))
+    listed = sum(line.row is not None for line in read_lines(cache / "clips.jsonl"))
     path = cache / "features.f16"
     return min(listed, path.stat().st_size // ROW) if path.is_file() else 0
 
 
-def _is_new(known: Mapping[str, Mapping[str, Any]], name: str, audio: Path) -> bool:
-    return name not in known or known[name]["stamp"] != _stamp(audio / name)
+def _is_new(known: Mapping[str, Line], name: str, audio: Path) -> bool:
+    return name not in known or known[name].stamp != stamp(audio / name)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The file's whole lines; a kill, or a process that is writing, may leave half a line at the end."""
-    if path.is_file():
-        with path.open("rb") as file:
-            yield from (json.loads(line) for line in file if line.endswith(b"\n"))
+Read = tuple[Line, bytes | None]  # a clip's line without its row, float16[1024, 128]; None: it is broken
 
 
-def _cut_half_line(path: Path) -> None:
-    if path.is_file():
-        data = path.read_bytes()
-        os.truncate(path, data.rfind(b"\n") + 1)
-
-
-def _stamp(path: Path) -> list[int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _read_all(paths: Sequence[Path]) -> Generator[tuple[dict[str, Any], bytes | None], None, None]:
-    """Each clip's line for the index and its features, in order; many clips are read by as many processes
-    as there are cores."""
+def _read_all(clips: Sequence[tuple[str, Path]]) -> Generator[Read, None, None]:
+    """Names and files, in order; many clips are read by as many processes as there are cores."""
     workers = min(len(os.sched_getaffinity(0)), MOST_WORKERS) if hasattr(os, "sched_getaffinity") else 1
-    if len(paths) < POOLED or workers < 2:
-        yield from map(_read, paths)
+    if len(clips) < POOLED or workers < 2:
+        yield from map(_read, clips)
         return
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # torch's threads forbid a fork
     try:
-        yield from pool.map(_read, paths, chunksize=4)
+        yield from pool.map(_read, clips, chunksize=4)
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], bytes | None]:
-    """The clip's line without its row, and float16[1024, 128] as bytes; None for a broken clip."""
-    stamp = _stamp(path)
+def _read(named: tuple[str, Path]) -> Read:
+    name, path = named
+    line = Line(name, stamp(path))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that ten seconds are heard is said once, in the documentation
             clip = load_audio(path)
     except AudioError as error:
-        return {"stamp": stamp, "error": str(error)}, None
-    line = {"stamp": stamp, "frames": frames_of(clip), "hash": clip.hash}
-    return line, clip.features().astype(np.float16).tobytes()
+        return replace(line, error=str(error)), None
+    data = clip.features().astype(np.float16).tobytes()
+    return replace(line, frames=frames_of(clip), hash=clip.hash, crc=crc32(data)), data

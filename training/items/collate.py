@@ -1,7 +1,6 @@
 """Groups of examples → batches."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ class Collator:
         self._inputs, self._kind = inputs, kind
         self._bos_id, self._answers_only, self._seed = bos_id, answers_only, seed
 
-    def __call__(self, groups: Sequence[Group]) -> dict[str, Any]:
+    def __call__(self, groups: Sequence[Group]) -> dict[str, Tensor]:
         layouts = [lay_out(group) for group in groups]
         lengths = torch.tensor([len(layout.ids) for layout in layouts])
 

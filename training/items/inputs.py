@@ -41,9 +41,25 @@ class ClipInputs(Mapping[str, Tensor]):
         return self._values[:1].nbytes * len(self._rows)
 
 
-def features_of(clips: Clips) -> ClipInputs:
-    """Features as they are, [1, 1024, 128] a clip."""
-    return ClipInputs({name: clip.row for name, clip in clips.stored.items()}, clips.features[:, None])
+class _Features(Mapping[str, Tensor]):
+    """Features as they are, float32[1, 1024, 128] a clip. Raises Error for damaged ones."""
+
+    def __init__(self, clips: Clips) -> None:
+        self._clips = clips
+
+    def __getitem__(self, name: str) -> Tensor:
+        return torch.from_numpy(self._clips.features_of(name)[None].astype(np.float32))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._clips.stored)
+
+    def __len__(self) -> int:
+        return len(self._clips.stored)
+
+
+def features_of(clips: Clips) -> Mapping[str, Tensor]:
+    """[1, 1024, 128] a clip."""
+    return _Features(clips)
 
 
 def encoded(
@@ -57,8 +73,10 @@ def encoded(
         with replacing(path) as draft:
             values = np.memmap(draft, np.float16, "w+", shape=shape)
             for start in range(0, len(names), BATCH):
-                part = [clips.stored[name] for name in names[start : start + BATCH]]
-                inputs = np.concatenate([_views(clips.features[c.row], c, views, seed) for c in part])
+                part = names[start : start + BATCH]
+                inputs = np.concatenate(
+                    [_views(clips.features_of(name), clips.stored[name], views, seed) for name in part]
+                )
                 values[start : start + BATCH] = (
                     _encode(encoder, inputs, autocast).view(len(part), *shape[1:]).cpu().numpy()
                 )

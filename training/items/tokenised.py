@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -36,6 +36,7 @@ class Counts:
     left_out: dict[str, int]  # the prompt alone is longer than the limit
     clips: list[str]  # that the remaining items are about
     terms: list[str]
+    bytes: int = 0  # of the Arrow file
 
 
 class Tokeniser:
@@ -105,13 +106,28 @@ def tokenised(
     what = [digest, tokeniser.digest, sorted(broken), *([list(prefixes)] if prefixes else [])]
     key = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
     path = cache / f"examples-{key}.arrow"
-    if not path.is_file():
+    counts = _counts(path)
+    if counts is None:
         with replacing(path) as draft:
             rows = read_items(items, prefixes, refused=lambda _: None)  # they were counted before
             counts = _write(draft, rows, usable, tokeniser)
+            counts = replace(counts, bytes=draft.stat().st_size)
             write_json(path.with_suffix(".json"), asdict(counts))
-    counts = Counts(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
     return Examples(path), counts
+
+
+def _counts(path: Path) -> Counts | None:
+    """What the cache says of an Arrow file; None where either is missing or was cut short."""
+    try:
+        counts = Counts(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+        return counts if path.stat().st_size == counts.bytes else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _batch(examples: Sequence[Example]) -> pa.RecordBatch:
+    rows = [{**asdict(made), "length": len(made.ids)} for made in examples]
+    return pa.RecordBatch.from_pylist(rows, SCHEMA)
 
 
 def _write(path: Path, items: Iterable[Row], usable: Container[str], tokeniser: Tokeniser) -> Counts:
@@ -121,7 +137,7 @@ def _write(path: Path, items: Iterable[Row], usable: Container[str], tokeniser: 
     clips: dict[str, None] = {}
     terms: dict[str, None] = {}
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, SCHEMA) as stream:
-        batch: list[dict[str, Any]] = []
+        batch: list[Example] = []
         for row in items:
             total += 1
             if not all(name in usable for name in row.audio):
@@ -137,9 +153,9 @@ def _write(path: Path, items: Iterable[Row], usable: Container[str], tokeniser: 
             shortened[row.format] += was_cut
             clips |= dict.fromkeys(row.audio)
             terms |= {row.term: None} if row.term else {}
-            batch.append({**asdict(made), "length": len(made.ids)})
+            batch.append(made)
             if len(batch) == ROWS:
-                stream.write_batch(pa.RecordBatch.from_pylist(batch, SCHEMA))
+                stream.write_batch(_batch(batch))
                 batch = []
-        stream.write_batch(pa.RecordBatch.from_pylist(batch, SCHEMA))
+        stream.write_batch(_batch(batch))
     return Counts(total, broken, dict(+shortened), dict(left_out), sorted(clips), sorted(terms))

@@ -3,9 +3,9 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO, TypeVar
 
 from ltu.errors import Error
 from ltu.files import json_line, sha256, write_json
@@ -16,6 +16,34 @@ from ltu.training.reformulate.progress import Done, Progress
 from ltu.training.reformulate.quality import Quality
 
 LISTED = 100  # failures and leaks in the page; the files beside the output have all
+Row = TypeVar("Row", "Failed", "Leak")
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An item that got no prompt; `problem` says what was wrong with the last of its answers."""
+
+    item: Item
+    problem: str
+    answers: int
+
+    def to_json(self) -> dict[str, object]:
+        row = {**self.item.row, "problem": self.problem, "answers": self.answers}
+        return {"item": self.item.number, **row}
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A prompt that asks about terms of SHARD."""
+
+    item: int
+    audio_id: str
+    terms: list[str]
+    instruction: str
+    original: str
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
 
 
 @dataclass
@@ -24,12 +52,12 @@ class Written:
     failed: int = 0
     leaks: int = 0
     leaked_terms: Counter[str] = field(default_factory=Counter)
-    failures_listed: list[dict[str, Any]] = field(default_factory=list)
-    leaks_listed: list[dict[str, Any]] = field(default_factory=list)
+    failures_listed: list[Failed] = field(default_factory=list)
+    leaks_listed: list[Leak] = field(default_factory=list)
 
 
 def write(
-    source: Path, progress: Progress, files: Files, provenance: Mapping[str, Any], quality: Quality
+    source: Path, progress: Progress, files: Files, provenance: Mapping[str, object], quality: Quality
 ) -> Written:
     """One more pass over the source. Raises Error if it is not what it was at the beginning."""
     written = Written()
@@ -40,8 +68,7 @@ def write(
     ):
         for item, done in _joined(source, progress):
             if done.prompt is None:
-                row = {**item.row, "problem": done.problem, "answers": done.attempts}
-                _list(failures, {"item": item.number, **row}, written.failures_listed)
+                _list(failures, Failed(item, done.problem, done.attempts), written.failures_listed)
                 written.failed += 1
                 continue
             _write_row(rows, item, done.prompt)
@@ -49,9 +76,8 @@ def write(
             assert item.kind
             quality.add(item.kind, item, done.prompt)
             if terms := leaked(done.prompt):
-                about = {"item": item.number, "audio_id": item.row["audio_id"], "terms": terms}
-                texts = {"instruction": done.prompt, "original": item.instruction}
-                _list(leaks, {**about, **texts}, written.leaks_listed)
+                leak = Leak(item.number, item.row["audio_id"], terms, done.prompt, item.instruction)
+                _list(leaks, leak, written.leaks_listed)
                 written.leaks += 1
                 written.leaked_terms.update(terms)
     counts = {"rows": written.rows, "failed": written.failed, "leaks": written.leaks}
@@ -82,7 +108,7 @@ def _write_row(file: TextIO, item: Item, prompt: str) -> None:
     file.write(line)
 
 
-def _list(file: TextIO, row: dict[str, Any], listed: list[dict[str, Any]]) -> None:
-    file.write(json_line(row))
+def _list(file: TextIO, row: Row, listed: list[Row]) -> None:
+    file.write(json_line(row.to_json()))
     if len(listed) < LISTED:
         listed.append(row)

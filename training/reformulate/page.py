@@ -3,15 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from html import escape
-from pathlib import Path
-from typing import Any
 
 from ltu.prompt import AUDIO
 from ltu.show.html import document_of
 from ltu.training.reformulate import rules
-from ltu.training.reformulate.openaqa import KINDS, Kind
+from ltu.training.reformulate.openaqa import Kind
 from ltu.training.reformulate.output import Written
-from ltu.training.reformulate.quality import SAMPLE, Quality, Sample
+from ltu.training.reformulate.quality import NGRAMS, SAMPLE, Figures, Sample
+from ltu.training.reformulate.result import Result, Task
 
 TITLES: Mapping[Kind, str] = {
     "label": "Label classification",
@@ -20,60 +19,65 @@ TITLES: Mapping[Kind, str] = {
 }
 
 
-def page(document: Mapping[str, Any], quality: Quality, written: Written) -> str:
-    """`document` is what the command prints as JSON."""
-    heading = f"{Path(document['output']).name}: interleaved prompts"
-    facts = [(name, value) for name, value in document.items() if not isinstance(value, dict | list)]
+def page(result: Result, written: Written) -> str:
+    heading = f"{result.files.output.name}: interleaved prompts"
     parts = [f"<h1>{escape(heading)}</h1>"]
-    if document["by"] in (rules.NAME, rules.PREPENDED):
+    if result.by in (rules.NAME, rules.PREPENDED):
         parts.append('<p class="note">Written by rules, not by a language model.</p>')
     if written.leaks:
         note = f"{written.leaks} prompts ask, as a yes/no question, about a term of SHARD; see below."
         parts.append(f'<p class="note">{note}</p>')
-    parts.append(_table(("", ""), [(name.replace("_", " "), str(value)) for name, value in facts]))
-    tasks = document["quality"]
-    shown = [kind for kind in KINDS if kind in tasks]
-    parts.append("<h2>Quality</h2>" + _table(*figures(tasks)))
+    facts = [(name.replace("_", " "), str(value)) for name, value in result.facts.items()]
+    parts.append(_table(("", ""), facts))
+    parts.append("<h2>Quality</h2>" + _table(*figures(result.tasks)))
     parts.append(
         '<p class="caption">distinct-n: different n-grams among all; self-BLEU: BLEU-4 of a prompt against '
         f"the others, 1 if all are alike. Over {SAMPLE} random prompts of each task, or all.</p>"
     )
-    for kind in shown:
-        parts.append(_task(kind, tasks[kind], quality.samples(kind)))
-    parts.append(_problems(document["problems"]))
-    columns = ("item", "audio_id", "instruction", "problem")
-    parts.append(_listed("Failed", written.failed, columns, written.failures_listed))
-    columns = ("item", "audio_id", "terms", "instruction")
-    parts.append(
-        _listed("Yes/no questions about SHARD's terms", written.leaks, columns, written.leaks_listed)
-    )
+    for kind, task in result.tasks.items():
+        if task.figures:
+            parts.append(_task(kind, task.figures, result.quality.samples(kind)))
+    parts.append(_problems(result.problems))
+    failed = [
+        (str(f.item.number), f.item.row["audio_id"], f.item.instruction, f.problem)
+        for f in written.failures_listed
+    ]
+    parts.append(_listed("Failed", written.failed, ("item", "audio id", "instruction", "problem"), failed))
+    leaks = [(str(k.item), k.audio_id, ", ".join(k.terms), k.instruction) for k in written.leaks_listed]
+    title, columns = "Yes/no questions about SHARD's terms", ("item", "audio id", "terms", "instruction")
+    parts.append(_listed(title, written.leaks, columns, leaks))
     return document_of(heading, parts)
 
 
-def figures(tasks: Mapping[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def figures(tasks: Mapping[Kind, Task]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Columns and rows; the terminal shows the same."""
-    shown = [kind for kind in KINDS if kind in tasks]
-    values: dict[str, Callable[[Mapping[str, Any]], str]] = {
-        "items": lambda f: str(f["items"]),
-        "valid at the first try": lambda f: f"{100 * f['valid_first'] / f['items']:.1f} %",
-        "valid": lambda f: f"{100 * f['valid'] / f['items']:.1f} %",
-        **{f"distinct-{n}": partial(_distinct, n) for n in (1, 2, 3)},
-        "self-BLEU": lambda f: "–" if f.get("self_bleu") is None else f"{f['self_bleu']:.3f}",
-        "words, mean": lambda f: f"{f['mean_words']:.1f}" if f["valid"] else "–",
+
+    def of_prompts(value: Callable[[Figures], float | None], digits: int) -> Callable[[Task], str]:
+        def shown(task: Task) -> str:
+            found = value(task.figures) if task.figures else None
+            return "–" if found is None else f"{found:.{digits}f}"
+
+        return shown
+
+    values: dict[str, Callable[[Task], str]] = {
+        "items": lambda task: str(task.items),
+        "valid at the first try": lambda task: f"{100 * task.valid_first / task.items:.1f} %",
+        "valid": lambda task: f"{100 * task.valid / task.items:.1f} %",
+        **{f"distinct-{n}": of_prompts(partial(_distinct, n), 3) for n in NGRAMS},
+        "self-BLEU": of_prompts(lambda figures: figures.self_bleu, 3),
+        "words, mean": of_prompts(lambda figures: figures.mean_words, 1),
     }
-    rows = [(name, *(value(tasks[kind]) for kind in shown)) for name, value in values.items()]
-    return ("", *(TITLES[kind] for kind in shown)), rows
+    rows = [(name, *map(value, tasks.values())) for name, value in values.items()]
+    return ("", *(TITLES[kind] for kind in tasks)), rows
 
 
-def _distinct(n: int, figures: Mapping[str, Any]) -> str:
-    return f"{figures['distinct'][n]:.3f}" if figures["valid"] else "–"
+def _distinct(n: int, figures: Figures) -> float:
+    return figures.distinct[n]
 
 
-def _task(kind: Kind, task: Mapping[str, Any], samples: Sequence[Sample]) -> str:
-    if not task["valid"]:
-        return ""
-    lengths = _histogram("words", task["words"])
-    beginnings = _histogram("first words", task["first_words"])
+def _task(kind: Kind, figures: Figures, samples: Sequence[Sample]) -> str:
+    lengths = _histogram("words", figures.words)
+    beginnings = _histogram("first words", figures.first_words)
     texts = [(sample.original, sample.prompt, sample.answer) for sample in samples]
     table = _table(("original", "interleaved", "answer (as in the source)"), texts)
     return (
@@ -100,13 +104,11 @@ def _problems(problems: Mapping[str, int]) -> str:
     return f"<h2>Refused answers</h2>{table}"
 
 
-def _listed(title: str, count: int, columns: tuple[str, ...], listed: Sequence[Mapping[str, Any]]) -> str:
+def _listed(title: str, count: int, columns: Iterable[str], listed: Sequence[Iterable[str]]) -> str:
     if not count:
         return ""
     first = f", the first {len(listed)}" if len(listed) < count else ""
-    values = ((row[name] for name in columns) for row in listed)
-    rows = ((", ".join(v) if isinstance(v, list) else str(v) for v in row) for row in values)
-    table = f'<div class="scroll">{_table((name.replace("_", " ") for name in columns), rows)}</div>'
+    table = f'<div class="scroll">{_table(columns, listed)}</div>'
     return f"<h2>{title}</h2><details open><summary>{count}{first}</summary>{table}</details>"
 
 

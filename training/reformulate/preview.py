@@ -2,7 +2,8 @@
 
 import random
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ltu.training.reformulate.completion import request
@@ -15,11 +16,23 @@ SHOWN = 10
 
 
 @dataclass(frozen=True)
+class Shown:
+    """A request as it would be sent."""
+
+    item: int
+    kind: Kind
+    body: Mapping[str, Any]  # of the provider's form
+
+    def to_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Preview:
     """`requests` are random ones of the `items`; `tokens` are those of all items."""
 
     items: int
-    requests: list[dict[str, Any]]
+    requests: tuple[Shown, ...]
     tokens: Tokens
 
 
@@ -37,9 +50,9 @@ def preview(selection: Selection, model: str) -> Preview:
         if place in wanted:
             requests.append(_shown(item, item.kind, model, selection.seed))
     work = [(kind, questions[kind], characters[kind]) for kind in questions]
-    return Preview(count, requests, estimate(work))
+    return Preview(count, tuple(requests), estimate(work))
 
 
-def _shown(item: Item, kind: Kind, model: str, seed: int) -> dict[str, Any]:
+def _shown(item: Item, kind: Kind, model: str, seed: int) -> Shown:
     question = Question(item.number, kind, item.instruction)
-    return {"item": item.number, "kind": kind, "body": request(question, model, seed)}
+    return Shown(item.number, kind, request(question, model, seed))

@@ -6,8 +6,8 @@ goes on with what has no answer yet.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,22 @@ CREATE TABLE attempts (
 """
 ATTEMPT = "INSERT INTO attempts VALUES (?, ?, ?, ?, (SELECT batch FROM items WHERE number = ?), ?, ?, ?, ?)"
 PAGE = 1000  # items that are read at a time, so that all of them need not fit into memory
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a later start on the same progress file must repeat."""
+
+    source: str  # the file's name
+    bytes: int
+    datasets: tuple[str, ...]
+    limit: int | None
+    seed: int
+    by: str  # a model's name, or what stands in its place
+    prompts: str  # fingerprint of what the model, or the rules, are told
+
+    def to_json(self) -> dict[str, object]:
+        return {**asdict(self), "datasets": list(self.datasets)}
 
 
 @dataclass(frozen=True)
@@ -68,13 +84,14 @@ class Progress(Database):
         self.db.execute("PRAGMA synchronous = FULL")  # an answer was paid for: not even a power cut loses it
         self.tries = tries
 
-    def begin(self, settings: Mapping[str, Any], items: Callable[[], Iterable[Item]]) -> None:
+    def begin(self, settings: Settings, items: Callable[[], Iterable[Item]]) -> None:
         """Writes all items, or checks that those of an earlier start were chosen in the same way."""
         before = {r["name"]: json.loads(r["value"]) for r in self.select("SELECT * FROM settings")}
+        now = settings.to_json()
         for name in before:
-            if before[name] != settings[name]:
+            if before[name] != now[name]:
                 raise Error(
-                    f"{self.path}: was begun with {name} {before[name]}, not {settings[name]}; give the same "
+                    f"{self.path}: was begun with {name} {before[name]}, not {now[name]}; give the same "
                     "options, or another --output"
                 )
         if before:
@@ -82,7 +99,7 @@ class Progress(Database):
         with self.transaction() as db:
             rows = ((item.number, item.kind, item.instruction, item.digest) for item in items())
             db.executemany("INSERT INTO items (number, kind, instruction, digest) VALUES (?, ?, ?, ?)", rows)
-            values = ((name, json.dumps(value)) for name, value in settings.items())
+            values = ((name, json.dumps(value)) for name, value in now.items())
             db.executemany("INSERT INTO settings VALUES (?, ?)", values)
 
     def pending(self) -> Iterator[Question]:

@@ -3,15 +3,16 @@
 import random
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import exp, log
-from typing import Any
 
 from ltu.training.reformulate.openaqa import Item, Kind
 
 SAMPLE = 1000  # prompts of each task for distinct-n and self-BLEU: both depend on how many there are
 SHOWN = 20  # samples in the page
 BIN = 5  # words
+NGRAMS = (1, 2, 3)
 BEGINNINGS = 20  # bars in the histogram of first words
 TOKEN = re.compile(r"\[AUDIO\]|\w+(?:['’-]\w+)*")
 Tokens = list[str]
@@ -22,6 +23,18 @@ class Sample:
     original: str
     prompt: str
     answer: str
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of one task's prompts; lengths count words, [AUDIO] is one."""
+
+    distinct: Mapping[int, float]  # n → distinct-n
+    self_bleu: float | None
+    sampled: int  # prompts that both are figures of
+    mean_words: float
+    words: Mapping[str, int]  # histogram of lengths
+    first_words: Mapping[str, int]  # the most frequent beginnings
 
 
 @dataclass
@@ -58,20 +71,20 @@ class Quality:
         reservoir = self._tasks[kind].reservoir if kind in self._tasks else []
         return random.Random(f"{self._seed}:{kind}").sample(reservoir, min(SHOWN, len(reservoir)))
 
-    def document(self, kind: Kind) -> dict[str, Any]:
-        """Figures of one task, {} without prompts; lengths count words, [AUDIO] is one."""
+    def figures(self, kind: Kind) -> Figures | None:
+        """Figures of one task; None without prompts."""
         task = self._tasks.get(kind)
         if not task:
-            return {}
+            return None
         sampled = [tokenize(sample.prompt) for sample in task.reservoir]
-        return {
-            "distinct": {n: distinct(sampled, n) for n in (1, 2, 3)},
-            "self_bleu": self_bleu(sampled),
-            "sampled": len(sampled),
-            "mean_words": task.words / task.count,
-            "words": {f"{low}–{low + BIN - 1}": task.lengths[low] for low in sorted(task.lengths)},
-            "first_words": dict(task.beginnings.most_common(BEGINNINGS)),
-        }
+        return Figures(
+            distinct={n: distinct(sampled, n) for n in NGRAMS},
+            self_bleu=self_bleu(sampled),
+            sampled=len(sampled),
+            mean_words=task.words / task.count,
+            words={f"{low}–{low + BIN - 1}": task.lengths[low] for low in sorted(task.lengths)},
+            first_words=dict(task.beginnings.most_common(BEGINNINGS)),
+        )
 
 
 def tokenize(text: str) -> Tokens:

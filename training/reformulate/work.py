@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ltu.training.reformulate import batch, rules
 from ltu.training.reformulate.api import Endpoint, ask
 from ltu.training.reformulate.cost import Estimate, Prices, batch_share, estimate
 from ltu.training.reformulate.files import Files
 from ltu.training.reformulate.openaqa import Item
-from ltu.training.reformulate.progress import Progress
+from ltu.training.reformulate.progress import Progress, Settings
 from ltu.training.reformulate.prompts import fingerprint
 from ltu.training.reformulate.result import Result, finish
 from ltu.training.reformulate.subset import Selection, selected, survey
@@ -41,17 +40,16 @@ class Work:
     prepended: bool = False
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The settings that a later start on the same progress file must repeat."""
-        return {
-            "source": self.selection.source.name,
-            "bytes": self.selection.source.stat().st_size,
-            "datasets": list(self.selection.datasets),
-            "limit": self.selection.limit,
-            "seed": self.selection.seed,
-            "by": self.endpoint.model if self.endpoint else rules.PREPENDED if self.prepended else rules.NAME,
-            "prompts": fingerprint("prompts" if self.endpoint else "rules"),
-        }
+    def settings(self) -> Settings:
+        return Settings(
+            source=self.selection.source.name,
+            bytes=self.selection.source.stat().st_size,
+            datasets=tuple(self.selection.datasets),
+            limit=self.selection.limit,
+            seed=self.selection.seed,
+            by=self.endpoint.model if self.endpoint else rules.PREPENDED if self.prepended else rules.NAME,
+            prompts=fingerprint("prompts" if self.endpoint else "rules"),
+        )
 
 
 class Watch:

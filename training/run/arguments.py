@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
 
 import torch
 from transformers import TrainingArguments
@@ -92,29 +91,49 @@ def arguments(config: Config) -> TrainingArguments:
         raise Error(f"train: {str(error).splitlines()[0]}") from None
 
 
-def decisive(config: Config, base_sha256: str, clips: Iterable[str]) -> dict[str, Any]:
-    """All settings that decide the weights, and so whether a run may go on from a checkpoint.
+@dataclass(frozen=True)
+class Decisive:
+    """All that decides the weights, and so whether a run may go on from a checkpoint; SHA-256 in place of
+    files. `clips`: of the hashes of those trained on."""
 
-    clips: the hashes of those trained on.
-    """
-    described = asdict(config)
-    for table, keys in IRRELEVANT.items():
-        for key in keys:
-            del described[table][key]
-    described["base"]["sha256"] = base_sha256
-    described["data"]["items"] = sha256(config.data.items)
-    described["data"]["clips"] = hashlib.sha256("".join(sorted(clips)).encode()).hexdigest()
-    described["train"]["start"] = started_from(config).get("sha256")
-    return described
+    config: Config
+    base: str
+    items: str
+    clips: str
+    start: str | None
+
+    def to_json(self) -> dict[str, object]:
+        tables = asdict(self.config)
+        for name, keys in IRRELEVANT.items():
+            for key in keys:
+                del tables[name][key]
+        tables["base"]["sha256"] = self.base
+        tables["data"] |= {"items": self.items, "clips": self.clips}
+        tables["train"]["start"] = self.start
+        return dict(tables)
 
 
-def started_from(config: Config) -> dict[str, str]:
-    """Name and hash of what the run starts from beside its base; empty when that is nothing."""
+def decisive(config: Config, base_sha256: str, clips: Iterable[str]) -> Decisive:
+    """`clips`: the hashes of those trained on."""
+    heard = hashlib.sha256("".join(sorted(clips)).encode()).hexdigest()
+    start = started_from(config)
+    return Decisive(config, base_sha256, sha256(config.data.items), heard, start.sha256 if start else None)
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a run starts from beside its base."""
+
+    name: str
+    sha256: str
+
+
+def started_from(config: Config) -> Start | None:
     path = config.train.checkpoint or config.train.encoder_weights
     if path is None:
-        return {}
+        return None
     file = path / "ltu.safetensors" if path.is_dir() else path
     try:
-        return {"name": path.name, "sha256": sha256(file)}
+        return Start(path.name, sha256(file))
     except OSError as error:
         raise Error(f"{file}: cannot be read: {error.strerror}; check the path") from None

@@ -1,22 +1,18 @@
 """The checkpoint that a run leaves: `ltu.safetensors` (trained tensors alone) and `ltu.json` (about them)."""
 
-import json
 import math
 from collections.abc import Collection
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
-from ltu.defaults import MAX_NEW_TOKENS, SAMPLING
 from ltu.errors import Error, ModelFileError
-from ltu.files import replacing, write_json
-from ltu.prompt import AUDIO
+from ltu.files import replacing
 from ltu.training.config import Config
 from ltu.training.model.base import Base
 from ltu.training.model.ltu import LTU, load_trained, trained_tensors
+from ltu.training.run.description import BaseModel, Description, read_description
 
 
 def save_checkpoint(
@@ -32,28 +28,21 @@ def save_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / "ltu.safetensors") as draft:
         save_file(tensors, draft)
-    description = {
-        "format": 1,
-        "name": config.name,
-        "license": config.license,
-        "encoder": asdict(config.encoder),
-        "lora": {"r": config.lora.r, "alpha": config.lora.alpha, "targets": config.lora.targets},
-        "base_model": {
-            "name": config.base.source.name,
-            "source": config.base.source.url,
-            "sha256": base.sha256,
-            "license": config.base.source.license,
-        },
-        "prompt_template": config.base.template,
-        "bos": config.base.bos,
-        "audio_token": AUDIO,
-        "sampling": asdict(SAMPLING),
-        "max_new_tokens": MAX_NEW_TOKENS,
-        "datasets": [asdict(source) for source in config.data.datasets],
-        "train_clips": sorted(set(clips)),
-        "train_terms": sorted(set(terms)),
-    }
-    write_json(folder / "ltu.json", description)
+    description = Description(
+        name=config.name,
+        license=config.license,
+        encoder=config.encoder,
+        lora=config.lora,
+        base_model=BaseModel(
+            config.base.source.name, config.base.source.url, base.sha256, config.base.source.license
+        ),
+        prompt_template=config.base.template,
+        bos=config.base.bos,
+        datasets=config.data.datasets,
+        train_clips=tuple(sorted(set(clips))),
+        train_terms=tuple(sorted(set(terms))),
+    )
+    description.write(folder)
 
 
 def check_scale(scale: float, model: LTU, where: Path) -> None:
@@ -65,17 +54,16 @@ def check_scale(scale: float, model: LTU, where: Path) -> None:
         )
 
 
-def load_checkpoint(folder: Path, model: LTU) -> dict[str, Any]:
+def load_checkpoint(folder: Path, model: LTU) -> Description:
     """Fills the model; returns the description. Raises ModelFileError.
 
     The LoRA must count as much here as it did there.
     """
     try:
-        description: dict[str, Any] = json.loads((folder / "ltu.json").read_text(encoding="utf-8"))
+        description = read_description(folder)
         tensors: dict[str, torch.Tensor] = load_file(folder / "ltu.safetensors")
     except Exception as error:  # safetensors has no error class of its own for a broken file
         raise ModelFileError(f"{folder}: is not a training output of ours: {error}") from None
     load_trained(model, tensors, str(folder / "ltu.safetensors"))
-    lora = description.get("lora", {})
-    check_scale(lora.get("alpha", 0) / lora.get("r", 1), model, folder / "ltu.json")
+    check_scale(description.lora.alpha / description.lora.r, model, folder / "ltu.json")
     return description

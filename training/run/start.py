@@ -1,7 +1,6 @@
 """Weights that a run starts from: a checkpoint of ours, a file of the original LTU, or CAV-MAE's encoder."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,10 +12,11 @@ from ltu.convert.names import UNUSED_AUDIO, bare
 from ltu.training.config import TrainConfig
 from ltu.training.model.ltu import LTU, fill, load_trained
 from ltu.training.run.checkpoint import check_scale, load_checkpoint
+from ltu.training.run.description import Description
 
 
-def load_start(config: TrainConfig, model: LTU) -> dict[str, Any]:
-    """Fills the model; returns our checkpoint's description, else an empty one. Raises ModelFileError."""
+def load_start(config: TrainConfig, model: LTU) -> Description | None:
+    """Fills the model; returns the description of a checkpoint of ours. Raises ModelFileError."""
     if config.checkpoint and config.checkpoint.is_dir():
         return load_checkpoint(config.checkpoint, model)
     if config.checkpoint:
@@ -31,7 +31,7 @@ def load_start(config: TrainConfig, model: LTU) -> dict[str, Any]:
         tensors = {name.removeprefix("module."): t for name, t in _tensors(config.encoder_weights).items()}
         # the file also holds the video branch and the decoder
         fill(own, {name: t for name, t in tensors.items() if name in own}, str(config.encoder_weights))
-    return {}
+    return None
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

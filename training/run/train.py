@@ -15,7 +15,7 @@ from ltu.training.items.inputs import encoded, features_of
 from ltu.training.items.tokenised import Tokeniser
 from ltu.training.model.base import OpenedBase, load_opened, open_base
 from ltu.training.model.ltu import LTU
-from ltu.training.run.arguments import AUTOCAST, arguments, decisive, started_from
+from ltu.training.run.arguments import AUTOCAST, Start, arguments, decisive, started_from
 from ltu.training.run.checkpoint import save_checkpoint
 from ltu.training.run.sharding import shard_base
 from ltu.training.run.start import load_start
@@ -29,7 +29,7 @@ class Trained:
     output: Path
     model: LTU
     data: Data
-    start: dict[str, str]
+    start: Start | None
     clips: set[str]
     terms: set[str]
     steps: int
@@ -62,21 +62,21 @@ def train(
     if config.train.shard_base:
         shard_base(model, settings.device)
     model.to(settings.device)
-    collator = _collator(config, opened, model, data, main)
+    collate = collator(config, opened, model, data, main)
     trainer = LtuTrainer(
         model,
         settings,
-        collator,
+        collate,
         data.train,
         data.development,
-        decisive(config, base.sha256, data.hashes(data.train)),
+        decisive(config, base.sha256, data.hashes(data.train)).to_json(),
         config.train.projector_learning_rate,
         config.train.positions,
         callbacks,
     )
     trainer.train_to_end()
-    clips = data.hashes(data.train) | set(before.get("train_clips", ()))
-    terms = {*data.train.counts.terms, *before.get("train_terms", ())}
+    clips = data.hashes(data.train) | set(before.train_clips if before else ())
+    terms = {*data.train.counts.terms, *(before.train_terms if before else ())}
     state = trainer.state
     trained = Trained(
         config.train.output, model, data, start, clips, terms, state.global_step, state.log_history, main
@@ -115,15 +115,14 @@ def _turn(config: Config) -> FileLock:
     return FileLock(cache / "lock")
 
 
-def _collator(config: Config, base: OpenedBase, model: LTU, data: Data, main: bool) -> Collator:
+def collator(config: Config, base: OpenedBase, model: LTU, data: Data, main: bool) -> Collator:
     """A clip is given as its features, or as encoder outputs: a frozen encoder runs once."""
-    kind, inputs = "features", features_of(data.clips)
-    if "encoder" not in config.train.train:
-        cache, views, seed = cache_folder(config.data), config.data.views, config.train.seed
-        autocast = AUTOCAST[config.train.precision]
-        with _turn(config):
-            kind, inputs = "encoded", encoded(cache, model.audio_encoder, data.clips, views, seed, autocast)
-        if main:
-            say([f"{cache}: encoder outputs, {inputs.bytes / 1e6:.1f} MB"])
-    answers_only = config.data.loss_on == "answer"
-    return Collator(inputs, kind, base.bos_id, answers_only, config.train.seed)
+    answers_only, seed = config.data.loss_on == "answer", config.train.seed
+    if "encoder" in config.train.train:
+        return Collator(features_of(data.clips), "features", base.bos_id, answers_only, seed)
+    cache, autocast = cache_folder(config.data), AUTOCAST[config.train.precision]
+    with _turn(config):
+        outputs = encoded(cache, model.audio_encoder, data.clips, config.data.views, seed, autocast)
+    if main:
+        say([f"{cache}: encoder outputs, {outputs.bytes / 1e6:.1f} MB"])
+    return Collator(outputs, "encoded", base.bos_id, answers_only, seed)

@@ -26,11 +26,12 @@ from ltu.training.items.packing import Group
 from ltu.training.model.ltu import LTU, PARTS
 
 TRAINED = "trained.safetensors"  # float32: a run goes on from the very weights that it had
+Arguments = dict[str, torch.Tensor]  # of `LTU.forward`
 RUN = "run.json"  # what decides the weights; written last, so its presence says that the checkpoint is whole
 
 
 class LtuTrainer(Trainer):
-    """`run` describes what decides the weights, as JSON can say it; another run's checkpoint is refused."""
+    """`run` describes what decides the weights; another run's checkpoint is refused."""
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class LtuTrainer(Trainer):
         collator: Collator,
         train: Items,
         development: Items | None,
-        run: Mapping[str, Any],
+        run: Mapping[str, object],
         projector_learning_rate: float | None = None,
         positions: int | None = None,
         callbacks: Sequence[TrainerCallback] = (),
@@ -89,8 +90,8 @@ class LtuTrainer(Trainer):
         return DataLoader(self.train_dataset, batch_sampler=self._batches, collate_fn=self._collator)  # type: ignore[arg-type]
 
     def get_batch_samples(
-        self, epoch_iterator: Iterator[dict[str, Any]], num_batches: int, device: torch.device
-    ) -> tuple[list[dict[str, Any]], torch.Tensor]:
+        self, epoch_iterator: Iterator[Arguments], num_batches: int, device: torch.device
+    ) -> tuple[list[Arguments], torch.Tensor]:
         """The next batches and the number of their targets, in all processes."""
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         targets = sum((batch["weights"].sum() for batch in batches), torch.zeros((), dtype=torch.int64))

@@ -1,1 +1,1 @@
-"""The paper's study in miniature, on ESC-10: questions → base, FT-Small, FT-Large, controls → verdicts."""
+"""The paper's study in miniature, on sixty sounds: questions → base models, tuned ones → verdicts."""

@@ -1,88 +1,81 @@
-"""Answers of a finished model: about development clips, and to the benchmark."""
+"""Answers of a finished model: to its split's benchmark, at the gate, for labels of development clips."""
 
-from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
-from ltu.audio import load_audio
-from ltu.files import read_json_lines, write_json
+from ltu.defaults import SAMPLING
 from ltu.model import Model, load
 from ltu.prompt import Format
-from ltu.query import Query
-from ltu.sampling import Sampling
 from ltu.shard import HEADLINE
-from ltu.shard.report.document import report
 from ltu.shard.run.runs import Settings
 from ltu.shard.run.session import run
 from ltu.shard.run.store import Store
-from ltu.shard.score.scored import load_run
+from ltu.shard.score.metrics import youden
+from ltu.shard.score.scored import Run, load_run
+from ltu.shard.spec.prompts import PAPER_CELLS, Cell
+from ltu.shard.spec.relations import IDENTITY, PAPER_RELATIONS
 from ltu.shard.spec.specification import read_spec
-from ltu.training.demo.properties import OPPOSITE
-from ltu.training.demo.questions import FORMATS
 from ltu.training.items.data import say
+from ltu.training.study.contrasts import answers
 from ltu.training.study.folder import Folder
-from ltu.training.study.materials import DEVELOPMENT
+from ltu.training.study.materials import GATE, of_cells
 from ltu.training.study.models import Training
+from ltu.training.study.records import Gate, Named
 
 MOST_TOKENS = 64  # in an answer: a model that has learnt its items by heart may never stop
 NODES = 256  # for exact answers: such a model may never decide, either
-CONTROLS_SEED, CONTROLS = 0, 400  # the seed whose models are asked them, and about so many questions
+TERMS = Settings(repeats=1, tasks=PAPER_RELATIONS, exact=True, node_budget=NODES, stop_when_decided=HEADLINE)
+LABELS = Settings(repeats=1, tasks=(IDENTITY,))  # the likeliest answer alone
+GREEDY = replace(SAMPLING, temperature=0.0)
 
 
-def ask(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
-    """Asks every question of the benchmark four times and exactly.
-
-    The models of one seed are also asked some of the paper's questions with all controls. A killed sweep
-    goes on.
-    """
-    every = Settings(exact=True, node_budget=NODES, stop_when_decided=HEADLINE)
-    sample = replace(every, controls=True, limit=CONTROLS)
-    kept = folder.cache / "embeddings"  # one folder for all models: they have one encoder
-    with load(folder.gguf(training), "cpu", threads, embeddings=kept) as model:
-        model.max_new_tokens = MOST_TOKENS
-        _sweep(model, folder.benchmark, folder.results(training), esc10, every)
-        if training.seed == CONTROLS_SEED:
-            _sweep(model, folder.controls, folder.control_results(training), esc10, sample)
-    write_json(folder.report(training), report(load_run(Store(folder.results(training)))).to_json())
+def ask(folder: Folder, training: Training, threads: int) -> None:
+    """Asks the benchmark in the model's ways: terms exactly, labels by the likeliest answer. A killed sweep
+    goes on."""
+    spec, cells = folder.benchmark(training.split), training.recipe.asked
+    with _loaded(folder, training, threads) as model:
+        _sweep(model, spec, cells, folder.terms(training), TERMS)
+        _sweep(model, spec, cells, folder.named(training), LABELS)
+    folder.asked(training).touch()
 
 
-def _sweep(model: Model, spec: Path, results: Path, clips: Path, settings: Settings) -> None:
-    summary = run(model, read_spec(spec), results, settings, model.description(), clips)
-    say(f"{file}: {reason}" for file, reason in summary.failures.items())
+def ask_gate(folder: Folder, training: Training, threads: int) -> None:
+    """What a base model knows of its split's development words."""
+    spec, at = folder.gate_questions(training.split), folder.training(training)
+    with _loaded(folder, training, threads) as model:
+        terms = _sweep(model, spec, (GATE,), at / "gate-terms.db", TERMS)
+        named = _sweep(model, spec, (GATE,), at / "gate-named.db", LABELS)
+    j = {task: answers(terms, task, (GATE,)).figure(youden) for task in PAPER_RELATIONS}
+    Gate(j, share_named(named, (GATE,))).write(folder.gate(training))
 
 
-def check(folder: Folder, training: Training, esc10: Path, threads: int) -> None:
-    """Counts of right answers about development clips, greedy, by format and kind of question."""
-    greedy = Sampling(temperature=0)
-    heard = cache(lambda name: load_audio(esc10 / name))
-    asked = [
-        (format, row) for format in FORMATS for _, row in read_json_lines(folder.items(DEVELOPMENT, format))
-    ]
-    right: dict[Format, dict[str, list[bool]]] = {format: defaultdict(list) for format in FORMATS}
-    with load(folder.gguf(training), "cpu", threads) as model:
-        queries = (
-            Query(
-                model.prompter.sequence(row["instruction"], [heard(row["audio_id"])], format),
-                sampling=greedy,
-                tag=(format, row),
-            )
-            for format, row in asked
-            if kind_of(row)
-        )
-        for answer in model.answers(queries):
-            format, row = answer.tag
-            wanted = row["output"].partition(",")[0] if row["term"] else row["output"]
-            right[format][kind_of(row)].append(answer.text.strip().startswith(wanted))
-    counts = {
-        format: {kind: {"right": sum(r), "of": len(r)} for kind, r in sorted(kinds.items())}
-        for format, kinds in right.items()
+def ask_labels(folder: Folder, training: Training, threads: int) -> None:
+    """How many labels of development clips the model names, in the paper's way of each format."""
+    at = folder.training(training) / "labels.db"
+    with _loaded(folder, training, threads) as model:
+        named = _sweep(model, folder.label_questions, PAPER_CELLS, at, LABELS)
+    by_format: dict[Format, float] = {
+        "prepended": share_named(named, PAPER_CELLS[:1]),
+        "interleaved": share_named(named, PAPER_CELLS[1:]),
     }
-    write_json(folder.development(training), counts)
+    Named(by_format).write(folder.labels(training))
 
 
-def kind_of(row: dict[str, str]) -> str:
-    """The topic of a yes/no question, or "label"; "" for a question that has no one right answer."""
-    if row["term"]:
-        return "property" if row["term"] in OPPOSITE else "name"
-    return "label" if row["output"].startswith("Labels:") else ""
+def share_named(named: Run, cells: Sequence[Cell]) -> float:
+    found = answers(named, IDENTITY, cells).decisions
+    return float(found.yes.mean())
+
+
+def _loaded(folder: Folder, training: Training, threads: int) -> Model:
+    kept = folder.cache / "embeddings"  # one folder for all models: they have one encoder
+    return load(folder.gguf(training), "cpu", threads, embeddings=kept)
+
+
+def _sweep(model: Model, spec: Path, cells: Collection[Cell], results: Path, settings: Settings) -> Run:
+    model.max_new_tokens = MOST_TOKENS
+    model.sampling = GREEDY if settings is LABELS else SAMPLING
+    asked = of_cells(read_spec(spec), cells)
+    summary = run(model, asked, results, settings, model.description())
+    say(f"{file}: {reason}" for file, reason in summary.failures.items())
+    return load_run(Store(results))

@@ -4,25 +4,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ltu.prompt import Format
-from ltu.training.study.models import Training
+from ltu.training.study.models import Part, Training
+
+DEVELOPMENT = "development"
+
+
+def base_questions(split: int) -> str:
+    return f"base-{split}"
+
+
+def tuning_questions(split: int, seed: int) -> str:
+    return f"tuning-{split}-{seed}"
 
 
 @dataclass(frozen=True)
 class Folder:
     path: Path
-
-    @property
-    def words(self) -> Path:
-        return self.path / "words.jsonl"
-
-    @property
-    def benchmark(self) -> Path:
-        return self.path / "benchmark.jsonl"
-
-    @property
-    def controls(self) -> Path:
-        """The benchmark's questions that are asked again with something else in the clip's place."""
-        return self.path / "controls.jsonl"
 
     @property
     def cache(self) -> Path:
@@ -33,15 +30,31 @@ class Folder:
     def rates(self) -> Path:
         return self.path / "rates.json"
 
+    @property
+    def label_questions(self) -> Path:
+        """Asks for the labels of development clips of all words."""
+        return self.path / "benchmarks" / "labels.jsonl"
+
+    def benchmark(self, split: int) -> Path:
+        """Questions about the split's judged words, in all ways that any model is asked in."""
+        return self.path / "benchmarks" / f"split-{split}.jsonl"
+
+    def gate_questions(self, split: int) -> Path:
+        """Questions about the split's development words and development clips."""
+        return self.path / "benchmarks" / f"gate-{split}.jsonl"
+
     def questions(self, name: str) -> Path:
-        """Folder of one set of questions: OpenAQA's list and what is made of it."""
+        """Folder of one set of items: OpenAQA's list and what is made of it."""
         return self.path / "questions" / name
 
-    def items(self, name: str, format: Format, part: str = "base") -> Path:
+    def questions_done(self, name: str) -> Path:
+        return self.questions(name) / "done"
+
+    def items(self, name: str, format: Format, part: Part) -> Path:
         return self.questions(name) / f"{format}-{part}.jsonl"
 
-    def start(self, seed: int) -> Path:
-        return self.path / f"seed-{seed}" / "start"
+    def start(self, split: int) -> Path:
+        return self.path / f"split-{split}" / "start"
 
     def training(self, training: Training) -> Path:
         """The output folder of ltu-train."""
@@ -54,16 +67,22 @@ class Folder:
     def gguf(self, training: Training) -> Path:
         return self.training(training) / "model.gguf"
 
-    def results(self, training: Training) -> Path:
-        return self.training(training) / "results.db"
+    def gate(self, training: Training) -> Path:
+        """A base model's answers about the development words."""
+        return self.training(training) / "gate.json"
 
-    def control_results(self, training: Training) -> Path:
-        return self.training(training) / "controls.db"
+    def labels(self, training: Training) -> Path:
+        """How many labels of development clips the model names."""
+        return self.training(training) / "labels.json"
 
-    def report(self, training: Training) -> Path:
-        """ltu-shard's report, which is written when all answers are there."""
-        return self.training(training) / "report.json"
+    def terms(self, training: Training) -> Path:
+        """Exact answers to the benchmark's questions about terms."""
+        return self.training(training) / "terms.db"
 
-    def development(self, training: Training) -> Path:
-        """Counts of the model's right answers about development clips."""
-        return self.training(training) / "development.json"
+    def named(self, training: Training) -> Path:
+        """Likeliest answers to its questions for labels."""
+        return self.training(training) / "named.db"
+
+    def asked(self, training: Training) -> Path:
+        """Is there when all answers are."""
+        return self.training(training) / "asked"

@@ -1,10 +1,11 @@
-"""The study's models: which items each is trained on, how long, and from what."""
+"""The study's models: which items each is trained on, in which format, how long, and what it is asked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from ltu.prompt import Format
+from ltu.shard.spec.prompts import PAPER_CELLS, Cell
 from ltu.training.study.sizes import Sizes
 
 Part = Literal["base", "large", "small"]
@@ -14,11 +15,18 @@ Part = Literal["base", "large", "small"]
 class Recipe:
     title: str
     format: Format  # its items'
-    part: Part  # which of a seed's questions it learns
-    long: bool = False  # as many steps as FT-Large
+    part: Part
+    long: bool = False  # as many steps as the large models
 
     def epochs(self, sizes: Sizes) -> int:
-        return sizes.large_rounds // sizes.small_rounds if self.long else 1
+        return sizes.times if self.long else 1
+
+    @property
+    def asked(self) -> tuple[Cell, ...]:
+        """The paper's two ways of a base model; of the others both wordings where they were trained."""
+        if self.part == "base":
+            return PAPER_CELLS
+        return (Cell(self.format, "long"), Cell(self.format, "short"))
 
 
 TUNED: Mapping[str, Recipe] = {
@@ -26,20 +34,19 @@ TUNED: Mapping[str, Recipe] = {
     "small-prepended": Recipe("FT-Small-prepended", "prepended", "small"),
     "small-long": Recipe("FT-Small-long", "interleaved", "small", long=True),
     "large": Recipe("FT-Large", "interleaved", "large"),
+    "large-prepended": Recipe("FT-Large-prepended", "prepended", "large"),
 }
-RECIPES: Mapping[str, Recipe] = {"base": Recipe("base", "prepended", "base"), **TUNED}
-
-
-def parts(sizes: Sizes) -> dict[Part, int]:
-    """The parts of a seed's questions, in rounds; each is the beginning of the one before."""
-    return {"base": sizes.base_rounds, "large": sizes.large_rounds, "small": sizes.small_rounds}
+BASE, AGAIN = "base", "base-again"  # AGAIN: the base models that missed the gate, one more epoch
+COMPARED: Mapping[str, Recipe] = {BASE: Recipe("base", "prepended", "base"), **TUNED}
+RECIPES: Mapping[str, Recipe] = {**COMPARED, AGAIN: Recipe("base, one more epoch", "prepended", "base")}
 
 
 @dataclass(frozen=True)
 class Training:
-    """One training: a recipe's key, a seed that goes all the way through, LoRA's learning rate."""
+    """One training: a recipe's key, a split of the words, a seed in it, LoRA's learning rate."""
 
     model: str
+    split: int
     seed: int
     rate: float
 
@@ -49,4 +56,9 @@ class Training:
 
     @property
     def name(self) -> str:
-        return f"seed-{self.seed}/{self.model}-{self.rate:g}"
+        return f"split-{self.split}/seed-{self.seed}/{self.model}-{self.rate:g}"
+
+    @property
+    def draw(self) -> int:
+        """For all that is random in the training; the same for the models of one split and seed."""
+        return 100 * self.split + self.seed

@@ -3,7 +3,6 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ltu.errors import Error
 
@@ -15,36 +14,42 @@ else:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rounds are those of `generate`."""
-
     claims: bool  # whether verdicts may be drawn
-    seeds: int
-    base_rounds: int  # how many rounds of questions a base model learns
-    large_rounds: int  # the first of them: FT-Large's
-    small_rounds: int  # the first of these: FT-Small's
-    development_rounds: int
-    base_rates: tuple[float, ...]  # LoRA's learning rates: the one with the least development loss is taken
-    tuned_rates: tuple[float, ...]  # the same for all that is trained from the base model
-    clips_per_word: int  # in the benchmark
+    splits: int  # how many of the splits of the words, from the first
+    seeds: int  # in each split
+    base_items: int
+    large_items: int
+    small_items: int  # the first of the large ones
+    development_items: int
+    base_rate: float  # LoRA's learning rate
+    tuned_rates: tuple[float, ...]  # of which one is chosen for all that is trained from the base models
+    clips_per_word: int  # most in the benchmark
+    label_clips_per_word: int  # most of those on which a rate's labels are counted
 
     def __post_init__(self) -> None:
         """Raises ValueError naming the key."""
-        if self.large_rounds % self.small_rounds or self.large_rounds < 8 * self.small_rounds:
-            raise ValueError("large_rounds: must be a multiple of small_rounds, at least 8 times")
-        if self.base_rounds < self.large_rounds:
-            raise ValueError("base_rounds: holds large_rounds, so must not be below it")
+        if not 1 <= self.splits <= 3:
+            raise ValueError("splits: must be from 1 to 3")
         if self.seeds < 2:
-            raise ValueError("seeds: at least two, or their variance can't be told")
-        if not self.base_rates or not self.tuned_rates:
-            raise ValueError("base_rates, tuned_rates: at least one each")
+            raise ValueError("seeds: at least two in a split, or their variance can't be told")
+        if self.small_items % 24 or self.large_items % self.small_items:
+            raise ValueError("large_items: must be a multiple of small_items, and that of 24")
+        if self.base_items % 8:
+            raise ValueError("base_items: must be a multiple of 8")
+        if not self.tuned_rates:
+            raise ValueError("tuned_rates: at least one")
+
+    @property
+    def times(self) -> int:
+        """How many times as many items the large models learn."""
+        return self.large_items // self.small_items
 
 
 def read_sizes(path: Path) -> Sizes:
     """Raises Error naming what is wrong."""
     try:
-        table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        values: Any = {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
-        return Sizes(**values)
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Sizes(**{**table, "tuned_rates": tuple(table.get("tuned_rates", ()))})
     except OSError as error:
         raise Error(f"{path}: cannot be read: {error.strerror}; check the path") from None
     except (tomllib.TOMLDecodeError, TypeError, ValueError) as error:

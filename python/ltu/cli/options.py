@@ -16,7 +16,7 @@ Gguf = Annotated[
     typer.Option(
         "--gguf",
         metavar="FILE",
-        help="The model file; without it the demo model is used.",
+        help="The model file, or hf:org/repo[:type] of the Hugging Face Hub; without it the demo model.",
     ),
 ]
 Device = Annotated[

@@ -160,7 +160,7 @@ def reformulate(
     work = Work(selection, files, endpoint, prices, tries, concurrency, *batches, prepended)
     result = do(work, Terminal())
     if report and result.written:
-        write_text(report, page(result.document, result.quality, result.written))
+        write_text(report, page(result, result.written))
     elif report:
         NOTES.print(f"{report}: is written when nothing is pending", markup=False, soft_wrap=True)
     _print(result, json)
@@ -196,11 +196,13 @@ def _preview(selection: Selection, model: str, prices: Prices | None, json: bool
     shown = preview(selection, model)
     cost = Estimate(shown.tokens, prices)
     if json:
-        print_json({"requests": shown.requests, "items": shown.items, **cost.to_json()})
+        print_json(
+            {"requests": [row.to_json() for row in shown.requests], "items": shown.items, **cost.to_json()}
+        )
         return
     for row in shown.requests:
-        print(f"── item {row['item']}, {row['kind']}, temperature {row['body']['temperature']}")
-        for message in row["body"]["messages"]:
+        print(f"── item {row.item}, {row.kind}, temperature {row.body['temperature']}")
+        for message in row.body["messages"]:
             print(f"[{message['role']}]\n{message['content']}\n")
     print(f"{shown.items} requests: {cost}")
     if prices:
@@ -219,12 +221,11 @@ def _files(source: Path, output: Path | None) -> Files:
 
 def _print(result: Result, json: bool) -> None:
     if json:
-        print_json(result.document)
+        print_json(result.to_json())
         return
-    facts = {name: value for name, value in result.document.items() if not isinstance(value, dict)}
-    show({name.replace("_", " "): value for name, value in facts.items()}, json)
+    show({name.replace("_", " "): value for name, value in result.facts.items()}, json)
     if result.written:
-        print(to_terminal("", (), [Table("Quality", *figures(result.document["quality"]))]).rstrip())
+        print(to_terminal("", (), [Table("Quality", *figures(result.tasks))]).rstrip())
 
 
 def main() -> None:
