@@ -72,12 +72,12 @@ def main(
 
 def _config(sounds: Path, work: Path, base: Path) -> Config:
     config = read_config(Path(__file__).parent.parent / "configs" / "demo.toml")
-    precision = "bfloat16" if has_bfloat16(training_device()) else "float32"
+    quick = has_bfloat16(training_device())
     return replace(
         config,
         base=replace(config.base, path=base),
         data=replace(config.data, audio=sounds, cache=work / "cache"),
-        train=replace(config.train, checkpoint=work / "start", precision=precision),
+        train=replace(config.train, checkpoint=work / "start", precision="bfloat16" if quick else "float32"),
     )
 
 
