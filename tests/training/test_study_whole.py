@@ -63,8 +63,8 @@ def test_from_recordings_to_a_page(
     write_sounds(sounds)
     torch.manual_seed(0)
     torch.save(AudioEncoder(TINY_ENCODER).state_dict(), encoder)
-    configs = [config(name, base_folder, sounds) for name in ("base", "tuned")]
-    work = Work(folder, *configs, SIZES, sounds, encoder, 1)
+    base, tuned = (config(name, base_folder, sounds) for name in ("base", "tuned"))
+    work = Work(folder, base, tuned, SIZES, sounds, encoder, 1)
     study = Study(folder, SIZES, work)
     take(study.stages())
     written = write_report(folder, study.models(), SIZES, tmp_path / "report")
