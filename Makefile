@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-cpp test-sanitized test-lowest test-peers test-page cuda-check lint rooms format bench demo-model study study-quick
+.PHONY: demo docs test test-cpp test-sanitized test-lowest test-peers test-page cuda-check lint rooms format bench demo-model study study-quick
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine
@@ -18,7 +18,7 @@ test-cpp: $(VENV)/dev
 	$(BIN)/cmake --build build/tests --parallel 2 > build/tests.log || { cat build/tests.log; exit 1; }
 	$(BIN)/ctest --test-dir build/tests --output-on-failure
 
-# C++ tests and the hammer under ThreadSanitizer. It sees our code, not that of ggml, Python and NumPy. (setarch: it
+# C++ tests and the whole hammer under ThreadSanitizer. It sees our code, not that of ggml, Python and NumPy. (setarch: it
 # can't place its memory where a system spreads addresses widely.)
 SANITIZED = $(CURDIR)/build/sanitized
 test-sanitized: $(VENV)/dev
@@ -28,7 +28,7 @@ test-sanitized: $(VENV)/dev
 	setarch -R $(BIN)/ctest --test-dir $(SANITIZED) --output-on-failure --exclude-regex kernels
 	@ln -s $(CURDIR)/python/ltu/* $(CURDIR)/convert $(CURDIR)/training $(SANITIZED)/package/ltu
 	@rm -f $(SANITIZED)/package/ltu/_engine*.so && ln -s $(SANITIZED)/_engine*.so $(SANITIZED)/package/ltu
-	PYTHONPATH=$(SANITIZED)/package LTU_HAMMER_CALLS=20 OPENBLAS_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
+	PYTHONPATH=$(SANITIZED)/package OPENBLAS_NUM_THREADS=1 TSAN_OPTIONS=ignore_noninstrumented_modules=1 LD_PRELOAD=$$($(CXX) -print-file-name=libtsan.so) \
 	  setarch -R $(BIN)/python -m pytest -x tests/test_hammer.py
 
 # Training and conversion with the oldest versions that pyproject.toml declares, in an environment of their own; constraints.txt
@@ -50,6 +50,11 @@ test-page: $(VENV)/dev
 	$(BIN)/python -m pip install --quiet playwright
 	npm install --silent --prefix build/page axe-core@4.14.1
 	$(BIN)/python -m pytest tests/serve/test_page.py
+
+# The pages as a site, in build/site; a link that leads nowhere fails.
+docs: $(VENV)/dev
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	$(BIN)/python -m mkdocs build --strict
 
 # The CUDA back end where there is nvcc and Python 3.12 (PYTHON312=…) and no card: builds, links, imports, and our kernels don't
 # spill. The first time takes a quarter of an hour or more.

@@ -2,7 +2,7 @@
 
     python bench/contention.py [--before FOLDER] [--rounds 5] [--json FILE]
 
-The demo model decodes (tokens/s), encodes two clips (clips/s) and answers a small sweep (answers/s): alone,
+The demo model decodes (tokens/s), encodes six clips (clips/s) and answers a small sweep (answers/s): alone,
 beside one process that is always busy, and beside two. FOLDER holds another build of the package: a folder
 that has `ltu` in it. Everything takes turns; figures are medians, ratios are medians of the ratios within a
 round (above 1: the first named is faster).
@@ -26,7 +26,7 @@ from rich.table import Table
 
 from machine import processor
 
-TOKENS, CLIPS = 32, 2
+TOKENS, CLIPS = 96, 6
 TERMS = ("animal", "vehicle", "bird", "tool", "weather", "timepiece", "aircraft", "human sound")
 QUESTIONS, REPEATS = 4, 4  # about each clip
 BUSY = (0, 1, 2)

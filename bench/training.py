@@ -181,7 +181,7 @@ def original(
 ) -> float:
     batches = Batches([len(example.ids) for example in examples], setting.batch, 0)
     optimiser = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-4)
-    llama = model.llama.get_base_model()
+    llama = model.whole
     targets, times = [], []
     model.train()
     for numbers in itertools.islice(itertools.chain.from_iterable(itertools.repeat(batches)), steps):
@@ -223,7 +223,7 @@ def compare(setting: Setting, quick: bool, rounds: int, steps: int) -> dict[str,
             for peer in ("ours", "original", "fixed"):
                 model = new_model(quick, AUTOCAST if peer == "ours" else None)
                 model.train_only(setting.train)
-                examples = make_examples(setting, names, model.llama.config.vocab_size)
+                examples = make_examples(setting, names, model.whole.config.text_config.vocab_size)
                 if peer == "ours":
                     speed, once = ours(model, setting, examples, folder, steps)
                     found["once"].append(once)

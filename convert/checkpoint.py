@@ -7,6 +7,7 @@ from pathlib import Path
 from ltu.convert.pickled import read_pickled
 from ltu.convert.tensor import Tensor
 from ltu.errors import ModelFileError
+from ltu.text_files import read_json
 
 SAFETENSORS_TYPES = {
     "F32": "f32",
@@ -86,7 +87,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_shards(index: Path) -> dict[str, Tensor]:
     try:
-        weight_map: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        weight_map: dict[str, str] = read_json(index, ModelFileError)["weight_map"]
         files = dict.fromkeys(weight_map.values())
         shards = {name: read_weights(index.parent / Path(name).name) for name in files}
         return {name: shards[file][name] for name, file in weight_map.items()}

@@ -10,7 +10,7 @@ from ltu.convert.checkpoint import weight_files
 from ltu.convert.gguf_file import Progress, Value
 from ltu.convert.llama import read_base
 from ltu.convert.llama_cpp import ARCHITECTURE, heads
-from ltu.convert.ltu_part import LtuPart, read_checkpoint, read_release
+from ltu.convert.ltu_part import LtuPart, is_whole, read_checkpoint, read_release
 from ltu.convert.model import Model, Written, write_model
 from ltu.convert.outtype import ENCODINGS
 from ltu.convert.table import table
@@ -35,10 +35,13 @@ def convert(
     """Joins a LLaMA with what makes it an LTU, and writes one file.
 
     base: Hugging Face directory or llama GGUF. One of ltu, a file of the original release, and checkpoint,
-    a folder of ours. outtype: one of outtype.OUTTYPES. audio_outtype: of the encoder's and the projector's
-    matrices; None: f32 if outtype is, else f16. output: file, or folder for a file of the
-    usual name. progress: gets tensor, bytes done, bytes in all. Raises Error, ModelFileError.
+    a folder of ours; neither where base is a whole LTU of transformers. outtype: one of outtype.OUTTYPES.
+    audio_outtype: of the encoder's and the projector's matrices; None: f32 if outtype is, else f16. output:
+    file, or folder for a file of the usual name. progress: gets tensor, bytes done, bytes in all. Raises
+    Error, ModelFileError.
     """
+    if ltu is None and checkpoint is None and is_whole(Path(base)):
+        checkpoint = base
     if (ltu is None) == (checkpoint is None):
         raise Error(
             "a LLaMA alone can't hear: give ltu (a file of the original release) or a checkpoint of ours"
@@ -57,7 +60,7 @@ def requantise(
     audio_outtype: str | None = None,
 ) -> Written:
     """An LTU file in another type. Raises Error, ModelFileError."""
-    model = _read_ltu(Path(gguf))
+    model = read_ltu(Path(gguf))
     return write_model(model, outtype, _file(Path(output), model, outtype), progress, audio_outtype)
 
 
@@ -68,7 +71,7 @@ def export_llama(
 
     outtype None: the tensors are copied as they are. Raises Error, ModelFileError.
     """
-    model = _read_ltu(Path(gguf))
+    model = read_ltu(Path(gguf))
     ends = dict(zip(END_TOKENS, model.keys.get("ltu.eos_token_ids", []), strict=False))
     kept = ("general.", "llama.", "tokenizer.", ARCHITECTURE)
     keys = {key: value for key, value in model.keys.items() if key.startswith(kept)}
@@ -160,7 +163,8 @@ def _file(output: Path, model: Model, outtype: str) -> Path:
     return path
 
 
-def _read_ltu(path: Path) -> Model:
+def read_ltu(path: Path) -> Model:
+    """A GGUF file that holds a whole LTU. Raises ModelFileError."""
     file = gguf_file.read(path)
     architecture = file.keys.get("general.architecture")
     if architecture != "ltu":

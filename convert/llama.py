@@ -90,7 +90,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     if not config:
         raise ModelFileError(f"{folder}/config.json: is missing; is {folder} a Hugging Face model?")
-    return config
+    return config["text_config"] if config.get("model_type") == "ltu" else config
 
 
 def llama_keys(config: dict[str, Any], rows: int, where: object) -> dict[str, Value]:

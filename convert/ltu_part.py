@@ -1,6 +1,7 @@
 """What makes a LLaMA an LTU: audio encoder, projector, LoRA and the settings that belong to them.
 
-Two sources: a release of the original LTU (`ltu_ori_paper.bin`) and the folder that `ltu-train` writes.
+Three sources: a release of the original LTU (`ltu_ori_paper.bin`), the folder that `ltu-train` writes, and a
+whole LTU as transformers saves it.
 """
 
 import re
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ltu import defaults
-from ltu.convert.checkpoint import read_weights
+from ltu.convert.checkpoint import read_directory, read_weights, weight_files
 from ltu.convert.gguf_file import Value
 from ltu.convert.lora import ADAPTER_CONFIG, ADAPTER_WEIGHTS, LoraSettings, read_settings
 from ltu.convert.names import ENCODER, UNUSED_AUDIO, bare, take
@@ -20,6 +21,7 @@ from ltu.convert.vocabulary import read_json
 from ltu.errors import ModelFileError
 from ltu.files import sha256
 from ltu.prompt import AUDIO
+from ltu.sampling import Sampling
 
 LORA = re.compile(r"(model\.layers\.\d+\.\w+\.\w+)\.lora_([AB])\.weight")
 
@@ -68,7 +70,9 @@ def _release_file(path: Path) -> Path:
 
 
 def read_checkpoint(folder: Path) -> LtuPart:
-    """What `ltu-train` wrote: `ltu.safetensors` and `ltu.json`. Raises ModelFileError."""
+    """What `ltu-train` wrote: `ltu.safetensors` and `ltu.json`, or a whole LTU. Raises ModelFileError."""
+    if is_whole(folder):
+        return _read_whole(folder)
     if not (folder / "ltu.json").is_file() and (folder / ADAPTER_CONFIG).is_file():
         raise ModelFileError(
             f"{folder}: is a PEFT adapter: LoRA alone, without audio encoder and projector; give the folder "
@@ -86,6 +90,40 @@ def read_checkpoint(folder: Path) -> LtuPart:
         return _part(source, description, folder / "ltu.safetensors", lora)
     except (AttributeError, KeyError, TypeError) as error:
         raise ModelFileError(f"{folder}/ltu.json: lacks {error}, or has it in another form") from None
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether it is an LTU as transformers saves it, language model and all. Raises ModelFileError."""
+    return folder.is_dir() and read_json(folder / "config.json").get("model_type") == "ltu"
+
+
+def _read_whole(folder: Path) -> LtuPart:
+    """The ears of a whole LTU; what it was made of stands in its configuration."""
+    config, processor, generation = (
+        read_json(folder / f"{name}config.json") for name in ("", "processor_", "generation_")
+    )
+    audio = (f"{ENCODER}", "model.audio_proj.")
+    source = {name: tensor for name, tensor in read_directory(folder).items() if name.startswith(audio)}
+    try:
+        description = config["provenance"] | {
+            "encoder": config["audio_config"],
+            "prompt_template": processor["prompt_template"],
+            "bos": processor["bos"],
+            "sampling": _sampling(generation),
+            "max_new_tokens": generation.get("max_new_tokens", defaults.MAX_NEW_TOKENS),
+        }
+        return _part(source, description, folder, LoraSettings(1, 1))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ModelFileError(
+            f"{folder}: config.json, processor_config.json or generation_config.json lacks {error}, or has "
+            "another form; save model and processor there"
+        ) from None
+
+
+def _sampling(generation: Mapping[str, Any]) -> dict[str, Any]:
+    """LTU's settings under transformers' names, which leaves out what is neutral."""
+    neutral = asdict(Sampling()) | {"temperature": 1.0 if generation.get("do_sample") else 0.0}
+    return {name: generation.get(name, value) for name, value in neutral.items()}
 
 
 def audio_keys(encoder: Mapping[str, int], feed_forward: int, llama_width: int) -> dict[str, Value]:
@@ -163,7 +201,7 @@ def _part(
     for name in ("a.modality_embd", "a.position_embd.weight", "a.patch_embd.weight"):
         tensors[name] = reshaped(tensors[name], _flat(name, tensors[name].shape))
     keys |= prompt_keys(description) | provenance(description)
-    keys["ltu.adapter.sha256"] = sha256(path)
+    keys["ltu.adapter.sha256"] = sha256(*weight_files(path))
     return LtuPart(
         tensors,
         {module: (pair["A"], pair["B"]) for module, pair in lora.items()},
@@ -192,6 +230,24 @@ def provenance(description: Mapping[str, Any]) -> dict[str, Value]:
         keys[f"general.dataset.{i}.license"] = dataset.get("license")
         keys[f"general.dataset.{i}.repo_url"] = dataset.get("url")
     return {key: value for key, value in keys.items() if value}
+
+
+def description_of(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The reverse of `provenance`, and what was trained on."""
+    base = {"name": "name", "source": "repo_url", "license": "license"}
+    dataset = {"name": "name", "license": "license", "url": "repo_url"}
+
+    def entry(prefix: str, names: Mapping[str, str]) -> dict[str, Any]:
+        return {name: keys[prefix + key] for name, key in names.items() if prefix + key in keys}
+
+    found = {"name": "general.finetune", "license": "general.license", "source": "general.source.url"}
+    found |= {"train_clips": "ltu.train.clips", "train_terms": "ltu.train.terms"}
+    return entry("", found) | {
+        "base_model": entry("general.base_model.0.", base),
+        "datasets": [
+            entry(f"general.dataset.{i}.", dataset) for i in range(keys.get("general.dataset.count", 0))
+        ],
+    }
 
 
 def _flat(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:

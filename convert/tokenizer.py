@@ -49,10 +49,12 @@ def from_directory(folder: Path, rows: int) -> tuple[Json, Keys]:
                 f"{folder}: holds no tokenizer.model or tokenizer.json; put the model's there"
             )
         known = {token["id"] for token in tokenizer.get("added_tokens", [])}
-        tokenizer["added_tokens"] = [
+        added = [
             *tokenizer.get("added_tokens", []),
             *(_added(t.content, id, t.special) for id, t in added_tokens(folder).items() if id not in known),
         ]
+        # a tokenizer of ours has [AUDIO] already
+        tokenizer["added_tokens"] = [t for t in added if t["content"] != AUDIO or t["id"] < rows]
         try:
             keys = filled(from_json(tokenizer, folder), rows)
         except (AttributeError, KeyError, TypeError):

@@ -1,12 +1,12 @@
 """A vocabulary as GGUF's `tokenizer.ggml.*` keys, from SentencePiece's model or Hugging Face's JSON."""
 
-import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ltu import text_files
 from ltu.errors import ModelFileError
 
 Keys = dict[str, Any]  # tokenizer.ggml.*
@@ -192,17 +192,7 @@ def end_ids(eos: int | None, configs: Sequence[Json], keys: Keys) -> list[int]:
 
 def read_json(path: Path) -> Json:
     """A JSON object, {} when there is no such file. Raises ModelFileError."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ModelFileError(f"{path}: {error.strerror}; check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path}: is no JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise ModelFileError(f"{path}: is no JSON object, {{…}}")
-    return value
+    return text_files.read_json(path, ModelFileError) if path.exists() else {}
 
 
 def filled(keys: Keys, rows: int) -> Keys:

@@ -27,14 +27,14 @@ cpp/engine
 cpp/bindings cpp/tests
 
 ltu.errors ltu.version ltu._engine
-ltu.sampling
+ltu.sampling ltu.text_files
 ltu.defaults ltu.files ltu.database ltu.show
 ltu.front_end ltu.readings
 ltu.audio
 ltu.prompt
 ltu.query
 ltu.convert ltu.owner
-ltu.embeddings ltu.submit ltu.demo_model
+ltu.embeddings ltu.submit ltu.demo_model ltu.hub
 ltu.stream
 ltu.model
 ltu
@@ -48,6 +48,7 @@ ltu.shard.score ltu.shard.harness
 ltu.shard.report
 
 ltu.training.model
+ltu.hf
 ltu.training
 ltu.training.items
 ltu.training.run ltu.training.reformulate

@@ -1,18 +1,21 @@
 """Files are written whole or not at all, and only where a file belongs."""
 
 import errno
+import gzip
 import hashlib
 import json
 import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ltu import files
 from ltu.errors import Error
+from ltu.text_files import read_table
 
 needs_permissions = pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write everywhere")
 
@@ -191,9 +194,17 @@ def test_a_mark_blank_lines_and_windows_line_ends_are_read_over(tmp_path: Path) 
     [
         (b'{"a": 1}\n{"a": \n', "rows.jsonl:2: is not a row of ours: Expecting value"),
         (b'{"a": 1}\n\n[1]\n', "rows.jsonl:3: is not a row of ours: it is no JSON object"),
-        ('{"a": "ä"}\n'.encode("latin-1"), "rows.jsonl:1: is not a row of ours: it is not UTF-8; save"),
-        ('{"a": 1}\n'.encode("utf-16"), "rows.jsonl: is UTF-16 text; save it as UTF-8"),
-        (b"\x1f\x8b\x08\x00", "rows.jsonl: is compressed with gzip; unpack it"),
+        (
+            '{"a": 1}\n{"a": "ä"}\n'.encode("latin-1"),
+            r"rows.jsonl:2: is not UTF-8 text \(it has the byte 0xe4",
+        ),
+        ('{"a": 1}\n'.encode("utf-16-le"), "rows.jsonl: is not text in UTF-8: it holds NUL"),
+        (b"\x1f\x8b\x08\x00", "rows.jsonl: cannot be read: "),
+        (gzip.compress(b'{"a": 1}\n')[:-4], "rows.jsonl: cannot be read: Compressed file ended"),
+        (b'{"a": "\\ud83d"}', r"rows.jsonl:1: is not a row of ours: it holds half a character, \\ud83d"),
+        (b"version https://git-lfs.github.com/spec/v1", "rows.jsonl: is a Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "rows.jsonl: is a web page"),
+        (b"PK\x03\x04", "rows.jsonl: is a zip archive or a spreadsheet"),
         (b"[" * 100_000, "rows.jsonl:1: is not a row of ours"),
     ],
 )
@@ -201,6 +212,24 @@ def test_what_are_no_rows_is_named_with_its_line(tmp_path: Path, content: bytes,
     (tmp_path / "rows.jsonl").write_bytes(content)
     with pytest.raises(Error, match=problem):
         list(files.read_json_lines(tmp_path / "rows.jsonl", "a row of ours"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_text_is_read_as_its_mark_says_and_unpacked(
+    tmp_path: Path, encoding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(pack('{"a": "ä\u2028鳥"}\r\n\n{"b": "🐦"}'.encode(encoding)))
+    assert list(files.read_json_lines(path)) == [(1, {"a": "ä\u2028鳥"}), (3, {"b": "🐦"})]
+
+
+def test_a_quotation_mark_without_another_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    for rows in (['"a,1', "b,2"], ['"a,1', '"b",2'], ['a,"1"x', "b,2"]):
+        path.write_text("\n".join(["name,number", "c,3", *rows]))
+        with pytest.raises(Error, match=r"table\.csv:3: is not a line of CSV: a quotation mark"):
+            list(read_table(path, ("name",)))
 
 
 def test_a_missing_file_of_rows_is_named(tmp_path: Path) -> None:

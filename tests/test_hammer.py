@@ -16,7 +16,7 @@ from ltu.audio import Clip
 from tiny import tiny_gguf
 
 CALLERS = 8
-CALLS = int(os.environ.get("LTU_HAMMER_CALLS", "200"))  # fewer under a sanitizer
+CALLS = 200
 SAMPLED = ltu.Sampling(temperature=0.8, top_k=50, top_p=0.95, repetition_penalty=1.1)
 PROMPTS = ("Is [AUDIO] a bird?", "Is [AUDIO] a bus?", "What is [AUDIO]?")
 CLIPS = [

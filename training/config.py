@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from ltu.defaults import TEMPLATE
 from ltu.errors import Error
+from ltu.text_files import read_text
 from ltu.training.model.encoder import EncoderConfig
 from ltu.training.model.ltu import LoraSizes
 
@@ -148,11 +149,9 @@ class Config:
 def read_config(path: Path) -> Config:
     """Relative paths are taken from the file's folder. Raises Error naming the key that is wrong."""
     try:
-        table = tomllib.loads(path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n"))
-    except UnicodeDecodeError:
-        raise Error(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-    except OSError as error:
-        raise Error(f"{path}: cannot be read: {error.strerror}; give a TOML file") from None
+        table = tomllib.loads(read_text(path))
+    except RecursionError:
+        raise Error(f"{path}: is not TOML: it is nested too deeply") from None
     except tomllib.TOMLDecodeError as error:
         raise Error(f"{path}: is not TOML: {error}") from None
     config: Config = _build(Config, table, path.parent, str(path))

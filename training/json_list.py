@@ -6,20 +6,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from ltu.text_files import open_text
+
 CHUNK = 1 << 20  # characters that are read at a time
 LONGEST = 1 << 22  # characters of one item; more is a broken file, which must not fill the memory
 SPACE = re.compile(r"[ \t\n\r]*")
 
 
 def is_json_list(path: Path) -> bool:
-    """Whether the file's first character is a list's. Raises OSError."""
-    with path.open("rb") as file:
-        return file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+    """Whether the file's first character is a list's. Raises Error."""
+    with open_text(path) as file:
+        return file.read(1024).lstrip()[:1] == "["
 
 
 def read_json_list(path: Path) -> Iterator[dict[str, Any]]:
-    """The list's objects in turn. Raises ValueError where the file is not such a list; OSError."""
-    with path.open(encoding="utf-8-sig") as file:
+    """The list's objects in turn. Raises ValueError where the file is not such a list; Error."""
+    with open_text(path) as file:
         yield from _elements(_Scanner(file))
 
 
@@ -64,6 +66,10 @@ class _Scanner:
 
     def _more(self) -> bool:
         chunk = self._file.read(CHUNK)
+        try:
+            chunk.encode()
+        except UnicodeEncodeError:
+            raise ValueError("it is not UTF-8 text; save the file as UTF-8") from None
         self._text, self._at = self._text[self._at :] + chunk, 0
         return bool(chunk)
 

@@ -1,6 +1,6 @@
 #include "device/thread_pool.h"
 #include "support/error.h"
-#include <chrono>
+#include <algorithm>
 #include <string>
 #include <system_error>
 #include <unistd.h>
@@ -11,6 +11,9 @@ namespace {
 
 // Longer than what lies between two operations of a graph, shorter than what another process would miss.
 constexpr std::chrono::microseconds spin_time{50};
+// Helpers are weighed over some of the system's time slices (3 ms); each time that they don't help they are
+// left out for twice as long.
+constexpr std::chrono::milliseconds window{15}, shortest_pause{60}, longest_pause{960};
 
 void relax() {
 #if defined(__x86_64__)
@@ -35,7 +38,7 @@ void await_change(const std::atomic<uint32_t> &value, uint32_t old) {
 
 } // namespace
 
-ThreadPool::ThreadPool(int threads) : process_(getpid()) {
+ThreadPool::ThreadPool(int threads) : process_(getpid()), pause_(shortest_pause) {
   try {
     for (int i = 1; i < threads; ++i)
       helpers_.emplace_back([this] { help(); });
@@ -62,7 +65,8 @@ void ThreadPool::end() {
 }
 
 void ThreadPool::run(uint32_t parts, const std::function<void(uint32_t)> &f) {
-  if (parts < 2 || helpers_.empty()) {
+  const Clock::time_point start = Clock::now();
+  if (parts < 2 || helpers_.empty() || start < alone_until_) {
     for (uint32_t i = 0; i < parts; ++i)
       f(i);
     return;
@@ -75,9 +79,11 @@ void ThreadPool::run(uint32_t parts, const std::function<void(uint32_t)> &f) {
   left_.store(parts, std::memory_order_release);
   jobs_.fetch_add(1, std::memory_order_release);
   jobs_.notify_all();
-  take_parts();
+  const uint32_t own = take_parts();
+  const Clock::time_point done = Clock::now();
   while (const uint32_t unfinished = unfinished_.load(std::memory_order_acquire))
     await_change(unfinished_, unfinished);
+  weigh(done - start, Clock::now() - done, own);
   if (exception_)
     std::rethrow_exception(exception_);
 }
@@ -92,8 +98,8 @@ void ThreadPool::help() {
   }
 }
 
-void ThreadPool::take_parts() {
-  uint32_t left = left_.load(std::memory_order_acquire);
+uint32_t ThreadPool::take_parts() {
+  uint32_t taken = 0, left = left_.load(std::memory_order_acquire);
   while (left > 0) {
     if (!left_.compare_exchange_weak(left, left - 1, std::memory_order_acquire))
       continue;
@@ -104,10 +110,33 @@ void ThreadPool::take_parts() {
       if (!failed_.exchange(true))
         exception_ = std::current_exception();
     }
+    ++taken;
     if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1)
       unfinished_.notify_one();
     left = left_.load(std::memory_order_acquire);
   }
+  return taken;
+}
+
+// Together a window took computing + waiting; alone the caller would have needed computing × all / own parts.
+void ThreadPool::weigh(Clock::duration computing, Clock::duration waiting, uint32_t own) {
+  computing_ += computing;
+  waiting_ += waiting;
+  own_parts_ += own;
+  all_parts_ += parts_;
+  if (computing_ + waiting_ < window)
+    return;
+  const auto together = static_cast<double>((computing_ + waiting_).count());
+  const double alone = static_cast<double>(computing_.count()) * static_cast<double>(all_parts_) /
+                       static_cast<double>(std::max<uint64_t>(own_parts_, 1));
+  if (own_parts_ == 0 || together < alone) {
+    pause_ = std::max<Clock::duration>(pause_ / 2, shortest_pause);
+  } else {
+    alone_until_ = Clock::now() + pause_;
+    pause_ = std::min<Clock::duration>(2 * pause_, longest_pause);
+  }
+  computing_ = waiting_ = {};
+  own_parts_ = all_parts_ = 0;
 }
 
 } // namespace ltu

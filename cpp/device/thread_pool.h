@@ -1,5 +1,6 @@
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -12,6 +13,7 @@ namespace ltu {
 // Threads that share out the parts of one job after another. Whoever is free takes the next part, and nobody
 // waits for a thread that has taken none: one whose core the system gave to another process is missed as a
 // helper, but holds up nothing except a part that it had begun. Who waits spins for a moment, then sleeps.
+// Beside busy processes such parts can cost more than helpers save: then the caller works alone for a while.
 class ThreadPool {
 public:
   explicit ThreadPool(int threads); // the caller of `run` is one of them; throws Error
@@ -36,9 +38,17 @@ private:
   alignas(64) std::atomic<uint32_t> jobs_{0};       // so far: what helpers wait for; the last one ends them
   std::atomic<bool> ending_{false};
 
+  // Whether helpers help, read off the jobs of a window of time; the caller's alone.
+  using Clock = std::chrono::steady_clock;
+  Clock::duration computing_{}, waiting_{}; // of the caller: in parts of its own, and at the ends of jobs
+  uint64_t own_parts_ = 0, all_parts_ = 0;
+  Clock::duration pause_;
+  Clock::time_point alone_until_{};
+
   void end();
   void help();
-  void take_parts();
+  uint32_t take_parts(); // how many
+  void weigh(Clock::duration computing, Clock::duration waiting, uint32_t own);
 };
 
 } // namespace ltu

@@ -56,6 +56,37 @@ void an_exception_reaches_the_caller_and_the_pool_goes_on() {
   }
 }
 
+// A helper that is held up for longer than it saves is left out, and asked again later.
+void a_helper_that_does_not_help_rests() {
+  using namespace std::chrono_literals;
+  ThreadPool pool(2);
+  const auto caller = std::this_thread::get_id();
+  std::atomic<int> helped{0};
+  const auto job = [&](std::chrono::milliseconds held_up) {
+    helped = 0;
+    pool.run(2, [&](uint32_t) {
+      if (std::this_thread::get_id() == caller) {
+        std::this_thread::sleep_for(1ms);
+      } else {
+        ++helped;
+        std::this_thread::sleep_for(held_up);
+      }
+    });
+    return helped.load();
+  };
+  const auto comes_to = [&](bool help, std::chrono::milliseconds held_up) { // in ten jobs one after another
+    int in_a_row = 0;
+    for (const auto end = std::chrono::steady_clock::now() + 20s; std::chrono::steady_clock::now() < end;) {
+      in_a_row = (job(held_up) > 0) == help ? in_a_row + 1 : 0;
+      if (in_a_row == 10)
+        return true;
+    }
+    return false;
+  };
+  CHECK(comes_to(false, 50ms));
+  CHECK(comes_to(true, 1ms));
+}
+
 // Its threads are missing there: the caller does all by itself, and nothing waits for them at the end.
 void the_child_of_a_fork_can_use_and_end_it() {
   auto *pool = new ThreadPool(3);
@@ -79,6 +110,7 @@ int main() {
   every_part_is_done_once_before_run_returns();
   a_pool_that_slept_works_on();
   an_exception_reaches_the_caller_and_the_pool_goes_on();
+  a_helper_that_does_not_help_rests();
   the_child_of_a_fork_can_use_and_end_it();
   return 0;
 }

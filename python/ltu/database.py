@@ -1,37 +1,81 @@
 """A SQLite file as an interface: one schema, one writer at a time, whole transactions."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from ltu.errors import Error
+from ltu.files import target, unwritable
 
 
 class Database:
     """Reading needs no lock; writing is for whoever holds `writing`.
 
-    `what` names the file in errors, `option` is where the command takes its name.
+    `what` names the file in errors, `option` is where the command takes its name. With `create` a file that
+    is not there is made; without, it is read where nothing can be written, too.
     """
 
     def __init__(self, path: Path, schema: str, version: int, what: str, option: str, create: bool) -> None:
-        self.path, self._option = path, option
+        self.path, self._option, self._what = path, option, what
+        if create:
+            target(path)
         try:
-            self.db = sqlite3.connect(path, isolation_level=None, timeout=30)
-            self.db.row_factory = sqlite3.Row
+            self.db = self._connected(create)
             found = self.db.execute("PRAGMA user_version").fetchone()[0]
             empty = not self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if empty and create:
+                self.db.execute("PRAGMA journal_mode = WAL")
+                self.db.executescript(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;")
+                found = version
+            self.db.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last transactions, no more
         except sqlite3.Error as error:
+            if not path.exists():
+                raise unwritable(path, FileNotFoundError(2, str(error))) from None
             raise Error(f"{path}: is not a {what}: {error}") from None
-        if empty and create:
-            self.db.execute("PRAGMA journal_mode = WAL")
-            self.db.executescript(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;")
-        elif found != version:
+        if found != version:
             raise Error(f"{path}: is not a {what} of this version; give another name to {option}")
-        self.db.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last transactions, no more
+
+    def _connected(self, create: bool) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, isolation_level=None, timeout=30)
+        db.row_factory = sqlite3.Row
+        try:
+            db.execute("PRAGMA user_version")
+            db.execute("SELECT count(*) FROM sqlite_master")
+        except sqlite3.OperationalError:
+            log = self.path.with_name(self.path.name + "-wal")
+            if create or (log.exists() and log.stat().st_size):
+                raise
+            # on a read-only disk SQLite can't make the files beside it, which a whole file does not need
+            db.close()
+            db = sqlite3.connect(f"file:{quote(str(self.path))}?immutable=1", uri=True, isolation_level=None)
+            db.row_factory = sqlite3.Row
+        return db
 
     def close(self) -> None:
         self.db.close()
+
+    def select(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """All rows of a query. Raises Error for a damaged file."""
+        try:
+            return self.db.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._damaged(error) from None
+
+    def each(self, statement: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
+        """The same, one by one."""
+        try:
+            yield from self.db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: sqlite3.Error) -> Error:
+        return Error(
+            f"{self.path}: is a damaged {self._what}: {error}; take a copy, or save what is left of it with "
+            "sqlite3 FILE .recover"
+        )
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """Errors that carry one line for the user: what is wrong, where, and what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 
@@ -37,3 +37,10 @@ def needs(extra: str, otherwise: str = "") -> Iterator[None]:
             raise
         advice = f"pip install 'ltu-engine[{extra}]'{otherwise and f', or {otherwise}'}"
         raise Error(f"the package {error.name} is missing: {advice}") from None
+
+
+def listed(names: Iterable[str], shown: int = 3) -> str:
+    """The first names and a count of the others, for one line: "a, b, c and 5 more"."""
+    names = list(names)
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ltu.errors import Error
+from ltu.text_files import checked, open_text, parse_json
 
 BLOCK = 1 << 20  # bytes that are read at a time
 KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
@@ -22,11 +23,6 @@ KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
 )
-FOREIGN = {  # first bytes of what is mistaken for plain text
-    b"\x1f\x8b": "is compressed with gzip; unpack it",
-    b"\xff\xfe": "is UTF-16 text; save it as UTF-8",
-    b"\xfe\xff": "is UTF-16 text; save it as UTF-8",
-}
 
 
 def sha256(*paths: str | PathLike[str]) -> str:
@@ -47,14 +43,14 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
     replaced; a file that is replaced leaves its mode, a new one has the process's. Raises Error for a path
     that is no regular file or cannot be written, which is known before the block begins.
     """
-    target, mode = _target(Path(path))
-    draft = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
+    to, mode = target(Path(path))
+    draft = to.with_name(f".{to.name[:40]}.{secrets.token_hex(8)}.part")
     try:
         os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666 if mode is None else 0o600))
         yield draft
         if mode is not None:
             draft.chmod(mode)
-        draft.replace(target)
+        draft.replace(to)
     except OSError as error:
         if _concerns(error, draft):
             raise unwritable(path, error) from error
@@ -102,23 +98,18 @@ def read_json_lines(
     Raises Error that names file and line, and `what` a line should have been; with `refused` that gets the
     Error of a line, and the reading goes on.
     """
-    try:
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
-                if number == 1:
-                    line = _after_mark(path, line)
-                if not line.strip():
-                    continue
-                try:
-                    row = _row(line, f"{path}:{number}: is not {what}")
-                except Error as error:
-                    if refused is None:
-                        raise
-                    refused(error)
-                    continue
-                yield number, row
-    except OSError as error:
-        raise Error(f"{path}: cannot be read: {error.strerror}; check the path") from error
+    with open_text(path) as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = _row(line, f"{path}:{number}", what)
+            except Error as error:
+                if refused is None:
+                    raise
+                refused(error)
+                continue
+            yield number, row
 
 
 def unwritable(path: str | PathLike[str], error: OSError) -> Error:
@@ -131,8 +122,11 @@ def unwritable(path: str | PathLike[str], error: OSError) -> Error:
     return Error(f"{path}: cannot be written: {error.strerror or error}; give another path")
 
 
-def _target(path: Path) -> tuple[Path, int | None]:
-    """The file that a path leads to, links followed, and its mode if it exists."""
+def target(path: Path) -> tuple[Path, int | None]:
+    """The file that a path leads to, links followed, and its mode if it exists.
+
+    Raises Error for what is no file, or can't be written.
+    """
     if str(path) == "-":
         raise Error("-: is not taken for standard output here; give the path of a file")
     try:
@@ -154,21 +148,9 @@ def _concerns(error: OSError, draft: Path) -> bool:
     return not isinstance(error, ConnectionError) and str(error.filename or draft) == str(draft)
 
 
-def _after_mark(path: str | PathLike[str], line: bytes) -> bytes:
-    """A file's first line without UTF-8's byte order mark."""
-    for start, problem in FOREIGN.items():
-        if line.startswith(start):
-            raise Error(f"{path}: {problem}")
-    return line.removeprefix(b"\xef\xbb\xbf")
-
-
-def _row(line: bytes, problem: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError:
-        raise Error(f"{problem}: it is not UTF-8; save the file as UTF-8") from None
-    except (ValueError, RecursionError) as error:
-        raise Error(f"{problem}: {error}") from None
+def _row(line: str, where: str, what: str) -> dict[str, Any]:
+    problem = f"{where}: is not {what}"
+    row = parse_json(checked(line, where), problem)
     if not isinstance(row, dict):
         raise Error(f"{problem}: it is no JSON object, {{…}}")
     return row

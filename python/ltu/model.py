@@ -7,18 +7,18 @@ import weakref
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from html import escape
-from numbers import Real
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ltu.audio import AudioInput, Clip, load_audio
+from ltu.audio import AudioInput, Clip, load_clips
 from ltu.embeddings import Embeddings, folder_for
 from ltu.errors import Error, ModelFileError
 from ltu.front_end import FrontEnd
+from ltu.hub import local_path
 from ltu.owner import Owner
 from ltu.prompt import Format, Prompter, PromptSequence
 from ltu.query import Answer, Distribution, Exact, Likely, Query, Sample, Score
@@ -61,6 +61,8 @@ def load(
 ) -> Model:
     """Opens a model file; without a path the demo model, which is built once into the user's cache.
 
+    path: of a file, or "hf:org/repo[:type]", a file of the Hugging Face Hub (`ltu.hub`).
+
     device: "auto" (the first that is no CPU, else the CPU), "cpu", or a back end that was built, with its
     device's number: "cuda", "cuda:1", "vulkan", "metal", … threads: of the CPU; None: physical cores, no more
     than the container grants.
@@ -79,13 +81,14 @@ def load(
         from ltu.demo_model import demo_model_path
 
         path = demo_model_path()
+    path = local_path(path)
     engine = _engine.Engine(
-        fspath(path), device, threads or 0, kv_memory or 0, tree, draft_width or 0, batch_invariant
+        path, device, threads or 0, kv_memory or 0, tree, draft_width or 0, batch_invariant
     )
     folder = None
     if embeddings is not None:
         folder = folder_for(Path(embeddings), Path(path), engine.description()["kernels"])
-    return Model(engine, fspath(path), folder)
+    return Model(engine, path, folder)
 
 
 class Model:
@@ -183,7 +186,7 @@ class Model:
         fields: Any = {
             name: settings.pop(name) for name in SamplingFields.__annotations__ if name in settings
         }
-        sequence = self.prompter.sequence(prompt, _clips(audio), format)
+        sequence = self.prompter.sequence(prompt, load_clips(audio), format)
         how = self._sampling(sampling, fields)
         return Query(sequence, repeats, seed, how, max_new_tokens, mode, tag, **settings)
 
@@ -406,14 +409,3 @@ def _engine_mode(
         return _engine.Exact(sampling, reading, mode.epsilon, mode.node_budget)
     stop = mode.stop_when_decided.automaton() if mode.stop_when_decided else None
     return _engine.Sample(sampling, query.repeats, mode.first_repeat, stop, stream, mode.logprobs)
-
-
-def _clips(audio: Audio | Sequence[Audio] | None) -> list[Clip]:
-    if audio is None:
-        return []
-    if isinstance(audio, Clip):
-        return [audio]
-    with_rate = isinstance(audio, tuple) and len(audio) == 2 and isinstance(audio[1], Real)
-    if isinstance(audio, (list, tuple)) and not with_rate:
-        return [clip for item in audio for clip in _clips(item)]
-    return [load_audio(cast(AudioInput, audio))]

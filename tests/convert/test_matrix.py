@@ -56,6 +56,7 @@ def release(folder: Path, model: LlamaForCausalLM, **lora: Any) -> tuple[Path, A
     ears = LTU(model, ENCODER, LoraSizes(r=2))
     audio = {name: t.contiguous() for name, t in trained_tensors(ears).items() if "lora" not in name}
     plain = ears.llama.unload()
+    del plain.model.audio_encoder, plain.model.audio_proj  # a release's LoRA is of the language model
     settings = {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "v_proj"], "task_type": "CAUSAL_LM"}
     adapted = get_peft_model(plain, LoraConfig(**{**settings, **lora})).eval()
     with torch.no_grad():

@@ -73,10 +73,29 @@ def test_labels_that_the_model_does_not_say_are_refused(client: openai.OpenAI) -
         assert answer.ltu["mass"] < 0.01
 
 
+def test_a_choice_by_name_is_the_exact_walk_of_its_options(client: openai.OpenAI, model: ltu.Model) -> None:
+    question = labelled("choice", "bird", "no", "yes") | {"ltu": {"labels": "named"}}
+    [answer] = asked(client, [question], ltu={"epsilon": 0.2, "node_budget": 64}).answers
+    exact = ltu.Exact(ltu.Options(("bird", "no", "yes")), 0.2, 64)
+    for told, settings in ((answer.ltu, {"temperature": 1.0}), (answer.ltu["as_sampled"], {})):
+        [found] = model.answers([model.query(PLACED, clip(1), mode=exact, **settings)])
+        assert found.decisions
+        *named, (_, none) = found.decisions.probabilities
+        assert told["named"] == dict(named)
+        assert (told["none"], told["undecided"]) == (none, found.decisions.undecided)
+    open_ = answer.ltu["none"] + answer.ltu["undecided"]
+    assert answer.type == ("refusal" if open_ > 0.5 else "choice")
+    if answer.type == "choice":
+        assert answer.confidence == max(answer.ltu["named"].values())
+    alike = labelled("choice", "Rain", "rain") | {"ltu": {"labels": "named"}}
+    with pytest.raises(openai.BadRequestError, match="none twice"):
+        asked(client, [alike])
+
+
 def test_answers_do_not_depend_on_their_company(client: openai.OpenAI) -> None:
     questions = [
         BIRD,
-        labelled("choice", "yes", "no", "bird"),
+        labelled("choice", "yes", "no", "bird") | {"ltu": {"labels": "named"}},
         labelled("score", "no", "it is", "yes"),
         {"type": "predicate", "name": "text", "instructions": "Is it a bird?"},
         {"type": "predicate", "name": "own", "instructions": [said("Is "), heard(2), said(" a bird?")]},

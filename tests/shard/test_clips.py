@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ltu.errors import Error
-from ltu.shard.spec.clips import Candidate, choose, from_audioset, from_folders, from_labels_csv
+from ltu.shard.spec.clips import Candidate, as_on_disk, choose, from_audioset, from_folders, from_labels_csv
 from ltu.shard.spec.ontology import audioset
 from ltu.shard.spec.segments import find_segments
 from ltu.shard.spec.words import shipped_words
@@ -108,3 +108,18 @@ def test_only_clips_checked_by_ear_where_a_list_is_given(segments: Path, tmp_pat
     reviewed = tmp_path / "reviewed.txt"
     reviewed.write_text("ccccccccccc\nbbbbbbbbbbb\n")
     assert [c.recording for c in from_audioset(tmp_path, segments, WORDS, reviewed)] == ["ccccccccccc"]
+
+
+def test_a_tables_names_are_found_as_macos_and_windows_spell_them(tmp_path: Path) -> None:
+    (tmp_path / "audio").mkdir()
+    (tmp_path / "audio" / "cafe\u0301.wav").touch()
+    for name in ("audio/caf\u00e9.wav", "audio\\cafe\u0301.wav", "audio\\caf\u00e9.wav"):
+        assert as_on_disk(tmp_path, name) == "audio/cafe\u0301.wav"
+    assert as_on_disk(tmp_path, "audio\\gone.wav") == "audio\\gone.wav"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_audiosets_segments_are_read_however_they_were_saved(segments: Path, encoding: str) -> None:
+    expected = find_segments(segments, WORDS)
+    segments.write_bytes(segments.read_text().encode(encoding))
+    assert find_segments(segments, WORDS) == expected

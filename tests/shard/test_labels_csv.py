@@ -94,7 +94,7 @@ def test_many_are_counted(tmp_path: Path) -> None:
     [
         ("file,label\na.ogg,Rain\n", r"lacks the columns fold, source; it has file, label"),
         ("", "lacks the columns file, fold, label, source; it is empty"),
-        (b"PK\x03\x04\0\0", "is no table of text; save it as CSV"),
+        (b"PK\x03\x04\0\0", "is a zip archive or a spreadsheet; unpack it, or save it as text"),
     ],
 )
 def test_what_is_no_table_is_one_line(table: str | bytes, problem: str, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Recordings are found in whatever layout their folders have."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ def published(folder: Path) -> Path:
     """As much of ESC-50 as the reader looks at."""
     rows = ["filename,fold,target,category,esc10,src_file,take"]
     for fold in (1, 4):
-        for category in ("dog", "door_wood_knock", "can_opening", "hand_saw", "yodelling"):
+        categories = ("dog", "door_wood_knock", "can_opening", "hand_saw", "yodelling")
+        for target, category in enumerate(categories):
             rows += [
-                f"{fold}-{fold}00{n}-{take}-0.wav,{fold},0,{category},False,{fold}00{n},{take}"
+                f"{fold}-{fold}00{n}-{take}-{target}.wav,{fold},{target},{category},False,{fold}00{n},{take}"
                 for n in (1, 2)
                 for take in "AB"
             ]
@@ -42,9 +44,33 @@ def test_esc50_is_read_as_it_is_published(tmp_path: Path) -> None:
         (f"audio/4-400{n}-{take}-0.wav", f"400{n}") for n in (1, 2) for take in "AB"
     }
     [note] = notes
-    assert note.endswith("left out, of another class: yodelling")
+    assert note.endswith("left out, of another class: yodelling (8)")
     with pytest.raises(Error, match="choose other --folds"):
         from_layouts([tmp_path], ESC50, [5], notes.append)
+
+
+@pytest.mark.parametrize(
+    "save",
+    [
+        lambda text: text.encode("utf-8-sig"),
+        lambda text: text.encode("utf-16"),
+        lambda text: text.replace(",", ";").replace("\n", "\r\n").encode(),
+        lambda text: text.replace(",4,", ",4.0,").encode() + b"\n\n,,,,,,\n",
+    ],
+)
+def test_esc50s_table_is_read_however_it_was_saved(tmp_path: Path, save: Callable[[str], bytes]) -> None:
+    expected = from_layouts([published(tmp_path)], ESC50, [4], lambda note: None)
+    table = tmp_path / "meta" / "esc50.csv"
+    table.write_bytes(save(table.read_text()))
+    assert from_layouts([tmp_path], ESC50, [4], lambda note: None) == expected
+
+
+def test_names_of_hidden_files_and_other_suffixes(tmp_path: Path) -> None:
+    files = ("Dog/a.wav", "Dog/._a.wav", "Dog/b.AIFF", "Dog/c.w64", "Dog/notes.txt", "Dog/.DS_Store")
+    notes: list[str] = []
+    _, found = from_layouts([per_label(tmp_path, *files)], ESC50, (), notes.append)
+    assert [c.file for c in found] == ["Dog/a.wav", "Dog/b.AIFF", "Dog/c.w64"]
+    assert notes == [f"{tmp_path}: left out, by their names no recordings: Dog/notes.txt"]
 
 
 def test_several_folders_of_several_layouts_are_one_set(tmp_path: Path) -> None:

@@ -61,9 +61,13 @@ def test_bad_items_are_counted_and_named_up_to_a_limit(
 
 @pytest.mark.parametrize(
     ("data", "problem"),
-    [(b"\xff\xfeI\x00", "is UTF-16"), (b"\x1f\x8b\x08", "is compressed with gzip"), (b"", "holds no items")],
+    [
+        (b"\xff\xfeI\x00", "is not an item"),
+        (b'{"audio_id": "\xe4"}', "items.jsonl:1: is not UTF-8"),
+        (b"", "no items"),
+    ],
 )
-def test_items_in_other_encodings_are_named(
+def test_items_that_are_no_text_are_named(
     recordings: Path, base_folder: Path, data: bytes, problem: str
 ) -> None:
     path = write_run(recordings.parent, base_folder, ["lora"])
@@ -81,7 +85,7 @@ def test_a_configuration_is_read_with_a_mark_and_refused_in_another_encoding(
     path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     assert read_config(path).name == "tiny"
     path.write_bytes(text.replace("tiny llama", "kleines Läma").encode("latin-1"))
-    with pytest.raises(Error, match=r"out\.toml: is not UTF-8 text"):
+    with pytest.raises(Error, match=r"out\.toml:6: is not UTF-8 text"):
         read_config(path)
 
 

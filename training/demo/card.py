@@ -14,6 +14,7 @@ from ltu.training.demo.evaluate import ABOUT, Asked, Named, balanced
 from ltu.training.demo.questions import FORMATS, table, terms
 from ltu.training.demo.sounds import Sound
 from ltu.training.demo.terms import is_unknown, sound_classes
+from ltu.training.run.metadata import front_matter
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def write_card(
         by_term=_by_term(figures.asked),
         authors=_authors(trained),
     )
-    write_text(path, text)
+    write_text(path, f"{front_matter(config)}\n{text}")
 
 
 def _log(path: Path) -> str:

@@ -14,6 +14,7 @@ from ltu.training.demo.terms import Relation, Term
 from ltu.training.items.collate import Collator
 from ltu.training.items.examples import expand
 from ltu.training.items.packing import Example, share_beginnings
+from ltu.training.model.device import quick_products
 from ltu.training.model.ltu import LTU
 
 BATCH = 4  # groups of questions
@@ -79,7 +80,7 @@ class Judge:
             for row, group in enumerate(batch):
                 lengths = np.array([len(e.ids) - group.shared for e in group.examples])
                 at[row, group.shared + np.cumsum(lengths) - 1] = True
-            with torch.autocast("cpu", torch.bfloat16):
+            with quick_products(torch.device("cpu")):
                 tokens = self._model(**inputs, at=at).logits.argmax(-1).tolist()
             answered = (example for group in batch for example in group.examples)
             found |= {e: self._prompter.decode([t]) for e, t in zip(answered, tokens, strict=True)}
@@ -91,7 +92,7 @@ class Judge:
         examples = [self._example((question, recording, format)) for recording in recordings]
         ids = torch.tensor([example.ids for example in examples])  # one question: one length
         inputs = self._model.splice(ids, torch.cat([self._heard[r.file] for r in recordings]))
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick_products(torch.device("cpu")):
             made = self._model.llama.generate(  # type: ignore[no-untyped-call]
                 inputs_embeds=inputs,
                 attention_mask=torch.ones_like(ids),

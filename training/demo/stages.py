@@ -1,7 +1,6 @@
 """The stages of the demo model; each reads what the one before left, and goes on where it was killed."""
 
 import json
-import platform
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,13 +24,14 @@ from ltu.training.demo.sentences import sentence_items
 from ltu.training.demo.sounds import labels_of
 from ltu.training.items.inputs import encode_views
 from ltu.training.model.base import load_base
+from ltu.training.model.device import device_name
 from ltu.training.model.ltu import LTU
 from ltu.training.run.checkpoint import save_checkpoint
 from ltu.training.run.train import train
 
 SEED = 0
 PIECES = 40  # of the bank: 10,240 entries
-CLIPS = 6  # from each class; one pool of questions is about them
+CLIPS = 3  # from each class; a pool of questions is about them, and those about one clip share its positions
 PAIRS = 6  # questions of a pool about each term that are true, and as many that are false
 SAME = 60  # pairs of clips of a pool that are one kind of sound, and as many that are two
 UNNAMED = "unknown"  # what the projector is fitted to for classes without a name
@@ -54,7 +54,7 @@ class Round:
         return f"{pools}, {learnt}, learning rate {self.learning_rate:g}"
 
 
-ROUNDS = (Round(14, 1e-3, first_words=True), Round(4, 5e-4, first_words=False))
+ROUNDS = (Round(10, 1e-3, first_words=True), Round(4, 5e-4, first_words=False))
 
 
 @contextmanager
@@ -62,12 +62,11 @@ def logged(name: str, work: Path) -> Iterator[None]:
     """Adds a line to stages.jsonl when a stage has ended: which, when, how long, on what."""
     began, start = datetime.now(timezone.utc), time.monotonic()
     yield
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor()
     line = {
         "stage": name,
         "began": began.isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - start),
-        "device": device or platform.machine(),
+        "device": device_name(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
     }

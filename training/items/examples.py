@@ -65,8 +65,6 @@ def _items(path: Path, refused: Callable[[Error], object] | None) -> Iterator[tu
             return
         for number, item in enumerate(read_json_list(path), 1):
             yield f"{path}: item {number}", item
-    except OSError as error:
-        raise Error(f"{path}: cannot be read: {error.strerror}; check the path") from None
     except ValueError as error:  # not UTF-8, not JSON, not a list of objects
         raise Error(f"{path}: item {number + 1} is not {ITEM}: {error}") from None
 

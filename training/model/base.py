@@ -80,24 +80,28 @@ def load_opened(base: OpenedBase, matrices: torch.dtype | None = None) -> Base:
 
 def _from_gguf(read: Model) -> LanguageModel:
     """What the converter read, under transformers' names and in its order of rows."""
-    rows = table(read.keys)
-    check_shapes(read, rows)
-    ordered = each_qk(unpaired, read.keys, read.tensors)
-    state = {
-        row.source: torch.tensor(ordered[row.name].float32()).view(row.shape)
-        for row in rows.values()
-        if row.source and row.name in ordered
-    }
-    architecture = str(read.keys[ARCHITECTURE])
-    config = _config(read, architecture)
-    model = MODELS[architecture].from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
+    made, config, state = MODELS[read.keys[ARCHITECTURE]], config_of(read), state_of(read)
+    model = made.from_pretrained(None, config=config, state_dict=state, dtype=torch.float32)
     if "rope_freqs.weight" in read.tensors:
         divisors = torch.tensor(read.tensors["rope_freqs.weight"].float32()).view(-1)
         model.model.rotary_emb.inv_freq /= divisors
     return model
 
 
-def _config(read: Model, architecture: str) -> LlamaConfig | Qwen2Config:
+def state_of(read: Model) -> dict[str, torch.Tensor]:
+    """Its tensors in float32, under a checkpoint's names and in its order of rows. Raises ModelFileError."""
+    rows = table(read.keys)
+    check_shapes(read, rows)
+    ordered = each_qk(unpaired, read.keys, read.tensors)
+    return {
+        row.source: torch.tensor(ordered[row.name].float32()).view(row.shape)
+        for row in rows.values()
+        if row.source and row.name in ordered
+    }
+
+
+def config_of(read: Model) -> LlamaConfig | Qwen2Config:
+    """The language model's sizes as transformers has them. Raises ModelFileError."""
     keys = read.keys
     width, heads = keys["llama.embedding_length"], keys["llama.attention.head_count"]
     head_size = keys.get("llama.attention.key_length", width // heads)
@@ -124,7 +128,7 @@ def _config(read: Model, architecture: str) -> LlamaConfig | Qwen2Config:
         "bos_token_id": keys.get("tokenizer.ggml.bos_token_id"),
         "eos_token_id": keys.get("tokenizer.ggml.eos_token_id"),
     }
-    return CONFIGS[architecture](**settings)
+    return CONFIGS[str(keys[ARCHITECTURE])](**settings)
 
 
 def cast(model: LanguageModel, matrices: torch.dtype) -> None:

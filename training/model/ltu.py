@@ -14,6 +14,7 @@ from ltu.errors import ModelFileError
 from ltu.training.model.base import LanguageModel
 from ltu.training.model.encoder import AudioEncoder, EncoderConfig
 from ltu.training.model.loss import AUDIO_POSITION, IGNORED, next_token_loss
+from ltu.training.model.modeling import LtuForConditionalGeneration
 
 PARTS = {
     "encoder": "audio_encoder.",
@@ -49,13 +50,11 @@ class LTU(nn.Module):
     def __init__(self, base: LanguageModel, encoder: EncoderConfig, lora: LoraSizes) -> None:
         super().__init__()
         self.lora = lora
-        self.audio_encoder = AudioEncoder(encoder)
-        self.audio_proj = nn.Sequential(
-            nn.LayerNorm(encoder.width, eps=defaults.LAYER_NORM_EPSILON, elementwise_affine=False),
-            nn.Linear(encoder.width, base.config.hidden_size),
-        )
+        ltu = LtuForConditionalGeneration.hearing(base, encoder)
+        self.audio_encoder: AudioEncoder = ltu.model.audio_encoder
+        self.audio_proj: nn.Sequential = ltu.model.audio_proj  # here: names and order of older checkpoints
         self.llama = get_peft_model(
-            base,
+            ltu,
             LoraConfig(
                 r=lora.r,
                 lora_alpha=lora.alpha,
@@ -64,6 +63,14 @@ class LTU(nn.Module):
                 task_type="CAUSAL_LM",
             ),
         )
+        self.train_only(tuple(PARTS))
+
+    @property
+    def whole(self) -> LtuForConditionalGeneration:
+        """The model with ears, LoRA inside of it."""
+        ltu = self.llama.get_base_model()
+        assert isinstance(ltu, LtuForConditionalGeneration)
+        return ltu
 
     def train_only(self, parts: Sequence[str]) -> None:
         """Lets gradients flow into the named PARTS alone."""
@@ -72,23 +79,19 @@ class LTU(nn.Module):
 
     def checkpoint_gradients(self) -> None:
         """Computes each block again in the backward pass, in place of keeping what is inside of it."""
-        llama = self.llama.get_base_model()
-        assert isinstance(llama, LanguageModel)
-        llama.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+        self.whole.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
         self.audio_encoder.recompute = True
 
     def project(self, encoded: Tensor) -> Tensor:
         """Encoder output [clips, 32, width] → embeddings [clips, 32, hidden size]."""
-        return self.audio_proj(encoded / defaults.PROJECTOR_DIVISOR)  # type: ignore[no-any-return]
+        return self.whole.project(encoded)
 
     def splice(self, ids: Tensor, encoded: Tensor) -> Tensor:
         """Ids [batch, positions] with AUDIO_POSITION where audio stands → inputs [batch, positions, hidden].
 
         `encoded` [clips, 32, width] fills the audio positions in order, several clips per example included.
         """
-        words: Tensor = self.llama.get_input_embeddings()(ids.clamp(min=0))
-        audio = ids == AUDIO_POSITION
-        return words.masked_scatter(audio[..., None], self.project(encoded).to(words.dtype))
+        return self.whole.splice(ids, ids == AUDIO_POSITION, encoded)
 
     def forward(
         self,
@@ -118,8 +121,7 @@ class LTU(nn.Module):
             encoded = self.audio_encoder(features.view(-1, sizes.frames, sizes.mels))
         # a batch without clips goes the same way: every trained tensor has a gradient in every process
         encoded = encoded.view(-1, sizes.embeddings, sizes.width)
-        llama = self.llama.get_base_model()
-        assert isinstance(llama, LanguageModel)
+        llama = self.whole
         hidden = llama.model(
             inputs_embeds=self.splice(ids, encoded),
             attention_mask=attention_mask,

@@ -86,7 +86,7 @@ class Progress(Database):
 
     def begin(self, settings: Settings, items: Callable[[], Iterable[Item]]) -> None:
         """Writes all items, or checks that those of an earlier start were chosen in the same way."""
-        before = {r["name"]: json.loads(r["value"]) for r in self.db.execute("SELECT * FROM settings")}
+        before = {r["name"]: json.loads(r["value"]) for r in self.select("SELECT * FROM settings")}
         now = settings.to_json()
         for name in before:
             if before[name] != now[name]:
@@ -109,7 +109,7 @@ class Progress(Database):
             "SELECT number, kind, instruction, attempts FROM items WHERE number > ? AND prompt IS NULL"
             " AND attempts < ? AND batch IS NULL ORDER BY number LIMIT ?"
         )
-        while page := self.db.execute(select, (last, self.tries, PAGE)).fetchall():
+        while page := self.select(select, (last, self.tries, PAGE)):
             for row in page:
                 yield self._question(row)
             last = page[-1]["number"]
@@ -117,12 +117,12 @@ class Progress(Database):
     def question(self, number: int) -> Question | None:
         """An item without an accepted prompt, in a batch file or not; None: it has one, or is not there."""
         select = "SELECT * FROM items WHERE number = ? AND prompt IS NULL"
-        row = self.db.execute(select, (number,)).fetchone()
-        return self._question(row) if row else None
+        found = self.select(select, (number,))
+        return self._question(found[0]) if found else None
 
     def _question(self, row: Any) -> Question:
         select = "SELECT answer, problem FROM attempts WHERE item = ? ORDER BY attempt"
-        refused = self.db.execute(select, (row["number"],)) if row["attempts"] else ()
+        refused = self.select(select, (row["number"],)) if row["attempts"] else ()
         return Question(row["number"], row["kind"], row["instruction"], tuple((r[0], r[1]) for r in refused))
 
     def record(self, answered: Iterable[tuple[Question, Reply, Verdict]]) -> None:
@@ -140,10 +140,10 @@ class Progress(Database):
 
     def batches(self) -> int:
         """The number of batch files that were written."""
-        return int(self.db.execute("SELECT count(*) FROM batches").fetchone()[0])
+        return int(self.select("SELECT count(*) FROM batches")[0][0])
 
     def wrote(self, batch: str) -> bool:
-        return bool(self.db.execute("SELECT 1 FROM batches WHERE name = ?", (batch,)).fetchone())
+        return bool(self.select("SELECT 1 FROM batches WHERE name = ?", (batch,)))
 
     def put_in_batch(self, number: int, name: str, items: Iterable[int]) -> None:
         with self.transaction() as db:
@@ -154,18 +154,20 @@ class Progress(Database):
     def take_from_batch(self, name: str, item: int) -> int:
         """Lets the item be asked again if it waits in that file; returns how many items that are (0 or 1)."""
         update = "UPDATE items SET batch = NULL WHERE number = ? AND batch = ?"
-        return self.db.execute(update, (item, name)).rowcount
+        with self.transaction() as db:
+            return db.execute(update, (item, name)).rowcount
 
     def forget_batches(self) -> None:
         """All items may be asked again."""
-        self.db.execute("UPDATE items SET batch = NULL")
+        with self.transaction() as db:
+            db.execute("UPDATE items SET batch = NULL")
 
     def counts(self) -> Counts:
         select = (
             "SELECT count(*), count(prompt), coalesce(sum(prompt IS NULL AND attempts >= ?), 0), count(batch)"
             " FROM items"
         )
-        return Counts(*self.db.execute(select, (self.tries,)).fetchone())
+        return Counts(*self.select(select, (self.tries,))[0])
 
     def work(self) -> list[tuple[Kind, int, int]]:
         """Pending questions by kind: (kind, questions, characters of the questions)."""
@@ -173,11 +175,11 @@ class Progress(Database):
             "SELECT kind, count(*), sum(length(instruction)) FROM items WHERE prompt IS NULL AND attempts < ?"
             " AND batch IS NULL GROUP BY kind ORDER BY kind"
         )
-        return [(row[0], row[1], row[2]) for row in self.db.execute(select, (self.tries,))]
+        return [(row[0], row[1], row[2]) for row in self.select(select, (self.tries,))]
 
     def done(self) -> Iterator[Done]:
         """All items in order, those that failed with the last reason."""
-        rows = self.db.execute(
+        rows = self.each(
             "SELECT number, digest, prompt, coalesce(a.problem, ''), items.attempts FROM items"
             " LEFT JOIN attempts a ON a.item = number AND a.attempt = items.attempts ORDER BY number"
         )
@@ -189,15 +191,15 @@ class Progress(Database):
             "SELECT coalesce(sum(input_tokens), 0), coalesce(sum(output_tokens), 0) FROM attempts"
             " WHERE (batch IS NOT NULL) = ?"
         )
-        return Tokens(*self.db.execute(select, (batched,)).fetchone())
+        return Tokens(*self.select(select, (batched,))[0])
 
     def models(self) -> list[str]:
         """Names of the models that answered, as the server calls them."""
-        return [row[0] for row in self.db.execute("SELECT DISTINCT model FROM attempts WHERE model != ''")]
+        return [row[0] for row in self.select("SELECT DISTINCT model FROM attempts WHERE model != ''")]
 
     def validity(self) -> dict[Kind, tuple[int, int, int]]:
         """Kind → (items, accepted at the first try, accepted)."""
-        rows = self.db.execute(
+        rows = self.each(
             "SELECT kind, count(*), coalesce(sum(prompt IS NOT NULL AND attempts = 1), 0), count(prompt)"
             " FROM items GROUP BY kind"
         )
@@ -205,7 +207,7 @@ class Progress(Database):
 
     def problems(self) -> list[tuple[str, int]]:
         """Why answers were refused, the most frequent first."""
-        rows = self.db.execute(
+        rows = self.each(
             "SELECT problem, count(*) FROM attempts WHERE problem != '' GROUP BY problem ORDER BY 2 DESC, 1"
         )
         return [(row[0], row[1]) for row in rows]

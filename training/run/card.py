@@ -8,6 +8,7 @@ from typing import Any
 
 from ltu.training.config import Config, Source
 from ltu.training.items.data import summary
+from ltu.training.run.metadata import front_matter
 from ltu.training.run.train import Trained
 
 ROWS = 20  # most in the table of losses
@@ -16,11 +17,7 @@ ROWS = 20  # most in the table of losses
 def card(config: Config, trained: Trained) -> str:
     """Markdown. Paths of this machine stay out of it, the configuration's included."""
     base, trained_parts = config.base.source, ", ".join(config.train.train)
-    return f"""---
-license: {config.license}
-base_model: {base.name}
----
-
+    return f"""{front_matter(config)}
 # {config.name}
 
 An audio language model of the LTU kind: a CAV-MAE encoder, a projector and LoRA (r {config.lora.r}, α

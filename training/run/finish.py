@@ -1,29 +1,21 @@
 """Files beside a finished run's checkpoint: LoRA as PEFT has it, a merged model, a model card."""
 
-import shutil
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
-
-from ltu.convert.checkpoint import weight_files
-from ltu.files import sha256, write_text
+from ltu.defaults import MAX_NEW_TOKENS, SAMPLING
+from ltu.files import write_text
 from ltu.training.config import Config
-from ltu.training.model.base import LanguageModel, load_opened, open_base
+from ltu.training.model.base import load_opened, open_base
 from ltu.training.model.ltu import LTU
+from ltu.training.model.modeling import LtuForConditionalGeneration
+from ltu.training.model.processing import LtuProcessor
+from ltu.training.model.settings import generation, wrapped_tokenizer
 from ltu.training.run.card import card
 from ltu.training.run.checkpoint import load_checkpoint
-from ltu.training.run.description import read_description
 from ltu.training.run.train import Trained
 
-TOKENIZER = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "generation_config.json",
-)
+PROVENANCE = ("name", "license", "base_model", "datasets", "train_clips", "train_terms")  # of ltu.json
 
 
 def finish(config: Config, trained: Trained) -> None:
@@ -41,23 +33,19 @@ def _write_adapter(folder: Path, config: Config, model: LTU) -> None:
 
 
 def write_merged(folder: Path, config: Config) -> None:
-    """A Hugging Face LLaMA directory, the rest of LTU beside it: both --base and --checkpoint of ltu-convert.
+    """The whole model with LoRA folded in, as transformers saves one (`ltu.hf`): --base of ltu-convert.
 
     The base is read again: the one that was trained on may be rounded to the precision of the run.
     """
-    opened = load_opened(open_base(config.base.path, config.base.bos))
-    model = LTU(opened.model, config.encoder, config.lora)
-    load_checkpoint(config.train.output, model)
-    llama = model.llama.merge_and_unload()
-    assert isinstance(llama, LanguageModel)
-    llama.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
-    for name in TOKENIZER:
-        if (config.base.path / name).is_file():
-            shutil.copyfile(config.base.path / name, folder / name)
-    tensors = load_file(config.train.output / "ltu.safetensors")
-    save_file({n: t for n, t in tensors.items() if "lora_" not in n}, folder / "ltu.safetensors")
-    description = read_description(config.train.output)
-    base = replace(
-        description.base_model, sha256=sha256(*weight_files(folder))
-    )  # what the rest now goes with
-    replace(description, base_model=base).write(folder)
+    base = load_opened(open_base(config.base.path, config.base.bos))
+    model = LTU(base.model, config.encoder, config.lora)
+    described = asdict(load_checkpoint(config.train.output, model))
+    ltu = model.llama.merge_and_unload()
+    assert isinstance(ltu, LtuForConditionalGeneration)
+    ltu.config.provenance = {name: described[name] for name in PROVENANCE}
+    ends = base.read.keys.get("ltu.eos_token_ids", [base.eos_id])
+    ltu.generation_config = generation(SAMPLING, MAX_NEW_TOKENS, base.bos_id, ends)
+    ltu.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
+    tokenizer = wrapped_tokenizer(base.tokenizer_json, base.bos_id, base.eos_id)
+    sizes = config.encoder.frames, config.encoder.mels
+    LtuProcessor(tokenizer, config.base.template, config.base.bos, *sizes).save_pretrained(folder)

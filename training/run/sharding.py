@@ -5,7 +5,6 @@ from torch import distributed, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.nn.parallel import DistributedDataParallel
 
-from ltu.training.model.base import LanguageModel
 from ltu.training.model.ltu import LTU
 
 
@@ -18,10 +17,8 @@ def shard_base(model: LTU, device: torch.device) -> None:
         return
     from torch.distributed.fsdp import fully_shard  # here: a run on one process needs no torch that has it
 
-    llama = model.llama.get_base_model()
-    assert isinstance(llama, LanguageModel)
     mesh = init_device_mesh(device.type, (distributed.get_world_size(),))
-    for block in llama.model.layers:
+    for block in model.whole.model.layers:
         assert isinstance(block, nn.Module)
         trained = {parameter for parameter in block.parameters() if parameter.requires_grad}
         fully_shard(block, mesh=mesh, reshard_after_forward=True, ignored_params=trained)

@@ -2,19 +2,23 @@
 
 import hashlib
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import soxr
 
 from ltu.audio.features import CLIP_SAMPLES, LTU, WINDOW, Float32, features
-from ltu.audio.inputs import AudioInput, sound_of
+from ltu.audio.inputs import AudioInput, is_pair, sound_of
 from ltu.audio.sound import Sound
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
 from ltu.front_end import FrontEnd
 
+WINDOW_SAMPLES = 10 * SAMPLE_RATE  # of a longer recording's part
+LONGEST = 3600 * SAMPLE_RATE
 LOUDEST = 32.0  # full scale is 1; louder floats are integers that nobody has divided
 SILENT = 1e-4  # between the lowest and the highest sample: three steps of 16 bits
 CANCELLED = 1e-2  # of what the louder channel has, when the mean of all has less
@@ -26,6 +30,7 @@ class Clip:
 
     waveform: Float32 = field(repr=False)
     name: str
+    start: float = 0.0  # seconds into its recording
     _features: dict[FrontEnd, Float32] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -55,20 +60,75 @@ def load_audio(audio: AudioInput, sample_rate: float | None = None, channel: int
     Other rates are resampled, and what is longer than 1024 frames is cut. Warns of a recording that is cut,
     damaged or silent; raises AudioError.
     """
-    sound = sound_of(audio, sample_rate)
+    samples, sound = _at_16_khz(audio, sample_rate, channel, CLIP_SAMPLES)
+    if sound.seconds > CLIP_SAMPLES / SAMPLE_RATE:
+        sound.notes.append(f"is {sound.seconds:.1f} s long; only the first 10 s are heard")
+    _warn(sound)
+    return Clip(_kept(samples[:CLIP_SAMPLES]), sound.name)
+
+
+def load_windows(
+    audio: AudioInput, sample_rate: float | None = None, channel: int | None = None
+) -> list[Clip]:
+    """Reads a recording as clips of ten seconds, one behind the other; the rest as `load_audio`.
+
+    The last one ends where the recording ends and overlaps the one before it: nothing is left out, and none
+    is shorter than the others. A recording of up to 10.255 s is one clip, the very one of `load_audio`. What
+    lies beyond the first hour is left out, with a warning. Their names say when they begin and end.
+    """
+    samples, sound = _at_16_khz(audio, sample_rate, channel, LONGEST)
+    if sound.seconds > LONGEST / SAMPLE_RATE:
+        sound.notes.append(f"is {sound.seconds:.0f} s long; only the first hour is heard")
+    _warn(sound)
+    samples = samples[:LONGEST]
+    if len(samples) <= CLIP_SAMPLES:
+        return [Clip(_kept(samples), sound.name)]
+    last = len(samples) - WINDOW_SAMPLES
+    starts = [*range(0, last, WINDOW_SAMPLES), last]
+    return [
+        Clip(
+            _kept(samples[start : start + WINDOW_SAMPLES]),
+            f"{sound.name} {start / SAMPLE_RATE:.1f}–{(start + WINDOW_SAMPLES) / SAMPLE_RATE:.1f} s",
+            start / SAMPLE_RATE,
+        )
+        for start in starts
+    ]
+
+
+def _at_16_khz(
+    audio: AudioInput, sample_rate: float | None, channel: int | None, heard: int
+) -> tuple[Float32, Sound]:
+    """(float32[n], the recording that they are of), a little more than is heard. Raises AudioError."""
+    sound = sound_of(audio, sample_rate, heard)
     samples = _mixed(sound, channel)
     if sound.rate != SAMPLE_RATE:
         samples = soxr.resample(samples, sound.rate, SAMPLE_RATE)
     if len(samples) < WINDOW:
         milliseconds = len(samples) * 1000 / SAMPLE_RATE
         raise AudioError(f"{sound.name}: is {milliseconds:.1f} ms long; at least 25 ms are needed")
-    if sound.seconds > CLIP_SAMPLES / SAMPLE_RATE:
-        sound.notes.append(f"is {sound.seconds:.1f} s long; only the first 10 s are heard")
+    return samples, sound
+
+
+def _warn(sound: Sound) -> None:
     for note in sound.notes:
-        warnings.warn(f"{sound.name}: {note}", stacklevel=2)
-    waveform = np.ascontiguousarray(samples[:CLIP_SAMPLES], dtype=np.float32)
+        warnings.warn(f"{sound.name}: {note}", stacklevel=3)
+
+
+def _kept(samples: Float32) -> Float32:
+    waveform = np.ascontiguousarray(samples, dtype=np.float32)
     waveform.setflags(write=False)
-    return Clip(waveform, sound.name)
+    return waveform
+
+
+def load_clips(audio: "Clip | AudioInput | Sequence[Clip | AudioInput] | None") -> list[Clip]:
+    """The clips in one recording, in a list of them, or in none. Raises AudioError."""
+    if audio is None:
+        return []
+    if isinstance(audio, Clip):
+        return [audio]
+    if isinstance(audio, (list, tuple)) and not is_pair(audio):
+        return [clip for item in audio for clip in load_clips(item)]
+    return [load_audio(cast(AudioInput, audio))]
 
 
 def _mixed(sound: Sound, channel: int | None) -> Float32:

@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from ltu.audio.containers import HEAD, closed, closed_caf, conversion, foreign, ogg_links, unread
+from ltu.audio.features import CLIP_SAMPLES
 from ltu.audio.sound import Float32, Sound, checked_rate, seen
 from ltu.errors import AudioError
 
@@ -20,7 +21,7 @@ STREAMED = 0x7FFF_0000  # bytes: larger sizes are what programs write that don't
 SIZES = re.compile(r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
-def decode(file: BinaryIO, name: str) -> Sound:
+def decode(file: BinaryIO, name: str, heard: int = CLIP_SAMPLES) -> Sound:
     """The recording that a seekable file holds from its start. Raises AudioError that says what it is."""
     head = file.read(HEAD)
     if not head:
@@ -28,17 +29,17 @@ def decode(file: BinaryIO, name: str) -> Sound:
     if problem := foreign(head):
         raise AudioError(f"{name}: {problem}")
     if container := unread(head):
-        sound, whole = _with_av(file, name, container)
+        sound, whole = _with_av(file, name, container, heard)
         if head.startswith(b"OggS"):
             whole = whole and ogg_links(_rest(file))[1]
     elif head.startswith(b"caff"):
-        sound, whole = _caf(file, name)
+        sound, whole = _caf(file, name, heard)
     else:
-        sound, whole = _with_libsndfile(file, name)
-        if len(sound.samples) < seen(sound.rate) and head.startswith(b"OggS"):
-            whole = _go_on(sound, _rest(file)) and whole
+        sound, whole = _with_libsndfile(file, name, heard)
+        if len(sound.samples) < seen(sound.rate, heard) and head.startswith(b"OggS"):
+            whole = _go_on(sound, _rest(file), heard) and whole
         elif not len(sound.samples) and (filled := closed(_rest(file))):
-            sound, whole = _with_libsndfile(io.BytesIO(filled), name)
+            sound, whole = _with_libsndfile(io.BytesIO(filled), name, heard)
             sound.notes.append("was never closed: its header says that it is empty; all of it is heard")
     if not whole and len(sound.samples):
         seconds = len(sound.samples) / sound.rate
@@ -46,10 +47,10 @@ def decode(file: BinaryIO, name: str) -> Sound:
     return sound
 
 
-def _with_libsndfile(file: BinaryIO, name: str) -> tuple[Sound, bool]:
+def _with_libsndfile(file: BinaryIO, name: str, heard: int) -> tuple[Sound, bool]:
     """What libsndfile reads, and whether that is all that should be heard."""
     try:
-        samples, rate, declared, whole = _read(file, name)
+        samples, rate, declared, whole = _read(file, name, heard)
     except soundfile.LibsndfileError as error:
         if error.code != UNRECOGNISED:
             raise AudioError(
@@ -62,7 +63,7 @@ def _with_libsndfile(file: BinaryIO, name: str) -> tuple[Sound, bool]:
     except OSError as error:
         raise AudioError(f"{name}: cannot be read: {error.strerror or error}") from None
     declared = max(declared, len(samples))
-    whole = whole and min(declared, seen(rate)) - len(samples) < LOST * rate
+    whole = whole and min(declared, seen(rate, heard)) - len(samples) < LOST * rate
     return Sound(name, samples, rate, declared / rate), whole
 
 
@@ -74,12 +75,12 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-def _read(file: BinaryIO, name: str) -> tuple[Float32, float, int, bool]:
+def _read(file: BinaryIO, name: str, heard: int) -> tuple[Float32, float, int, bool]:
     """(samples [n, channels], rate, samples that the header promises, whether none is known to lack)."""
     file.seek(0)
     with _Forward(file) as source:
         rate = checked_rate(source.samplerate, name)
-        wanted, declared = seen(rate), source.frames if source.frames < 2**62 else 0
+        wanted, declared = seen(rate, heard), source.frames if source.frames < 2**62 else 0
         try:
             samples = source.read(wanted, dtype="float32", always_2d=True)
             return samples, rate, declared, len(samples) == wanted or not _is_cut(source)
@@ -101,14 +102,14 @@ def _is_cut(source: Any) -> bool:
     return any(is_ < said < STREAMED for said, is_ in sizes)
 
 
-def _caf(file: BinaryIO, name: str) -> tuple[Sound, bool]:
+def _caf(file: BinaryIO, name: str, heard: int) -> tuple[Sound, bool]:
     """A CAF file; what libsndfile does not know of it, as ALAC with another's packets, FFmpeg may."""
     caf, complete = closed_caf(_rest(file))
     try:
-        sound, whole = _with_libsndfile(io.BytesIO(caf), name)
+        sound, whole = _with_libsndfile(io.BytesIO(caf), name, heard)
     except AudioError:
-        return _with_av(file, name, "a CAF file")
-    return sound, whole and (complete or len(sound.samples) >= seen(sound.rate))
+        return _with_av(file, name, "a CAF file", heard)
+    return sound, whole and (complete or len(sound.samples) >= seen(sound.rate, heard))
 
 
 def _rest(file: BinaryIO) -> bytes:
@@ -116,21 +117,21 @@ def _rest(file: BinaryIO) -> bytes:
     return file.read()
 
 
-def _go_on(sound: Sound, ogg: bytes) -> bool:
+def _go_on(sound: Sound, ogg: bytes, heard: int) -> bool:
     """Adds what an Ogg file chains to its first stream, all that libsndfile reads; whether it is complete."""
     links, ended = ogg_links(ogg)
     for link in links[1:]:
-        more, whole = _with_libsndfile(io.BytesIO(link), sound.name)
+        more, whole = _with_libsndfile(io.BytesIO(link), sound.name, heard)
         if more.rate != sound.rate or more.samples.shape[1] != sound.samples.shape[1]:
             sound.notes.append(f"changes its format; only the first {sound.seconds:.2f} s are heard")
             break
-        sound.samples = np.concatenate([sound.samples, more.samples])[: seen(sound.rate)]
+        sound.samples = np.concatenate([sound.samples, more.samples])[: seen(sound.rate, heard)]
         sound.seconds += more.seconds
         ended = ended and whole
     return ended
 
 
-def _with_av(file: BinaryIO, name: str, container: str) -> tuple[Sound, bool]:
+def _with_av(file: BinaryIO, name: str, container: str, heard: int) -> tuple[Sound, bool]:
     """What FFmpeg's libraries read, where PyAV is installed, and whether that is all."""
     file.seek(0)
     try:
@@ -151,14 +152,14 @@ def _with_av(file: BinaryIO, name: str, container: str) -> tuple[Sound, bool]:
             try:
                 for frame in source.decode(stream):
                     blocks += [part.to_ndarray().T for part in as_float.resample(frame)]
-                    if sum(map(len, blocks)) >= seen(rate):
+                    if sum(map(len, blocks)) >= seen(rate, heard):
                         break
             except av.FFmpegError:
                 whole = False
     except (av.FFmpegError, IndexError) as error:
         reason = "no audio in it" if isinstance(error, IndexError) else error.strerror
         raise AudioError(f"{name}: is {container} that cannot be read: {reason}; get it again") from None
-    samples = np.concatenate(blocks)[: seen(rate)] if blocks else np.zeros((0, 1), np.float32)
-    lost = min(duration * rate, seen(rate)) - len(samples)
+    samples = np.concatenate(blocks)[: seen(rate, heard)] if blocks else np.zeros((0, 1), np.float32)
+    lost = min(duration * rate, seen(rate, heard)) - len(samples)
     whole = whole and (estimated or lost < 2 * LOST * rate)  # a duration counts whole packets
     return Sound(name, samples, rate, max(duration, len(samples) / rate)), whole

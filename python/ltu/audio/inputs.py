@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ltu.audio.decode import decode
+from ltu.audio.features import CLIP_SAMPLES
 from ltu.audio.sound import Float32, Sound, checked_rate, seen
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
@@ -30,24 +31,27 @@ AudioInput: TypeAlias = (
 MOST_CHANNELS = 64  # a table with more columns is no sound
 
 
-def sound_of(audio: Any, sample_rate: float | None = None) -> Sound:
-    """The recording in anything that load_audio takes. Raises AudioError that names what it can't take."""
+def sound_of(audio: Any, sample_rate: float | None = None, heard: int = CLIP_SAMPLES) -> Sound:
+    """The recording in anything that load_audio takes, as much of it as is heard.
+
+    heard: samples at 16 kHz. Raises AudioError that names what it can't take.
+    """
     if isinstance(audio, (str, PathLike)):
-        return _path(os.fsdecode(audio))
+        return _path(os.fsdecode(audio), heard)
     if isinstance(audio, (bytes, bytearray, memoryview)):
-        return decode(io.BytesIO(audio), type(audio).__name__)
+        return decode(io.BytesIO(audio), type(audio).__name__, heard)
     if isinstance(audio, Mapping):
-        return _entry(audio)
+        return _entry(audio, heard)
     if hasattr(audio, "read"):
-        return _open_file(audio)
+        return _open_file(audio, heard)
     if hasattr(audio, "get_all_samples"):  # the decoder that newer `datasets` give
         samples = audio.get_all_samples()
-        return _array(samples.data, samples.sample_rate, "array")
+        return _array(samples.data, samples.sample_rate, "array", heard)
     if is_pair(audio):
         array, rate = audio if np.isscalar(audio[1]) else audio[::-1]
-        return _array(array, rate, "array")
+        return _array(array, rate, "array", heard)
     if hasattr(audio, "__array__") or isinstance(audio, list):
-        return _array(audio, SAMPLE_RATE if sample_rate is None else sample_rate, "array")
+        return _array(audio, SAMPLE_RATE if sample_rate is None else sample_rate, "array", heard)
     raise AudioError(
         f"{type(audio).__name__}: is no recording; "
         "give a path, an open file, bytes, an array or (array, rate)"
@@ -59,16 +63,16 @@ def is_pair(audio: object) -> bool:
     return isinstance(audio, tuple) and len(audio) == 2 and np.isscalar(audio[0]) != np.isscalar(audio[1])
 
 
-def _path(name: str) -> Sound:
+def _path(name: str, heard: int) -> Sound:
     if not name:
         raise AudioError("the path of the recording is empty; give a path")
     try:
         mode = os.stat(name).st_mode
         if stat.S_ISREG(mode):
             with open(name, "rb") as file:
-                return decode(file, name)
+                return decode(file, name, heard)
         if stat.S_ISFIFO(mode):  # also the shell's <(command)
-            return decode(io.BytesIO(Path(name).read_bytes()), name)
+            return decode(io.BytesIO(Path(name).read_bytes()), name, heard)
     except FileNotFoundError:
         raise AudioError(f"{name}: no such file; check the path") from None
     except (OSError, ValueError) as error:  # not allowed, too long, a NUL in it
@@ -79,13 +83,13 @@ def _path(name: str) -> Sound:
     raise AudioError(f"{name}: is not a file but {what}; give one recording")
 
 
-def _open_file(file: Any) -> Sound:
+def _open_file(file: Any, heard: int) -> Sound:
     name = getattr(file, "name", None)
     name = os.fsdecode(name) if isinstance(name, (str, bytes)) else type(file).__name__
     try:
         start = file.tell() if file.seekable() else 0
         if isinstance(file, (io.BufferedReader, io.BytesIO)) and start == 0 and file.seekable():
-            return decode(file, name)
+            return decode(file, name, heard)
         data = file.read()
     except (AttributeError, OSError, ValueError) as error:
         raise AudioError(f"{name}: cannot be read: {error}; give an open binary file") from None
@@ -93,25 +97,25 @@ def _open_file(file: Any) -> Sound:
         raise AudioError(f'{name}: is opened as text; open it with mode "rb"')
     if start and not data:
         raise AudioError(f"{name}: is at its end; go back with seek(0)")
-    return decode(io.BytesIO(data), name)
+    return decode(io.BytesIO(data), name, heard)
 
 
-def _entry(entry: Mapping[str, Any]) -> Sound:
+def _entry(entry: Mapping[str, Any], heard: int) -> Sound:
     """A row of `datasets`: {"array", "sampling_rate"}, or {"bytes", "path"} before it is decoded."""
     name = str(entry.get("path") or "array")
     if "array" in entry and "sampling_rate" in entry:
-        return _array(entry["array"], entry["sampling_rate"], name)
+        return _array(entry["array"], entry["sampling_rate"], name, heard)
     if isinstance(entry.get("bytes"), bytes):
-        return decode(io.BytesIO(entry["bytes"]), name if entry.get("path") else "bytes")
+        return decode(io.BytesIO(entry["bytes"]), name if entry.get("path") else "bytes", heard)
     if isinstance(entry.get("path"), (str, PathLike)):
-        return _path(os.fsdecode(entry["path"]))
+        return _path(os.fsdecode(entry["path"]), heard)
     raise AudioError(
         f"a dictionary of {', '.join(map(repr, entry)) or 'nothing'} is no recording; "
         "it needs 'array' and 'sampling_rate', or 'bytes' or 'path'"
     )
 
 
-def _array(given: Any, rate: object, name: str) -> Sound:
+def _array(given: Any, rate: object, name: str, heard: int) -> Sound:
     rate = checked_rate(rate, name)
     if np.ma.is_masked(given):
         raise AudioError(f"{name}: has masked samples; fill them first, with filled(0)")
@@ -128,7 +132,7 @@ def _array(given: Any, rate: object, name: str) -> Sound:
         array = array.T  # [channels, n]: a recording has more samples than channels
     if array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > MOST_CHANNELS):
         raise AudioError(f"{name}: has the shape {array.shape}; give samples as [n] or [n, channels]")
-    samples = _as_float(np.ascontiguousarray(array[: seen(rate)]), name)
+    samples = _as_float(np.ascontiguousarray(array[: seen(rate, heard)]), name)
     return Sound(name, samples, rate, len(array) / rate)
 
 

@@ -16,7 +16,10 @@ RATES = 1_000, 10_000_000  # Hz; what a damaged header says lies outside more of
 
 @dataclass
 class Sound:
-    """float32[n] or [n, channels] at `rate`: at most `seen(rate)` samples of a recording of `seconds`."""
+    """float32[n] or [n, channels] at `rate`: at most `seen(rate)` samples of a recording of `seconds`.
+
+    Functions that make one are told how many samples are `heard` of it, at 16 kHz: those of a clip, or more.
+    """
 
     name: str
     samples: Float32
@@ -25,9 +28,9 @@ class Sound:
     notes: list[str] = field(default_factory=list)  # what its owner should know
 
 
-def seen(rate: float) -> int:
-    """Samples at `rate` that matter: the clip and half a second, so that the resampler's end is out of it."""
-    return int(CLIP_SAMPLES * rate // SAMPLE_RATE + rate // 2)
+def seen(rate: float, heard: int = CLIP_SAMPLES) -> int:
+    """Samples at `rate` that matter: those heard and half a second, which keeps the resampler's end away."""
+    return int(heard * rate // SAMPLE_RATE + rate // 2)
 
 
 def checked_rate(rate: object, name: str) -> float:

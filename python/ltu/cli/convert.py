@@ -11,12 +11,14 @@ from ltu.cli.console import FAILED, NOTES, Json, application, command, print_jso
 from ltu.cli.options import Device
 from ltu.convert import convert as join
 from ltu.convert import describe, export_llama, requantise, run_self_test
+from ltu.convert.ltu_part import is_whole
 from ltu.convert.outtype import AUDIO_OUTTYPES, OUTTYPES
 
 app = application(
     "Converts a checkpoint to a GGUF file, or a GGUF file to another type.\n\n"
     "ltu-convert --base LLAMA_DIR_OR_GGUF --ltu ltu.bin --outtype q4_k --output m.gguf\n\n"
     "ltu-convert --base LLAMA_DIR_OR_GGUF --checkpoint OUR_OUTPUT --output m.gguf\n\n"
+    "ltu-convert --base LTU_DIR_OF_TRANSFORMERS --output m.gguf\n\n"
     "ltu-convert --gguf m.gguf --outtype q8_0 --output n.gguf\n\n"
     "ltu-convert inspect m.gguf --self-test"
 )
@@ -103,7 +105,7 @@ def convert(
     if output is None:
         raise wrong_usage("--output", "name the file to write")
     if base:
-        _check_parts(ltu, checkpoint, llama_only)
+        _check_parts(base, ltu, checkpoint, llama_only)
     else:
         _check_whole(ltu, checkpoint, llama_only, audio_outtype)
 
@@ -125,15 +127,16 @@ def convert(
     print(f"{written.path}  {written.bytes / 1e6:.1f} MB")
 
 
-def _check_parts(ltu: Path | None, checkpoint: Path | None, llama_only: bool) -> None:
+def _check_parts(base: Path, ltu: Path | None, checkpoint: Path | None, llama_only: bool) -> None:
     """What goes with --base."""
     if llama_only:
         raise wrong_usage("--llama-only", "goes with --gguf")
-    if (ltu is None) == (checkpoint is None):
+    if (ltu is None) == (checkpoint is None) and not (ltu is None and is_whole(base)):
         raise wrong_usage(
             "--base",
             "a LLaMA alone can't hear: add either --ltu FILE (audio encoder, projector and LoRA of the "
-            "original release) or --checkpoint FOLDER (what ltu-train wrote)",
+            "original release) or --checkpoint FOLDER (what ltu-train wrote); a whole LTU of transformers "
+            "needs neither",
         )
 
 

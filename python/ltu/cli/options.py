@@ -22,7 +22,7 @@ Gguf = Annotated[
         "--gguf",
         metavar="FILE",
         callback=_not_empty,
-        help="The model file; without it the demo model is used.",
+        help="The model file, or hf:org/repo[:type] of the Hugging Face Hub; without it the demo model.",
     ),
 ]
 Device = Annotated[

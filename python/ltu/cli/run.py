@@ -18,8 +18,9 @@ from ltu.cli.console import (
     wrong_usage,
 )
 from ltu.cli.options import LARGEST, BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
-from ltu.cli.session import Format, Session, ask_for_clips, converse, read
+from ltu.cli.session import Format, Session, ask_for_clips, converse, read, read_windows
 from ltu.cli.usage import usage_table
+from ltu.cli.windows import ask_windows
 from ltu.errors import Error, PromptError
 from ltu.model import load
 from ltu.prompt import AUDIO, check_clips
@@ -93,6 +94,13 @@ MaxNewTokens = Annotated[
     int | None,
     typer.Option(min=1, max=LARGEST, help="End an answer after so many tokens. Without it the model file's."),
 ]
+Windows = Annotated[
+    bool,
+    typer.Option(
+        "--windows",
+        help="Ask about each ten seconds of one recording of any length, and sum up the answers.",
+    ),
+]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show times, speed and memory at the end.")]
 
 
@@ -102,6 +110,7 @@ def run(
     gguf: Gguf = None,
     audio: Audio = None,
     channel: Channel = None,
+    windows: Windows = False,
     prompt: Prompt = None,
     format: Place = Format.interleaved,
     repeats: Repeats = 1,
@@ -123,14 +132,19 @@ def run(
     if not prompts and (json or not sys.stdin.isatty()):
         raise wrong_usage("--prompt", "absent, and there is no terminal to ask on; add --prompt TEXT")
     sampling = _changes(temperature, top_k, top_p, repetition_penalty)
-    clips = [read(file, channel) for file in _recordings(audio or [], prompts, format)]
+    files = _recordings(audio or [], prompts, format)
+    if windows and (len(files) != 1 or not prompts):
+        raise wrong_usage("--windows", "goes with one recording and with --prompt")
+    clips = read_windows(files[0], channel) if windows else [read(file, channel) for file in files]
     start = time.perf_counter()
     memory = memory_of("--kv-memory", kv_memory)
     model = load(gguf, device, threads, kv_memory=memory, batch_invariant=batch_invariant)
     loaded = time.perf_counter() - start
     chosen = dataclasses.replace(model.sampling, **sampling)
     session = Session(model, clips, format, repeats, seed, chosen, max_new_tokens, channel)
-    if json:
+    if windows:
+        ask_windows(session, prompts, json)
+    elif json:
         print_json(session.document(prompts))
     elif prompts:
         for text in prompts:

@@ -4,12 +4,12 @@ import dataclasses
 import io
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
-from ltu.audio import Clip, load_audio
+from ltu.audio import Clip, load_audio, load_windows
 from ltu.cli.console import NOTES, print_error, print_warning
 from ltu.cli.streams import silenced_libraries
 from ltu.errors import AudioError, PromptError
@@ -65,13 +65,14 @@ class Session:
             "sampling": dataclasses.asdict(self.sampling),
             "clips": [{"name": clip.name, "hash": clip.hash, "seconds": clip.seconds} for clip in self.clips],
             "answers": [
-                {"prompt": prompts[answer.tag], **_fields(answer)}
+                {"prompt": prompts[answer.tag], **fields_of(answer)}
                 for answer in sorted(answers, key=lambda answer: (answer.tag, answer.repeat))
             ],
         }
 
-    def query(self, prompt: str, tag: int = 0) -> Query:
-        sequence = self.model.prompter.sequence(prompt, self.clips, self.format.value)
+    def query(self, prompt: str, tag: int = 0, clips: Sequence[Clip] | None = None) -> Query:
+        heard = self.clips if clips is None else clips
+        sequence = self.model.prompter.sequence(prompt, heard, self.format.value)
         return Query(sequence, self.repeats, self.seed, self.sampling, self.max_new_tokens, tag=tag)
 
 
@@ -103,20 +104,32 @@ def ask_for_clips(count: int) -> list[str]:
     ]
 
 
+Heard = TypeVar("Heard", Clip, list[Clip])
+
+
 def read(file: str, channel: int | None = None) -> Clip:
+    return _read(file, load_audio, channel)
+
+
+def read_windows(file: str, channel: int | None = None) -> list[Clip]:
+    """A recording of any length as clips of ten seconds."""
+    return _read(file, load_windows, channel)
+
+
+def _read(file: str, load: Callable[..., Heard], channel: int | None) -> Heard:
     source: str | io.BytesIO = file
     if file == "-":
         source = io.BytesIO(sys.stdin.buffer.read())
         source.name = "standard input"
     with warnings.catch_warnings(record=True) as notes, silenced_libraries():
         warnings.simplefilter("always")
-        clip = load_audio(source, channel=channel)
+        heard = load(source, channel=channel)
     for note in notes:
         print_warning(note.message)
-    return clip
+    return heard
 
 
-def _fields(answer: Answer) -> dict[str, Any]:
+def fields_of(answer: Answer) -> dict[str, Any]:
     fields = dataclasses.asdict(answer)
     del fields["tag"]
     return fields

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ltu.audio import Clip
+from ltu.errors import Error
 from ltu.model import DECISION_TEMPERATURE
 from ltu.prompt import AUDIO
-from ltu.query import Answer, Distribution, Exact, Query, Score
-from ltu.readings import Reading
+from ltu.query import Answer, Decisions, Distribution, Exact, Query, Score
+from ltu.readings import Options, Reading
 from ltu.sampling import Sampling
 from ltu.serve.content import Content, sequence_of
 from ltu.serve.decision_form import DecisionExtension
@@ -31,6 +32,8 @@ class Asked:
     where: str
     term: str = ""
     labels: Sequence[str] = ()
+    named: bool = False
+    """Whether an answer that names a label counts, in place of the label alone."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Decided:
     probability: float | None
     """Of yes, for a predicate."""
     masses: tuple[float, ...]
-    """The exact probability of each label as the whole answer."""
+    """The exact probability of each label: as the whole answer, or that it is named first."""
     details: dict[str, Any]
 
     @property
@@ -136,8 +139,8 @@ def _queries(service: Service, one: Asked, settings: DecisionExtension, budget: 
     model = service.model
     sequence = sequence_of(model, one.content, settings.format, one.where)
     file = model.sampling
-    if one.kind == "predicate":
-        exact = Exact(Reading(READ, one.term), settings.epsilon, budget)
+    if one.kind == "predicate" or one.named:
+        exact = Exact(_reading(one), settings.epsilon, budget)
         calm = replace(file, temperature=1.0)
         return Query(sequence, sampling=calm, mode=exact), Query(sequence, sampling=file, mode=exact)
     ids = tuple(tuple(model.prompter.continuation(label)) for label in one.labels)
@@ -145,8 +148,19 @@ def _queries(service: Service, one: Asked, settings: DecisionExtension, budget: 
     return Query(sequence, sampling=Sampling(), mode=score), Query(sequence, sampling=file, mode=score)
 
 
+def _reading(one: Asked) -> Reading | Options:
+    """Raises Problem for labels that a reading can't tell apart."""
+    if one.kind == "predicate":
+        return Reading(READ, one.term)
+    try:
+        return Options(tuple(one.labels))
+    except Error as error:
+        raise Problem(400, f"{one.where}: {error}", one.where) from None
+
+
 def _computed(answers: Sequence[Answer]) -> int:
-    return sum(a.distribution.nodes if a.distribution else len(a.token_ids) for a in answers)
+    walks = [answer.distribution or answer.decisions for answer in answers]
+    return sum(w.nodes if w else len(a.token_ids) for w, a in zip(walks, answers, strict=True))
 
 
 def _decided(service: Service, one: Asked, calm: Sequence[Answer], sampled: Sequence[Answer]) -> Decided:
@@ -155,6 +169,11 @@ def _decided(service: Service, one: Asked, calm: Sequence[Answer], sampled: Sequ
         assert found
         assert as_sampled
         return _predicate(found, as_sampled, service.model.info.get(DECISION_TEMPERATURE, 1.0))
+    if one.named:
+        named, as_sampled_named = calm[0].decisions, sampled[0].decisions
+        assert named
+        assert as_sampled_named
+        return _named(named, as_sampled_named)
     masses = tuple(math.exp(answer.logprob) for answer in calm)
     mass = math.fsum(masses)
     details = {
@@ -169,6 +188,28 @@ def _decided(service: Service, one: Asked, calm: Sequence[Answer], sampled: Sequ
             "ask so that it answers with a label alone"
         )
     return Decided(refusal, None, masses, details)
+
+
+def _named(found: Decisions, sampled: Decisions) -> Decided:
+    numbers, none = _shares(found), found.probabilities[-1][1]
+    refusal = None
+    if none + found.undecided > 0.5:
+        refusal = (
+            "the answer names none of the labels, or stays undecided, with probability "
+            f"{none + found.undecided:.3g}"
+        )
+    masses = tuple(probability for _, probability in found.probabilities[:-1])
+    return Decided(refusal, None, masses, numbers | {"as_sampled": _shares(sampled)})
+
+
+def _shares(found: Decisions) -> dict[str, Any]:
+    *named, (_, none) = found.probabilities
+    return {
+        "named": dict(named),
+        "none": none,
+        "undecided": found.undecided,
+        "positions": found.nodes,
+    }
 
 
 def _predicate(found: Distribution, sampled: Distribution, temperature: float) -> Decided:

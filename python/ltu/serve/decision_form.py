@@ -31,6 +31,8 @@ class QuestionExtension(Form):
 
     term: str = ""
     """What a predicate asks about ("bird"): claims about it in an answer count, too."""
+    labels: Literal["whole", "named"] = "whole"
+    """Of choice and score. whole: a label is the whole answer; named: the answer names it before others."""
 
 
 class Question(Form):

@@ -67,7 +67,8 @@ def _questions(service: Service, form: DecisionForm) -> list[Asked]:
         where = f"questions[{place}].instructions"
         content = placed(given, _parts(service, question.instructions, where), where)
         labels = [] if isinstance(question, Predicate) else _distinct(question.labels, f"questions[{place}]")
-        asked.append(Asked(question.type, content, where, question.ltu.term, labels))
+        how = question.ltu
+        asked.append(Asked(question.type, content, where, how.term, labels, how.labels == "named"))
     return asked
 
 
@@ -140,7 +141,8 @@ def _named_questions(service: Service, form: SystemOneForm) -> list[Asked]:
             asked.append(Asked("predicate", content, where, question.ltu.term))
         else:
             labels = _distinct(list(question.criteria), f"questions.{name}.criteria")
-            asked.append(Asked(question.type, content, where, labels=labels))
+            named = question.ltu.labels == "named"
+            asked.append(Asked(question.type, content, where, labels=labels, named=named))
     return asked
 
 

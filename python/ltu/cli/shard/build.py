@@ -95,20 +95,21 @@ def build(
     if folds and not preset:
         raise wrong_usage("--folds", "belongs to --preset esc10 or esc50")
     name = preset.value if preset else table.stem if table else "shard-78"
-    notes: list[str] = []
     if preset is Preset.esc50:
         excluded = "; ".join(f"{label} ({why})" for label, why in left_out().items())
-        notes.append(f"not among the words: {excluded}")
+        _note(f"not among the words: {excluded}")
     if audioset:
         root, candidates = clips[0], from_audioset(clips[0], audioset, words, reviewed)
     else:
-        root, candidates = from_layouts(clips, words, _numbers("--folds", folds), notes.append)
-    chosen = choose(candidates, per_word, random.Random(seed), Reader(root, notes.append))
-    spec = build_spec(words, chosen, root, name, seed, questions.value, paper, per_word, say=notes.append)
+        root, candidates = from_layouts(clips, words, _numbers("--folds", folds), _note)
+    chosen = choose(candidates, per_word, random.Random(seed), Reader(root, _note))
+    spec = build_spec(words, chosen, root, name, seed, questions.value, paper, per_word, say=_note)
     spec.write(out)
-    for note in notes:
-        NOTES.print(note, markup=False, soft_wrap=True)
     show({"file": str(out), **spec.header["counts"], "sha256": spec.hash}, json)
+
+
+def _note(line: str) -> None:
+    NOTES.print(line, markup=False, soft_wrap=True)
 
 
 def _show_segments(table: Path, words: list[Word], per_word: int, json: bool) -> None:

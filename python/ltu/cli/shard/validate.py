@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ltu.cli.console import Json, command, show
-from ltu.errors import Error
+from ltu.shard.run.consistency import contradictions, refuse
 from ltu.shard.run.store import Store, is_result_file
 from ltu.shard.spec.specification import read_spec
 
@@ -19,8 +19,10 @@ def validate(
     """Checks that a file is whole and does not contradict itself."""
     if is_result_file(file):
         store = Store(file)
-        if problems := store.problems():
-            raise Error(f"{file}: {problems[0]}")
+        problems = store.problems()
+        for row in store.runs():
+            problems += contradictions(store, row)
+        refuse(store, problems)
         show({"file": str(file), "runs": len(store.runs())}, json)
     else:
         spec = read_spec(file)

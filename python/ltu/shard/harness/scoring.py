@@ -25,7 +25,7 @@ def identity(doc: dict[str, Any], results: Sequence[str]) -> dict[str, Any]:
     return {"acc": float(names_label(results[0], doc["label"]))}
 
 
-def youden(items: Sequence[tuple[bool, bool]]) -> float:
-    """Recall + specificity − 1; NaN without both kinds of question."""
+def youden(items: Sequence[tuple[bool, float]]) -> float:
+    """Recall + specificity − 1 of (right answer is yes, share answered rightly); NaN without both kinds."""
     sides = [[right for expected, right in items if expected is kind] for kind in (True, False)]
     return sum(sum(side) / len(side) for side in sides) - 1 if all(sides) else float("nan")

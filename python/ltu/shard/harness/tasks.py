@@ -43,7 +43,8 @@ def write_tasks(spec: Spec, clips: Path, out: Path) -> list[str]:
     names = []
     for task in spec.tasks:
         data = out.resolve() / f"{task}.jsonl"
-        write_json_lines(data, _rows(spec, task, clips))
+        rows = headline(spec, task, clips)
+        write_json_lines(data, ({**row, "prompt": row["prompt"].replace(AUDIO, PLACEHOLDER)} for row in rows))
         mean = METRIC.format(name="acc", aggregation="mean")
         both = mean + METRIC.format(name="j", aggregation="!function scoring.youden")
         score = "identity" if task == IDENTITY else "relation"
@@ -58,12 +59,13 @@ def write_tasks(spec: Spec, clips: Path, out: Path) -> list[str]:
     return names
 
 
-def _rows(spec: Spec, task: str, clips: Path) -> Iterator[dict[str, Any]]:
+def headline(spec: Spec, task: str, clips: Path) -> Iterator[dict[str, Any]]:
     """The questions of the headline: Table 1's interleaved prompt, negatives from elsewhere."""
     by_id = {clip.id: clip for clip in spec.clips}
     for q in spec.questions:
         if q.task == task and q.cell == CELL and (task == IDENTITY or DISTANCES[0] in q.tiers):
             clip = by_id[q.clip]
             target = clip.label if q.expected is None else "Yes" if q.expected else "No"
-            what = {"prompt": q.prompt.replace(AUDIO, PLACEHOLDER), "term": q.term, "target": target}
-            yield {"id": q.id, "file": str((clips / clip.file).resolve()), "label": clip.label, **what}
+            file = str((clips / clip.file).resolve())
+            what = {"prompt": q.prompt, "term": q.term, "target": target}
+            yield {"id": q.id, "file": file, "label": clip.label, **what}

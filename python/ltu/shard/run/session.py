@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,7 @@ def run(
     recordings are, if not where the specification found them; `progress` is told how many questions are
     answered, of how many. Raises Error, also for a run that other kernels began unless `allow_mixed`.
     """
-    store = Store(results, create=True)
-    with store.writing():
+    with closing(Store(results, create=True)) as store, store.writing():
         id = prepare(store, spec, model, clips or Path(spec.header["clips_folder"]), settings)
         if not allow_mixed:
             check_kernels(store, id, device["kernels"])

@@ -114,12 +114,12 @@ class Store(Database):
         super().__init__(path, SCHEMA, SCHEMA_VERSION, "result file", "--out", create)
 
     def _writer(self) -> str:
-        last = self.db.execute("SELECT process, host FROM sessions ORDER BY id DESC LIMIT 1").fetchone()
-        return f"process {last['process']} on {last['host']}" if last else super()._writer()
+        last = self.select("SELECT process, host FROM sessions ORDER BY id DESC LIMIT 1")
+        return f"process {last[0]['process']} on {last[0]['host']}" if last else super()._writer()
 
     def run_with_key(self, key: str) -> int | None:
-        row = self.db.execute("SELECT id FROM runs WHERE key = ?", (key,)).fetchone()
-        return None if row is None else int(row["id"])
+        found = self.select("SELECT id FROM runs WHERE key = ?", (key,))
+        return int(found[0]["id"]) if found else None
 
     def add_run(
         self,
@@ -152,7 +152,8 @@ class Store(Database):
         return id
 
     def end_session(self, session: int) -> None:
-        self.db.execute("UPDATE sessions SET ended = ? WHERE id = ?", (time.time(), session))
+        with self.transaction() as db:
+            db.execute("UPDATE sessions SET ended = ? WHERE id = ?", (time.time(), session))
 
     def record(self, run: int, answered: Iterable[Answered], failures: Iterable[tuple[int, str]]) -> None:
         with self.transaction() as db:
@@ -173,7 +174,7 @@ class Store(Database):
 
     def _asked(self, select: str, run: int) -> list[Asked]:
         names = tuple(Asked.__dataclass_fields__)
-        rows = self.db.execute(select, (run,))
+        rows = self.each(select, (run,))
         asked = [{name: row[name] for name in names} for row in rows]
         for values in asked:
             values["expected"] = None if values["expected"] is None else bool(values["expected"])
@@ -183,25 +184,25 @@ class Store(Database):
     def measured(self, run: int) -> dict[int, tuple[Distribution | None, float | None]]:
         """Question → its exact probabilities and its log-odds, where they were asked for."""
         columns = "id, p_yes, p_no, p_neither, p_undecided, nodes, log_odds"
-        rows = self.db.execute(f"SELECT {columns} FROM questions WHERE run = ?", (run,))
+        rows = self.each(f"SELECT {columns} FROM questions WHERE run = ?", (run,))
         return {r[0]: (None if r[1] is None else Distribution(*r[1:6]), r[6]) for r in rows}
 
     def problems(self) -> list[str]:
         """What is broken in the file, one line each."""
-        broken = [row[0] for row in self.db.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        orphans = self.db.execute("PRAGMA foreign_key_check")
+        broken = [row[0] for row in self.select("PRAGMA integrity_check") if row[0] != "ok"]
+        orphans = self.select("PRAGMA foreign_key_check")
         return broken + [f"a row of {r[0]} refers to a row of {r[2]} that is missing" for r in orphans]
 
     def rows(self, table: str, run: int) -> list[sqlite3.Row]:
         """All rows of a table of one run: sessions, words, clips, answers or failures, in key order."""
-        return self.db.execute(f"SELECT * FROM {table} WHERE run = ?", (run,)).fetchall()
+        return self.select(f"SELECT * FROM {table} WHERE run = ?", (run,))
 
     def runs(self) -> list[sqlite3.Row]:
         """Runs in order, with how many questions each has and how many of them are answered."""
-        return self.db.execute(
+        return self.select(
             "SELECT runs.*, count(q.id) AS asked, count(q.finished) AS answered"
             " FROM runs LEFT JOIN questions q ON q.run = runs.id GROUP BY runs.id ORDER BY runs.id"
-        ).fetchall()
+        )
 
     def run(self, id: int | None = None) -> sqlite3.Row:
         """One run, by default the latest. Raises Error."""

@@ -13,6 +13,7 @@ from ltu.errors import Error
 from ltu.query import Distribution
 from ltu.readings import READINGS, Decision, decide
 from ltu.shard import HEADLINE
+from ltu.shard.run.consistency import contradictions, refuse
 from ltu.shard.run.store import Asked, Store
 from ltu.shard.score.metrics import Decisions, Floats, Ints
 from ltu.shard.spec.labels import labels_named, names_part, relatives, right_labels
@@ -166,6 +167,7 @@ def counts(scored: Sequence[Scored], reading: str) -> tuple[Ints, Ints, Ints]:
 def load_run(store: Store, id: int | None = None) -> Run:
     """Reads a run (by default the latest) and decides every answer under both readings. Raises Error."""
     row = dict(store.run(id))
+    refuse(store, contradictions(store, row))
     run = row["id"]
     clips = {clip["id"]: dict(clip) for clip in store.rows("clips", run)}
     texts: dict[int, list[str]] = defaultdict(list)

@@ -10,13 +10,13 @@ from typing import Literal, NamedTuple
 from ltu.audio import load_audio
 from ltu.errors import AudioError, Error
 from ltu.shard.spec.clips import Candidate
-from ltu.shard.spec.labels_csv import Say
 from ltu.shard.spec.negatives import Pairs, Positive, assign, balanced, per_clip
 from ltu.shard.spec.ontology import DISTANCES, Distance, audioset
 from ltu.shard.spec.prompts import cells, identity_prompt, term_prompt
 from ltu.shard.spec.relations import IDENTITY, Relation, relations
 from ltu.shard.spec.specification import Question, Spec, SpecClip, same_truth
 from ltu.shard.spec.words import Word, true_terms
+from ltu.text_files import Say
 from ltu.version import __version__
 
 

@@ -2,18 +2,45 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from unicodedata import normalize
 
 from ltu.audio import load_audio
-from ltu.errors import AudioError, Error
-from ltu.shard.spec.labels_csv import NAME, Say, read_labels
+from ltu.errors import AudioError, Error, listed
+from ltu.shard.spec.labels_csv import NAME, NOTHING, read_labels
 from ltu.shard.spec.segments import find_segments
 from ltu.shard.spec.words import Word, class_names, left_out, names_of
+from ltu.text_files import Say, read_text
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus"})
+AUDIO_SUFFIXES = (  # of names; what a file is, its bytes say
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".au",
+    ".snd",
+    ".caf",
+    ".w64",
+    ".rf64",
+    ".m4a",
+    ".mp4",
+    ".aac",
+    ".wma",
+    ".webm",
+    ".mka",
+    ".amr",
+    ".ac3",
+    ".wv",
+    ".tta",
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +65,7 @@ class Reader:
 
     def __call__(self, candidate: Candidate) -> Candidate | None:
         """The candidate with its hash; None for one that cannot be read, or that is another's double."""
+        candidate = replace(candidate, file=as_on_disk(self._folder, candidate.file))
         try:
             hash = load_audio(self._folder / candidate.file).hash
         except AudioError as error:
@@ -51,15 +79,22 @@ class Reader:
 
 
 def from_labels_csv(
-    folder: Path, words: Iterable[Word], folds: Sequence[int] = (), say: Say = lambda note: None
+    folder: Path,
+    words: Iterable[Word],
+    folds: Sequence[int] = (),
+    say: Say = lambda note: None,
+    name: str | Path = NAME,
+    renamed: Mapping[str, str] = NOTHING,
 ) -> list[Candidate]:
     """ESC-10's layout: labels.csv with file, fold, label, source; labels are names of the words.
+
+    Another table has its `name`, and `renamed` says what it calls columns.
 
     `say` is told, a line each, what of the table was left out. Raises Error.
     """
     label_of = {name: word.label for word in words for name in names_of(word)}
     passed_over = {name for label in left_out() for name in class_names(label)} - label_of.keys()
-    rows = read_labels(folder, label_of.keys() | passed_over, say=say)
+    rows = read_labels(folder, label_of.keys() | passed_over, say=say, name=name, renamed=renamed)
     found = [
         Candidate(label_of[row.label], row.file, row.source)
         for row in rows
@@ -67,24 +102,41 @@ def from_labels_csv(
     ]
     if not found:
         raise Error(
-            f"{folder / NAME}: no recording of these classes and folds {list(folds)}; choose other --folds"
+            f"{folder / name}: no recording of these classes and folds {list(folds)}; choose other --folds"
         )
     return found
 
 
-def from_folders(folder: Path, words: Iterable[Word]) -> list[Candidate]:
+def as_on_disk(folder: Path, name: str) -> str:
+    """A table's name for a file as the folder has it: accents as one character or two, \\ as /."""
+    forms = (name, name.replace("\\", "/"))
+    tried = [form for n in forms for form in (n, normalize("NFC", n), normalize("NFD", n))]
+    return next((form for form in tried if "\0" not in form and (folder / form).is_file()), name)
+
+
+def is_recording(file: Path) -> bool:
+    """By its name; hidden files are none, such as the ._x.wav that macOS writes beside each x.wav."""
+    return file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".")
+
+
+def from_folders(folder: Path, words: Iterable[Word], say: Say = lambda note: None) -> list[Candidate]:
     """One folder per label, named as the label, one of its parts, the word or a data set's class.
 
-    Each file is a recording.
+    Each recording in it is one; `say` is told what is none by its name.
     """
     names = {name: word.label for word in words for name in names_of(word)}
-    found = [
-        Candidate(names[parent.name.casefold()], str(file.relative_to(folder)), file.stem)
+    files = [
+        file
         for parent in sorted(folder.iterdir())
         if parent.is_dir() and parent.name.casefold() in names
         for file in sorted(parent.iterdir())
-        if file.suffix.lower() in AUDIO_SUFFIXES
     ]
+    found = [
+        Candidate(names[file.parent.name.casefold()], str(file.relative_to(folder)), file.stem)
+        for file in filter(is_recording, files)
+    ]
+    if others := [str(f.relative_to(folder)) for f in files if not is_recording(f) and f.name[0] != "."]:
+        say(f"{folder}: left out, by their names no recordings: {listed(others)}")
     if not found:
         raise Error(f"{folder}: no folder here is named after a label or word of the table")
     return found
@@ -98,10 +150,8 @@ def from_audioset(
     Those that hold the sound of one word alone, as `find_segments` says. `reviewed` lists, one a line, the
     YTIDs that were checked by ear; without it all that qualify are taken.
     """
-    checked = None if reviewed is None else set(reviewed.read_text(encoding="utf-8").split())
-    files = {
-        _ytid(path.stem): path for path in sorted(folder.rglob("*")) if path.suffix.lower() in AUDIO_SUFFIXES
-    }
+    checked = None if reviewed is None else set(read_text(reviewed).split())
+    files = {_ytid(path.stem): path for path in sorted(folder.rglob("*")) if is_recording(path)}
     found = [
         Candidate(word.label, str(files[id].relative_to(folder)), id)
         for word in find_segments(segments, words)

@@ -1,18 +1,18 @@
 """Folders of recordings in whatever layout they have: labels.csv, ESC-50's own, or a folder per label."""
 
-import csv
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ltu.errors import Error
 from ltu.shard.spec.clips import Candidate, from_folders, from_labels_csv
-from ltu.shard.spec.labels_csv import NAME, Say
-from ltu.shard.spec.words import Word, class_names, left_out, names_of
+from ltu.shard.spec.labels_csv import NAME
+from ltu.shard.spec.words import Word
+from ltu.text_files import Say
 
 ESC50 = Path("meta") / "esc50.csv"
+ESC50_COLUMNS = {"file": "filename", "label": "category", "source": "src_file"}
 ESC50_NAME = re.compile(r"(\d)-(\d+)-[A-Z]")  # fold, recording, take: how ESC-50 names its files
 
 
@@ -39,7 +39,7 @@ def _in_folder(folder: Path, words: Sequence[Word], folds: Sequence[int], say: S
         return from_labels_csv(folder, words, folds, say)
     found = [
         replace(candidate, recording=named[2]) if (named := _esc50_name(candidate)) else candidate
-        for candidate in from_folders(folder, words)
+        for candidate in from_folders(folder, words, say)
     ]
     if not folds:
         return found
@@ -49,26 +49,10 @@ def _in_folder(folder: Path, words: Sequence[Word], folds: Sequence[int], say: S
     return [c for c in found if (named := _esc50_name(c)) and int(named[1]) in folds]
 
 
-def _from_esc50(folder: Path, words: Iterable[Word], folds: Sequence[int], say: Say) -> list[Candidate]:
+def _from_esc50(folder: Path, words: Sequence[Word], folds: Sequence[int], say: Say) -> list[Candidate]:
     """ESC-50 as it is published: meta/esc50.csv with filename, fold, category, src_file; audio/."""
-    table = folder / ESC50
-    label_of = {name: word.label for word in words for name in names_of(word)}
-    with table.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if missing := {"filename", "fold", "category", "src_file"} - set(reader.fieldnames or ()):
-            raise Error(f"{table}: lacks the columns {', '.join(sorted(missing))}")
-        rows = list(reader)
-    classes = {row["category"].casefold() for row in rows} - label_of.keys()
-    if others := sorted(classes - {name for label in left_out() for name in class_names(label)}):
-        say(f"{table}: left out, of another class: {', '.join(others)}")
-    found = [
-        Candidate(label_of[row["category"].casefold()], f"audio/{row['filename']}", row["src_file"])
-        for row in rows
-        if row["category"].casefold() in label_of and (not folds or row["fold"] in map(str, folds))
-    ]
-    if not found:
-        raise Error(f"{table}: no recording of these classes and folds {list(folds)}; choose other --folds")
-    return found
+    found = from_labels_csv(folder, words, folds, say, ESC50, ESC50_COLUMNS)
+    return [replace(candidate, file=f"audio/{candidate.file}") for candidate in found]
 
 
 def _esc50_name(candidate: Candidate) -> re.Match[str] | None:

@@ -5,7 +5,6 @@ for, since they all carry a label below it, too (Dog with Bark), those count who
 word and no words of their own.
 """
 
-import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pathlib import Path
 from ltu.errors import Error
 from ltu.shard.spec.ontology import audioset
 from ltu.shard.spec.words import Word
+from ltu.text_files import read_cells
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,7 @@ def find_segments(table: Path, words: Iterable[Word]) -> list[Found]:
 
 def _segments(table: Path) -> Iterable[tuple[str, set[str]]]:
     nodes, name = audioset().nodes, audioset().name
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.reader((line for line in file if not line.startswith("#")), skipinitialspace=True):
-            if not row:
-                continue
-            if len(row) < 4:
-                raise Error(f"{table}: {','.join(row)!r} is not YTID, start, end, labels")
-            yield row[0], {name(id) for id in row[3].split(",") if id in nodes}
+    for number, row in read_cells(table, delimiter=",", comment="#"):
+        if len(row) < 4:
+            raise Error(f"{table}:{number}: {','.join(row)!r} is not YTID, start, end, labels")
+        yield row[0], {name(id) for id in row[3].split(",") if id in nodes}
