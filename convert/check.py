@@ -69,7 +69,8 @@ def placeholder(keys: Mapping[str, Value], where: str) -> dict[str, Value]:
     """
     try:
         bos = keys["tokenizer.ggml.bos_token_id"] if keys["ltu.prompt.bos"] else None
-        prompter = Prompter(keys["tokenizer.huggingface.json"], keys["ltu.prompt.template"], bos)
+        rows = keys["llama.vocab_size"]
+        prompter = Prompter(keys["tokenizer.huggingface.json"], keys["ltu.prompt.template"], bos, rows)
         ids = prompter.sequence(PROMPT, [synthetic_clip()]).ids
     except KeyError as error:
         raise ModelFileError(f"{where}: key {error.args[0]} is missing") from None
@@ -114,6 +115,8 @@ def compute(path: Path, keys: Mapping[str, Value], tensors: Mapping[str, Tensor]
 def self_test(path: Path, keys: Mapping[str, Any], device: str = "auto") -> SelfTest:
     """Computes the check anew. Raises Error when the file holds no values to compare with."""
     if not keys.get("ltu.check.logit_tolerance"):
+        if keys.get("general.architecture") != "ltu":
+            raise Error(f"{path}: is a language model alone, which has no values for a self-test")
         raise Error(f"{path}: holds no values for a self-test; convert it again where the memory suffices")
     embeddings, logits, engine = _computed(path, keys, device)
     stored_embeddings = np.array(keys["ltu.check.embeddings"], np.float32)

@@ -16,11 +16,12 @@ from ltu.convert.outtype import ENCODINGS
 from ltu.convert.table import table
 from ltu.convert.tensor import Tensor, merged, paired
 from ltu.convert.vocabulary import END_TOKENS
-from ltu.errors import Error, ModelFileError
+from ltu.errors import Error, ModelFileError, listed
 from ltu.files import sha256
 from ltu.version import __version__
 
 PathName = str | PathLike[str]
+UNQUANTISED = ("f32", "f16", "bf16")
 
 
 def convert(
@@ -49,7 +50,8 @@ def convert(
     part = read_release(Path(ltu)) if ltu is not None else read_checkpoint(Path(checkpoint or ""))
     model = joined(read_base(Path(base)), part)
     written = write_model(model, outtype, _file(Path(output), model, outtype), progress, audio_outtype)
-    return Written(written.path, written.bytes, (*_base_differs(Path(base), part), *written.notes))
+    other_base = [] if is_whole(Path(base)) else _base_differs(Path(base), part)
+    return Written(written.path, written.bytes, (*other_base, *written.notes))
 
 
 def requantise(
@@ -61,7 +63,8 @@ def requantise(
 ) -> Written:
     """An LTU file in another type. Raises Error, ModelFileError."""
     model = read_ltu(Path(gguf))
-    return write_model(model, outtype, _file(Path(output), model, outtype), progress, audio_outtype)
+    written = write_model(model, outtype, _file(Path(output), model, outtype), progress, audio_outtype)
+    return Written(written.path, written.bytes, (*_lost_before(model, written), *written.notes))
 
 
 def export_llama(
@@ -117,7 +120,7 @@ def _check_every_layer(part: LtuPart, blocks: int) -> None:
     wanted = [f"model.layers.{i}.{name}" for i in range(blocks) for name in names]
     missing = [module for module in wanted if module not in part.lora]
     if missing:
-        raise ModelFileError(f"{part.where}: has no LoRA of {', '.join(missing)}: is it of this base?")
+        raise ModelFileError(f"{part.where}: has no LoRA of {listed(missing)}: is it of this base?")
 
 
 def _general(
@@ -173,6 +176,16 @@ def read_ltu(path: Path) -> Model:
         )
     keys = {key: value for key, value in file.keys.items() if key != "general.alignment"}
     return Model(keys, dict(file.tensors), str(path))
+
+
+def _lost_before(model: Model, written: Written) -> list[str]:
+    """What a file was quantised to stays lost, however many bits its values get now."""
+    had = sorted({t.type for t in model.tensors.values() if t.type not in UNQUANTISED})
+    if not had or written.bytes <= sum(tensor.bytes for tensor in model.tensors.values()):
+        return []
+    return [
+        f"{model.where} holds {', '.join(had)}: a larger type brings nothing back; convert from the source"
+    ]
 
 
 def _base_differs(base: Path, part: LtuPart) -> list[str]:

@@ -44,7 +44,10 @@ def read_hugging_face(folder: Path) -> Model:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{folder}/config.json: lacks {error}, or has it in another form") from None
-    wanted = table(keys)
+    try:
+        wanted = table(keys)
+    except ModelFileError as error:
+        raise ModelFileError(f"{folder}/config.json: {error}") from None
     if config.get("tie_word_embeddings", False):
         source.pop("lm_head.weight", None)
     elif "lm_head.weight" not in source and "model.embed_tokens.weight" in source:

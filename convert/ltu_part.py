@@ -88,7 +88,7 @@ def read_checkpoint(folder: Path) -> LtuPart:
         settings = description["lora"]
         lora = LoraSettings(settings["alpha"], settings["r"], where=f"{folder}/ltu.json")
         return _part(source, description, folder / "ltu.safetensors", lora)
-    except (AttributeError, KeyError, TypeError) as error:
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{folder}/ltu.json: lacks {error}, or has it in another form") from None
 
 

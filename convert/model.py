@@ -75,7 +75,7 @@ def write_model(
 
 
 def check_shapes(model: Model, rows: Mapping[str, Row]) -> None:
-    """Compares with the table. Raises ModelFileError that names all that differ."""
+    """Compares with the table. Raises ModelFileError that names what differs."""
     problems = [
         f"{row.name} is missing" for row in rows.values() if row.required and row.name not in model.tensors
     ]
@@ -86,7 +86,8 @@ def check_shapes(model: Model, rows: Mapping[str, Row]) -> None:
             expected = list(rows[name].shape)
             problems.append(f"{name} has shape {list(tensor.shape)}, its sizes ask for {expected}")
     if problems:
-        raise ModelFileError(f"{model.where}: {'; '.join(problems)}")
+        more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise ModelFileError(f"{model.where}: {'; '.join(problems[:3])}{more}")
 
 
 def sizes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, int]]:

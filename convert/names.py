@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from ltu.convert.table import Row
 from ltu.convert.tensor import Tensor
-from ltu.errors import ModelFileError
+from ltu.errors import ModelFileError, listed
 
 ENCODER = "model.audio_encoder."
 UNUSED_LLAMA = re.compile(
@@ -34,7 +34,7 @@ def whole(source: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def take(
     source: Mapping[str, Tensor], rows: Iterable[Row], unused: re.Pattern[str], where: object
 ) -> dict[str, Tensor]:
-    """The rows' tensors under the file's names. Raises ModelFileError that names all that lack or are left
+    """The rows' tensors under the file's names. Raises ModelFileError that names what lacks or is left
     over; a row that is not required may lack."""
     names = {row.name: row.source for row in rows if row.source in source or (row.required and row.source)}
     wanted = set(names.values())
@@ -48,4 +48,4 @@ def take(
 
 def _listed(verb: str, names: Iterable[str]) -> str:
     names = list(names)
-    return f"{verb} {len(names)} tensor{'s' * (len(names) > 1)}: {', '.join(names)}" if names else ""
+    return f"{verb} {len(names)} tensor{'s' * (len(names) > 1)}: {listed(names)}" if names else ""

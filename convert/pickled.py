@@ -32,6 +32,7 @@ STORAGES = {
     "BoolStorage": "i8",
 }
 OLD_START = b"\x80\x02\x8a\x0a"  # of the format before PyTorch 1.6: a pickled long number
+WRAPPERS = ("state_dict", "model_state_dict", "model")
 MAX_DESCRIPTION = 256 << 20  # bytes of data.pkl; a 7B model's has 0.1 MB
 
 
@@ -67,8 +68,8 @@ def read_pickled(path: Path, start: bytes) -> dict[str, Tensor]:
         raise
     except Exception as error:  # a broken pickle can raise anything
         raise ModelFileError(f"{path}: its description of tensors is broken ({error})") from None
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]
+    if isinstance(state, dict):  # what training programs wrap around the tensors
+        state = next((state[name] for name in WRAPPERS if isinstance(state.get(name), dict)), state)
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ModelFileError(f"{path}: holds no dictionary of tensors")
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}

@@ -48,16 +48,15 @@ def from_directory(folder: Path, rows: int) -> tuple[Json, Keys]:
             raise ModelFileError(
                 f"{folder}: holds no tokenizer.model or tokenizer.json; put the model's there"
             )
-        known = {token["id"] for token in tokenizer.get("added_tokens", [])}
-        added = [
-            *tokenizer.get("added_tokens", []),
-            *(_added(t.content, id, t.special) for id, t in added_tokens(folder).items() if id not in known),
-        ]
-        # a tokenizer of ours has [AUDIO] already
-        tokenizer["added_tokens"] = [t for t in added if t["content"] != AUDIO or t["id"] < rows]
         try:
+            own = tokenizer.get("added_tokens", [])
+            known = {token["id"] for token in own}
+            more = {id: token for id, token in added_tokens(folder).items() if id not in known}
+            added = [*own, *(_added(t.content, id, t.special) for id, t in more.items())]
+            # a tokenizer of ours has [AUDIO] already
+            tokenizer["added_tokens"] = [t for t in added if t["content"] != AUDIO or t["id"] < rows]
             keys = filled(from_json(tokenizer, folder), rows)
-        except (AttributeError, KeyError, TypeError):
+        except (AttributeError, KeyError, TypeError, ValueError):
             raise ModelFileError(f"{folder}/tokenizer.json: is no BPE tokenizer of Hugging Face's") from None
         if keys[PREFIX + "model"] == "llama":
             tokenizer |= _sentencepiece_steps(True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ltu import text_files
+from ltu.checks import short
 from ltu.errors import ModelFileError
 
 Keys = dict[str, Any]  # tokenizer.ggml.*
@@ -167,11 +168,16 @@ def special_ids(config: Json, tokens: Sequence[str], types: Sequence[int]) -> Ke
         ("pad", "padding", "<pad>"),
     ):
         token = config.get(f"{name}_token")
-        token = token["content"] if isinstance(token, dict) else token
+        token = token.get("content") if isinstance(token, dict) else token
         if not token and usual in tokens and types[tokens.index(usual)] != NORMAL:
             token = usual
         id = config.get(f"{name}_token_id")
-        id = tokens.index(token) if token in tokens else id[0] if isinstance(id, list) else id
+        if isinstance(token, str) and token in tokens:
+            id = tokens.index(token)
+        elif isinstance(id, list):
+            id = next(iter(id), None)
+        if id is not None and type(id) is not int:
+            raise ModelFileError(f"config.json: {name}_token_id is {short(id)}, expected the id of a token")
         if id is not None and 0 <= id < len(tokens):
             keys[f"{PREFIX}{key}_token_id"] = id
     return keys
@@ -185,7 +191,7 @@ def end_ids(eos: int | None, configs: Sequence[Json], keys: Keys) -> list[int]:
     found = [eos] if eos is not None else []
     for config in configs:
         ids = config.get("eos_token_id")
-        found += [id for id in (ids if isinstance(ids, list) else [ids]) if isinstance(id, int)]
+        found += [id for id in (ids if isinstance(ids, list) else [ids]) if type(id) is int]
     count, bos = len(keys[PREFIX + "tokens"]), keys.get(f"{PREFIX}bos_token_id")
     return list(dict.fromkeys(id for id in found if 0 <= id < count and (id != bos or id == eos)))
 

@@ -27,8 +27,10 @@ cpp/engine
 cpp/bindings cpp/tests
 
 ltu.errors ltu.version ltu._engine
-ltu.sampling ltu.text_files
-ltu.defaults ltu.files ltu.database ltu.show
+ltu.checks ltu.text_files
+ltu.sampling
+ltu.defaults ltu.files ltu.show
+ltu.database
 ltu.front_end ltu.readings
 ltu.audio
 ltu.prompt

@@ -1,7 +1,7 @@
 """A SQLite file as an interface: one schema, one writer at a time, whole transactions."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,14 +57,14 @@ class Database:
     def close(self) -> None:
         self.db.close()
 
-    def select(self, statement: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+    def select(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
         """All rows of a query. Raises Error for a damaged file."""
         try:
             return self.db.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise self._damaged(error) from None
 
-    def each(self, statement: str, values: Sequence[Any] = ()) -> Iterator[sqlite3.Row]:
+    def each(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[sqlite3.Row]:
         """The same, one by one."""
         try:
             yield from self.db.execute(statement, values)

@@ -22,4 +22,4 @@ __all__ = ["LtuConfig", "LtuForConditionalGeneration", "LtuProcessor", "from_ggu
 
 AutoConfig.register(LtuConfig.model_type, LtuConfig)
 AutoModelForMultimodalLM.register(LtuConfig, LtuForConditionalGeneration)
-AutoProcessor.register(LtuConfig, LtuProcessor)
+AutoProcessor.register(LtuConfig, LtuProcessor)  # type: ignore[no-untyped-call]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, overload
 import numpy as np
 import numpy.typing as npt
 
+from ltu import checks
 from ltu.audio import AudioInput, Clip, load_clips
 from ltu.embeddings import Embeddings, folder_for
 from ltu.errors import Error, ModelFileError
@@ -77,6 +78,10 @@ def load(
     """
     from ltu import _engine  # here, because audio and prompts need no engine
 
+    checks.text("device", device)
+    for name, value in (("threads", threads), ("kv_memory", kv_memory), ("draft_width", draft_width)):
+        if value is not None:
+            checks.whole(name, value, 0, 1 << 63 if name == "kv_memory" else 1 << 31)
     if path is None:
         from ltu.demo_model import demo_model_path
 
@@ -117,7 +122,10 @@ class Model:
         self.width: int = info["llama.embedding_length"]
         try:
             self.prompter = Prompter(
-                tokenizer, info["ltu.prompt.template"], bos if info["ltu.prompt.bos"] else None
+                tokenizer,
+                info["ltu.prompt.template"],
+                bos if info["ltu.prompt.bos"] else None,
+                info["llama.vocab_size"],
             )
         except Exception as error:  # tokenizers raises bare exceptions
             raise ModelFileError(f"{path}: {TOKENIZER_KEY}: {error}; convert the model again") from error
@@ -342,7 +350,8 @@ class Model:
         sampling: None takes the model's own distribution, else the sampler's (-inf: never drawn). end: that
         the answer ends behind the continuation, too.
         """
-        ids = tuple(tuple(self.prompter.continuation(text)) for text in continuations)
+        given = checks.texts("continuations", continuations)
+        ids = tuple(tuple(self.prompter.continuation(text)) for text in given)
         query = self.query(prompt, audio, 1, 0, sampling, None, format, Score(ids, end), **fields)
         return [answer.logprob for answer in self._ask(query)]
 

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from tokenizers import AddedToken, Tokenizer
 
+from ltu import checks
 from ltu.audio import Clip
 from ltu.errors import PromptError
 
@@ -44,7 +45,13 @@ class PromptSequence:
     @classmethod
     def of(cls, items: Iterable[int | Clip]) -> "PromptSequence":
         """A sequence from token ids and clips, each clip where its 32 embeddings belong."""
-        items = tuple(items)
+        try:
+            items = tuple(items)
+        except TypeError:
+            raise PromptError(f"the sequence is {checks.short(items)}; give token ids and clips") from None
+        for item in items:
+            if not isinstance(item, Clip):
+                checks.whole("a token id", item, 0)
         clips = tuple(item for item in items if isinstance(item, Clip))
         return cls(tuple(CLIP if isinstance(item, Clip) else item for item in items), clips)
 
@@ -56,8 +63,13 @@ class Prompter:
     template's own control tokens are.
     """
 
-    def __init__(self, tokenizer_json: str, template: str, bos_id: int | None) -> None:
-        """`template` holds "{prompt}" once; `bos_id` None: no BOS. Raises PromptError."""
+    def __init__(
+        self, tokenizer_json: str, template: str, bos_id: int | None, rows: int | None = None
+    ) -> None:
+        """`template` holds "{prompt}" once; `bos_id` None: no BOS; `rows`: of the model's token table.
+
+        Raises PromptError.
+        """
         if template.count("{prompt}") != 1:
             raise PromptError(f"the prompt template {template!r} must hold {{prompt}} exactly once")
         self._tokenizer = Tokenizer.from_str(tokenizer_json)
@@ -73,6 +85,7 @@ class Prompter:
         self._place_id = self._tokenizer.token_to_id(_PLACE)
         self._byte_level = not getattr(self._tokenizer.model, "byte_fallback", False)
         self._control = {t.content: id for id, t in added.items() if t.special and t.content != AUDIO}
+        self._rows = rows
         self._bos = () if bos_id is None else (bos_id,)
         self._before, self._after = template.split("{prompt}")
 
@@ -102,7 +115,7 @@ class Prompter:
         SentencePiece puts a space before a text's first word, and here none begins: the ids behind a newline
         are taken. [AUDIO] is text.
         """
-        text = _as_unicode(text)
+        text = _as_unicode(checks.text("a continuation", text, PromptError))
         if self._byte_level:
             return self._cut(text)
         return self._cut("\n" + text)[len(self._cut("\n")) :]
@@ -136,13 +149,25 @@ class Prompter:
 
     def _ids(self, position: int, piece: str) -> list[int]:
         if position % 2:
+            if self._rows is not None and self._control[piece] >= self._rows:
+                raise self._without_row(self._control[piece])
             return [self._control[piece]]
         text = _as_unicode(piece).replace(AUDIO, _PLACE)
         return [CLIP if id == self._place_id else id for id in self._cut(text)]
 
     def _cut(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        for id in ids:
+            if self._rows is not None and id >= self._rows and id != self._place_id:
+                raise self._without_row(id)
         return ids
+
+    def _without_row(self, id: int) -> PromptError:
+        token = self._tokenizer.id_to_token(id)
+        return PromptError(
+            f"the tokenizer cuts {token!r} as token {id}, and the model has rows for {self._rows} tokens; "
+            "write it in another way, or give the model its whole table"
+        )
 
 
 def _as_unicode(text: str) -> str:
@@ -184,9 +209,9 @@ class TextStream:
 
 def check_clips(prompt: str, clips: int, format: Format) -> None:
     """Raises PromptError, which says what to do, unless the prompt has a place for each clip."""
-    places = prompt.count(AUDIO)
+    places = checks.text("the prompt", prompt, PromptError).count(AUDIO)
     if format not in get_args(Format):
-        raise PromptError(f"there is no format {format!r}; give {' or '.join(get_args(Format))}")
+        raise PromptError(f"there is no format {checks.short(format)}; give {' or '.join(get_args(Format))}")
     if format == "prepended":
         if places:
             raise PromptError(

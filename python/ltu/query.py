@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ltu.audio import Clip
+from ltu.checks import is_real, short, whole
 from ltu.errors import Error
 from ltu.prompt import PromptSequence
 from ltu.readings import Options, Reading
@@ -23,8 +24,8 @@ class Sample:
     """The log-probability of each token, with so many of the best beside it; None: not wanted."""
 
     def __post_init__(self) -> None:
-        _check("first_repeat", self.first_repeat, 0)
-        _check("logprobs", self.logprobs, 0)
+        whole("first_repeat", self.first_repeat, 0)
+        _check_optional("logprobs", self.logprobs, 0)
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,9 @@ class Exact:
     """…unless so many positions were computed."""
 
     def __post_init__(self) -> None:
-        if not 0 < self.epsilon < 1:
-            raise Error(f"epsilon is {self.epsilon}; give a value between 0 and 1")
-        _check("node_budget", self.node_budget, 1)
+        if not is_real(self.epsilon) or not 0 < self.epsilon < 1:
+            raise Error(f"epsilon is {short(self.epsilon)}; give a value between 0 and 1")
+        whole("node_budget", self.node_budget, 1)
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Score:
             raise Error("a score takes at least one continuation, each of at least one token")
 
 
+MOST_REPEATS = (1 << 16) - 1  # each takes memory from the start
 MODES: dict[str, type[Sample] | type[Exact] | type[Score]] = {
     "sample": Sample,
     "exact": Exact,
@@ -98,9 +100,11 @@ class Query:
 
         `sequence` may be a list of token ids and clips. Raises Error for settings that can't be.
         """
-        _check("repeats", repeats, 1)
-        _check("seed", seed, 0, 1 << 64)
-        _check("max_new_tokens", max_new_tokens, 1)
+        whole("repeats", repeats, 1, MOST_REPEATS + 1)
+        whole("seed", seed, 0, 1 << 64)
+        _check_optional("max_new_tokens", max_new_tokens, 1)
+        if sampling is not None and not isinstance(sampling, Sampling):
+            raise Error(f"sampling is {short(sampling)}; give a Sampling")
         values = {
             "sequence": sequence if isinstance(sequence, PromptSequence) else PromptSequence.of(sequence),
             "repeats": repeats,
@@ -222,17 +226,19 @@ class Answer:
 def _mode(mode: "Sample | Exact | Score | str", settings: dict[str, Any]) -> Sample | Exact | Score:
     if isinstance(mode, str):
         if mode not in MODES:
-            raise Error(f"unknown mode {mode!r}; there are {', '.join(MODES)}")
+            raise Error(f"unknown mode {short(mode)}; there are {', '.join(MODES)}")
         kind = MODES[mode]
         for name in settings:
             if name not in kind.__dataclass_fields__:
                 raise Error(f'mode "{mode}" has no {name}; it has {", ".join(kind.__dataclass_fields__)}')
         return kind(**settings)
+    if not isinstance(mode, (Sample, Exact, Score)):
+        raise Error(f"mode is {short(mode)}; give {', '.join(MODES)} or one of their records")
     if settings:
         raise Error(f"{', '.join(settings)} belong into {mode}")
     return mode
 
 
-def _check(name: str, value: int | None, least: int, most: int = 1 << 31) -> None:
-    if value is not None and not least <= value < most:
-        raise Error(f"{name} is {value}; give a value from {least} to {most - 1}")
+def _check_optional(name: str, value: int | None, least: int) -> None:
+    if value is not None:
+        whole(name, value, least)

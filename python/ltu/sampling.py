@@ -7,10 +7,25 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from ltu.checks import is_real, short, whole
 from ltu.errors import Error
 
 if TYPE_CHECKING:
     from ltu import _engine
+
+
+LEAST = 1e-30  # below, logits divided by it leave the range of float32
+RANGES = {
+    "temperature": f"of {LEAST} or more, or 0 (greedy)",
+    "top_p": "above 0 and at most 1 (off)",
+    "repetition_penalty": "above 0; 1 is off",
+}
+
+
+def _fits(name: str, value: float) -> bool:
+    if name == "top_p":
+        return 0 < value <= 1
+    return LEAST <= value <= 1 / LEAST or (name == "temperature" and value == 0)
 
 
 class SamplingFields(TypedDict, total=False):
@@ -39,18 +54,11 @@ class Sampling:
     """For each distinct text id so far, BOS and prompt included: divides logits > 0, multiplies others."""
 
     def __post_init__(self) -> None:
-        for name, fits, range_ in (
-            (
-                "temperature",
-                self.temperature == 0 or 1e-30 <= self.temperature < float("inf"),
-                "0 (greedy) or more",
-            ),
-            ("top_k", self.top_k >= 0, "0 (off) or more"),
-            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1 (off)"),
-            ("repetition_penalty", 0 < self.repetition_penalty < float("inf"), "above 0; 1 is off"),
-        ):
-            if not fits:
-                raise Error(f"{name} is {getattr(self, name)}; give a value {range_}")
+        whole("top_k", self.top_k, 0)
+        for name, range_ in RANGES.items():
+            value = getattr(self, name)
+            if not is_real(value) or not _fits(name, value):
+                raise Error(f"{name} is {short(value)}; give a value {range_}")
 
     @property
     def greedy(self) -> bool:

@@ -96,6 +96,9 @@ def test_who_does_not_listen_has_no_j_anywhere(documents: dict[str, Document], n
     for row in rows(document, "all", "distance", "baseline", "control"):
         if (name, row["name"]) != ("knows", "word"):
             assert row["figures"]["j"]["value"] == pytest.approx(0, abs=1e-12), row
+    inside = [r for r in rows(document, "distance") if "," in r["name"]]
+    assert {(r["task"], r["name"]) for r in inside} == {("synonym", "branch, anthrophony")}, "of five words"
+    assert all(r["balanced"] for r in inside)
     for row in rows(document, "group", "seen"):
         j = row["figures"]["j"]["value"]
         assert j == pytest.approx(0, abs=1e-12) if row["balanced"] else j is None, row

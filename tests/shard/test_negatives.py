@@ -63,6 +63,21 @@ def test_answers_that_ignore_the_term_score_zero(whole: dict[bool, Spec], tier: 
     assert j_of(questions, [mood[q.clip] for q in questions]) == pytest.approx(0, abs=1e-12)
 
 
+@pytest.mark.parametrize("tier", ["branch", "parent"])
+@pytest.mark.parametrize("task", ["synonym", "hypernym"])
+def test_near_negatives_are_balanced_inside_each_group(whole: dict[bool, Spec], task: str, tier: str) -> None:
+    """So a group's J is 0 for who does not listen; "elsewhere" a group's terms are asked of other groups."""
+    spec = whole[False]
+    group = {clip.id: spec.word(clip.label).group for clip in spec.clips}
+    asked = tiers(spec, task, tier)
+    for name in set(group.values()):
+        mine = [q for q in asked if group[q.clip] == name]
+        sides = [Counter(q.term for q in mine if q.expected is side) for side in (True, False)]
+        assert sides[0] == sides[1]
+    if (task, tier) == ("synonym", "branch"):
+        assert len(asked) == 8 * sum(len(word.terms["synonyms"]) for word in spec.words), "none is lost"
+
+
 def test_no_positive_is_lost_in_the_default_tier(whole: dict[bool, Spec]) -> None:
     terms = sum(len(word.terms["hypernyms"]) for word in shipped_words())
     asked = tiers(whole[False], "hypernym", "elsewhere")

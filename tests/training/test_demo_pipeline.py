@@ -1,6 +1,7 @@
 """From an encoder to a card: the demo model's language stages on a tiny base and a tone for each class."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from training_run import TINY_ENCODER
 from ltu.audio import load_audio
 from ltu.training.config import Source, read_config
 from ltu.training.demo import card, evaluate, questions, stages
+from ltu.training.demo.log import logged
 from ltu.training.demo.report import evaluate as report
 from ltu.training.demo.sounds import Sound
 from ltu.training.demo.terms import Term
@@ -72,9 +74,11 @@ def test_language_stages_end_in_a_checkpoint_and_a_card(
             data=replace(config.data, items=folder / "items.jsonl"),
             train=replace(config.train, output=folder / "out"),
         )
-        with stages.logged(f"language, round {number + 1}", tmp_path):
+        with logged(f"language, round {number + 1}", tmp_path):
             stages.learn_language(trained, config, number)
         config = replace(config, train=replace(config.train, checkpoint=folder / "out"))
+    with pytest.raises(KeyboardInterrupt), logged("evaluation", tmp_path):
+        raise KeyboardInterrupt
     report(trained, recordings, config, tmp_path)
     out = tmp_path / "round-1" / "out"
     description = json.loads((out / "ltu.json").read_text())
@@ -84,7 +88,8 @@ def test_language_stages_end_in_a_checkpoint_and_a_card(
     text = (out / "MODEL_CARD.md").read_text()
     assert "author 0 (0); author 1 (1)" in text
     assert "nobody" not in text
-    assert "| language, round 2 | " in text
+    assert re.search(r"\| language, round 2 \| \S+ \| \d+ \| ", text)
+    assert re.search(r"\| evaluation \| \S+ \| killed, went on below \| ", text)
     for kind in ("of them ESC-10's", 'unknown sounds of no training: "unknown"'):
         assert f"| {kind} | " in text
     assert "{" not in text

@@ -109,3 +109,12 @@ def test_a_broken_item_names_its_line(recordings: Path, base_folder: Path) -> No
     result = CliRunner().invoke(app, [str(path)])
     assert result.exit_code == 1
     assert "items.jsonl:2" in result.output
+
+
+def test_parameters_keep_the_order_that_optimisers_of_older_checkpoints_have(tiny_ltu: LTU) -> None:
+    names = [name for name, _ in tiny_ltu.named_parameters()]
+    parts = [name.split(".")[0] for name in names]
+    assert list(dict.fromkeys(parts)) == ["audio_encoder", "audio_proj", "llama"]
+    assert parts == sorted(parts)
+    assert not [name for name in names if name.startswith("llama") and "audio" in name]
+    assert "llama.base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight" in names

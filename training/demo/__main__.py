@@ -12,6 +12,7 @@ from ltu.demo_model import demo_base
 from ltu.training.config import Config, read_config
 from ltu.training.demo import stages
 from ltu.training.demo.distil import Recipe
+from ltu.training.demo.log import logged
 from ltu.training.demo.made import make_unknown
 from ltu.training.demo.questions import table
 from ltu.training.demo.report import evaluate
@@ -40,16 +41,16 @@ def main(
     classes = sound_classes(table("sounds"))
     recordings = read_folds(sounds, [int(fold) for fold in folds.split(",")], classes)
     if not (work / "encoder.pt").is_file():
-        with stages.logged("teacher", work):
+        with logged("teacher", work):
             stages.hear_teacher(recordings, work)
-        with stages.logged("encoder", work):
+        with logged("encoder", work):
             stages.learn_sounds(recordings, config, work, Recipe())
     if until == "encoder":
         return
     heard = [*recordings, *make_unknown(work / "made", MADE, stages.SEED)]
     assert config.train.checkpoint is not None
     if not (config.train.checkpoint / "ltu.safetensors").is_file():
-        with stages.logged("projector", work):
+        with logged("projector", work):
             stages.warm_start(heard, config, work)
     for number in range(len(stages.ROUNDS)):
         folder = work / f"round-{number + 1}"
@@ -59,10 +60,10 @@ def main(
             train=replace(config.train, output=folder / "out"),
         )
         if not (folder / "out" / "ltu.safetensors").is_file():
-            with stages.logged(f"language, round {number + 1}", work):
+            with logged(f"language, round {number + 1}", work):
                 stages.learn_language(heard, config, number)
         config = replace(config, train=replace(config.train, checkpoint=folder / "out"))
-    with stages.logged("evaluation", work):
+    with logged("evaluation", work):
         evaluate(recordings, read_folds(sounds, TEST), config, work)
     output.mkdir(parents=True, exist_ok=True)
     for name in ("ltu.safetensors", "ltu.json", "MODEL_CARD.md"):
@@ -71,12 +72,12 @@ def main(
 
 def _config(sounds: Path, work: Path, base: Path) -> Config:
     config = read_config(Path(__file__).parent.parent / "configs" / "demo.toml")
-    precision = "bfloat16" if has_bfloat16(training_device()) else "float32"
+    quick = has_bfloat16(training_device())
     return replace(
         config,
         base=replace(config.base, path=base),
         data=replace(config.data, audio=sounds, cache=work / "cache"),
-        train=replace(config.train, checkpoint=work / "start", precision=precision),
+        train=replace(config.train, checkpoint=work / "start", precision="bfloat16" if quick else "float32"),
     )
 
 

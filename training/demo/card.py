@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from ltu.files import read_json_lines, write_text
+from ltu.files import write_text
 from ltu.training.config import Config
 from ltu.training.demo import stages
 from ltu.training.demo.bank import MIXED, PIECE
 from ltu.training.demo.distil import Recipe
 from ltu.training.demo.evaluate import ABOUT, Asked, Named, balanced
+from ltu.training.demo.log import read_log
 from ltu.training.demo.questions import FORMATS, table, terms
 from ltu.training.demo.sounds import Sound
 from ltu.training.demo.terms import is_unknown, sound_classes
@@ -34,9 +35,9 @@ def write_card(
     figures: Figures,
     trained: Sequence[Sound],
     recipe: Recipe,
-    log: Path,
+    work: Path,
 ) -> None:
-    """`log`: the stages' lines, which say what ran when and on what."""
+    """`work`: the folder of the stages' log."""
     known = [name for name in sound_classes(table(ABOUT)) if not is_unknown(name, table(ABOUT))]
     encoder, base = config.encoder, config.base.source
     template = (files(__package__) / "card.md").read_text(encoding="utf-8")
@@ -65,7 +66,7 @@ def write_card(
         rounds="; then ".join(round.describe() for round in stages.ROUNDS),
         views=config.data.views,
         projector_rate=config.train.projector_learning_rate,
-        log=_log(log),
+        log=_log(work),
         named=_named(figures, known),
         table=_table(figures.asked),
         esc10=_table([a for a in figures.asked if a.term.true_of <= set(figures.esc10)]),
@@ -75,11 +76,12 @@ def write_card(
     write_text(path, f"{front_matter(config)}\n{text}")
 
 
-def _log(path: Path) -> str:
+def _log(work: Path) -> str:
     lines = ["| stage | began | minutes | on |", "| --- | --- | --- | --- |"]
-    for _, row in read_json_lines(path):
-        on = f"{row['device']}, {row['threads']} threads, PyTorch {row['torch']}"
-        lines.append(f"| {row['stage']} | {row['began']} | {row['seconds'] / 60:.0f} | {on} |")
+    for start in read_log(work):
+        minutes = "killed, went on below" if start.seconds is None else f"{start.seconds / 60:.0f}"
+        on = f"{start.device}, {start.threads} threads, PyTorch {start.torch}"
+        lines.append(f"| {start.stage} | {start.began} | {minutes} | {on} |")
     return "\n".join(lines)
 
 

@@ -36,6 +36,4 @@ def evaluate(trained: Sequence[Sound], held_out: Sequence[Sound], config: Config
         esc10={r.label for r in known if r.esc10},
         never_trained={r.label for r in unknown if r.label not in table("sounds")},
     )
-    write_card(
-        config.train.output / "MODEL_CARD.md", config, figures, trained, Recipe(), work / "stages.jsonl"
-    )
+    write_card(config.train.output / "MODEL_CARD.md", config, figures, trained, Recipe(), work)

@@ -1,11 +1,7 @@
 """The stages of the demo model; each reads what the one before left, and goes on where it was killed."""
 
-import json
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +20,6 @@ from ltu.training.demo.sentences import sentence_items
 from ltu.training.demo.sounds import labels_of
 from ltu.training.items.inputs import encode_views
 from ltu.training.model.base import load_base
-from ltu.training.model.device import device_name
 from ltu.training.model.ltu import LTU
 from ltu.training.run.checkpoint import save_checkpoint
 from ltu.training.run.train import train
@@ -55,23 +50,6 @@ class Round:
 
 
 ROUNDS = (Round(10, 1e-3, first_words=True), Round(4, 5e-4, first_words=False))
-
-
-@contextmanager
-def logged(name: str, work: Path) -> Iterator[None]:
-    """Adds a line to stages.jsonl when a stage has ended: which, when, how long, on what."""
-    began, start = datetime.now(timezone.utc), time.monotonic()
-    yield
-    line = {
-        "stage": name,
-        "began": began.isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - start),
-        "device": device_name(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
-    with (work / "stages.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
 
 
 def hear_teacher(recordings: Sequence[Recording], work: Path) -> None:

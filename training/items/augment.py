@@ -50,12 +50,13 @@ def _roll(power: Float32, rng: np.random.Generator) -> Float32:
 
 def _length(power: Float32, rng: np.random.Generator) -> Float32:
     """Mostly about five seconds; sometimes a part, sometimes repeated up to ten seconds."""
+    power = power[:FRAMES]
     kind = rng.random()
     if kind < 0.15:
         return power[: rng.integers(len(power) // 4, len(power))]
     if kind < 0.3:
         return np.tile(power, (3, 1))[: rng.integers(len(power), FRAMES + 1)]
-    return power[:FRAMES]
+    return power
 
 
 def _shift_bands(power: Float32, rng: np.random.Generator) -> Float32:

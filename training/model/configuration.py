@@ -8,7 +8,7 @@ from transformers import AutoConfig, LlamaConfig, PreTrainedConfig
 from ltu.training.model.encoder import EncoderConfig
 
 
-class LtuConfig(PreTrainedConfig):
+class LtuConfig(PreTrainedConfig):  # type: ignore[no-untyped-call]
     """A language model, the encoder that it hears with, and what the weights were made of.
 
     text_config: of a LLaMA or a Qwen2, or its dictionary. audio_config: an EncoderConfig, or its dictionary.

@@ -10,6 +10,7 @@ import torch
 from ltu.convert.convert import read_ltu
 from ltu.convert.llama import HUGGING_FACE
 from ltu.convert.ltu_part import description_of
+from ltu.convert.model import Model
 from ltu.errors import ModelFileError
 from ltu.sampling import Sampling
 from ltu.training.model.base import config_of, state_of
@@ -30,6 +31,13 @@ def from_gguf(path: str | PathLike[str]) -> tuple[LtuForConditionalGeneration, L
     read = read_ltu(Path(path))
     if "rope_freqs.weight" in read.tensors:
         raise ModelFileError(f"{path}: divides its rotary frequencies, for which transformers has no setting")
+    try:
+        return _opened(read)
+    except KeyError as error:
+        raise ModelFileError(f"{path}: key {error} is missing") from None
+
+
+def _opened(read: Model) -> tuple[LtuForConditionalGeneration, LtuProcessor]:
     keys, encoder = read.keys, _encoder(read.keys)
     config = LtuConfig(config_of(read), encoder, provenance=description_of(keys))
     state = state_of(read)
@@ -38,7 +46,7 @@ def from_gguf(path: str | PathLike[str]) -> tuple[LtuForConditionalGeneration, L
     model = LtuForConditionalGeneration.from_pretrained(
         None, config=config, state_dict=state, dtype=torch.float32
     )
-    bos, eos = (keys.get(f"tokenizer.ggml.{name}_token_id") for name in ("bos", "eos"))
+    bos, eos = keys.get("tokenizer.ggml.bos_token_id"), keys["tokenizer.ggml.eos_token_id"]
     model.generation_config = generation(
         Sampling(*(keys[f"general.sampling.{name}"] for name in SAMPLING)),
         keys["ltu.sampling.max_new_tokens"],

@@ -17,13 +17,13 @@ from ltu.training.model.encoder import AudioEncoder, EncoderConfig
 from ltu.training.model.loss import IGNORED
 
 
-class LtuForConditionalGeneration(PreTrainedModel, GenerationMixin):
+class LtuForConditionalGeneration(PreTrainedModel, GenerationMixin):  # type: ignore[no-untyped-call]
     """Answers prompts about clips, any number of them at any place."""
 
     config: LtuConfig
     config_class = LtuConfig
     base_model_prefix = "model"
-    input_modalities = ("audio", "text")
+    input_modalities = ["audio", "text"]  # noqa: RUF012
     supports_gradient_checkpointing = True
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}  # noqa: RUF012
     _no_split_modules = ["LlamaDecoderLayer", "Qwen2DecoderLayer", "Block"]  # noqa: RUF012
@@ -32,7 +32,10 @@ class LtuForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def __init__(self, config: LtuConfig, language_model: LanguageModel | None = None) -> None:
         """language_model: becomes part of this one, with its weights; None: a random one."""
         super().__init__(config)
-        llama = language_model or AutoModelForCausalLM.from_config(config.text_config)
+        llama = language_model
+        if llama is None:
+            llama = AutoModelForCausalLM.from_config(config.text_config)  # type: ignore[no-untyped-call]
+        assert isinstance(llama, LanguageModel)
         self.model, self.lm_head = llama.model, llama.lm_head
         self.model.audio_encoder = AudioEncoder(config.encoder)
         self.model.audio_proj = nn.Sequential(
@@ -42,7 +45,7 @@ class LtuForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if not self.lm_head.weight.is_meta:  # there are weights: post_init would draw them anew
             for module in self.modules():
                 module._is_hf_initialized = True  # type: ignore[assignment]
-        self.post_init()
+        self.post_init()  # type: ignore[no-untyped-call]
 
     @classmethod
     def hearing(cls, language_model: LanguageModel, encoder: EncoderConfig) -> "LtuForConditionalGeneration":
@@ -119,7 +122,7 @@ class LtuForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return CausalLMOutputWithPast(loss=loss, logits=logits, **rest)
 
     @torch.no_grad()
-    def generate(  # type: ignore[override]
+    def generate(
         self,
         inputs: Tensor | None = None,
         input_features: Tensor | None = None,
@@ -133,10 +136,10 @@ class LtuForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """
         ids = kwargs.pop("input_ids", inputs)
         if ids is None or "inputs_embeds" in kwargs:
-            return super().generate(ids, attention_mask=attention_mask, **kwargs)  # type: ignore[misc, operator]
+            return super().generate(ids, attention_mask=attention_mask, **kwargs)
         if attention_mask is None:
             attention_mask = torch.ones_like(ids)
-        made = super().generate(  # type: ignore[misc, operator]
+        made = super().generate(
             self._words_alone(ids, attention_mask),
             inputs_embeds=self.embed(ids, input_features),
             attention_mask=attention_mask,

@@ -28,7 +28,7 @@ class LtuProcessor(ProcessorMixin):
         chat_template: str | None = None,
     ) -> None:
         """bos: whether prompts begin with BOS. frames, mels: of the encoder's input. Raises PromptError."""
-        super().__init__(tokenizer, chat_template=chat_template)
+        super().__init__(tokenizer, chat_template=chat_template)  # type: ignore[no-untyped-call]
         self.prompt_template, self.bos = prompt_template, bos
         self.frames, self.mels = frames, mels
         if tokenizer.pad_token is None:

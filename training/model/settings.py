@@ -13,7 +13,9 @@ def wrapped_tokenizer(json: str, bos_id: int | None, eos_id: int) -> PreTrainedT
     """The converter's tokenizer, which knows [AUDIO]."""
     tokenizer = Tokenizer.from_str(json)
     bos, eos = (None if id is None else tokenizer.id_to_token(id) for id in (bos_id, eos_id))
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token=bos, eos_token=eos)
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer, bos_token=bos, eos_token=eos
+    )
 
 
 def generation(
@@ -23,7 +25,7 @@ def generation(
     settings = asdict(sampling)
     if sampling.greedy:
         settings = {"repetition_penalty": sampling.repetition_penalty}
-    return GenerationConfig(
+    return GenerationConfig(  # type: ignore[no-untyped-call]
         do_sample=not sampling.greedy,
         max_new_tokens=max_new_tokens,
         bos_token_id=bos_id,

@@ -13,6 +13,7 @@ import soxr
 from ltu.audio.features import CLIP_SAMPLES, LTU, WINDOW, Float32, features
 from ltu.audio.inputs import AudioInput, is_pair, sound_of
 from ltu.audio.sound import Sound
+from ltu.checks import short
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
 from ltu.front_end import FrontEnd
@@ -165,7 +166,7 @@ def _mixed(sound: Sound, channel: int | None) -> Float32:
 
 def _one_channel(samples: Float32, channel: int, name: str) -> Float32:
     there = samples.shape[1] if samples.ndim == 2 else 1
-    if not 1 <= channel <= there:
+    if not isinstance(channel, int) or not 1 <= channel <= there:
         which = "channel 1 alone" if there == 1 else f"channels 1 to {there}"
-        raise AudioError(f"{name}: has {which}; it has no channel {channel}")
+        raise AudioError(f"{name}: has {which}; it has no channel {short(channel)}")
     return samples[:, channel - 1] if samples.ndim == 2 else samples

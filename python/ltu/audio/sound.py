@@ -1,12 +1,13 @@
 """A recording as it came: any channels, any rate."""
 
-import numbers
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
 from ltu.audio.features import CLIP_SAMPLES
+from ltu.checks import is_real, short
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
 
@@ -36,9 +37,9 @@ def seen(rate: float, heard: int = CLIP_SAMPLES) -> int:
 def checked_rate(rate: object, name: str) -> float:
     """A sample rate that a recording can have. Raises AudioError."""
     low, high = RATES
-    if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not low <= float(rate) <= high:
+    if not is_real(rate) or not low <= cast(float, rate) <= high:
         raise AudioError(
-            f"{name}: a sample rate of {rate!r} Hz is not possible; "
+            f"{name}: a sample rate of {short(rate)} Hz is not possible; "
             f"give the recording's, between {low} and {high}"
         )
-    return float(rate)
+    return float(cast(float, rate))

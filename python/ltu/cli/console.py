@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, cast
 
 import typer
@@ -55,6 +55,7 @@ class Application(typer.Typer):
     def __call__(self, *args: Any, **kwargs: Any) -> None:
         prepare_streams()
         try:
+            _refuse_empty(args[0] if args else sys.argv[1:])
             code = super().__call__(*args, standalone_mode=False, **kwargs)
         except UsageError as error:
             print_error(error)
@@ -111,6 +112,17 @@ def command(work: Callable[..., None]) -> Callable[..., None]:
         parameters=[*signature.parameters.values(), *more]
     )
     return guarded
+
+
+MAY_BE_EMPTY = ("--prompt", "--api-key", "--tasks", "--words", "--folds", "--datasets")
+
+
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """An empty path would be the folder that the command runs in: a shell's variable may have no value."""
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        option = argument.partition("=")[0] if argument.startswith("--") else before
+        if (argument == "" or argument == f"{option}=") and option not in MAY_BE_EMPTY:
+            raise wrong_usage(option if option.startswith("-") else "an argument", "is empty; give a value")
 
 
 def wrong_usage(option: str, problem: str) -> typer.BadParameter:

@@ -7,13 +7,8 @@ import typer
 
 from ltu.cli.console import wrong_usage
 
+MOST_THREADS = 512  # of the engine
 LARGEST = 2**31 - 1  # of the engine's whole numbers
-
-
-def _not_empty(path: str | None) -> str | None:
-    if path == "":
-        raise typer.BadParameter("is empty; give the path of a model file")
-    return path
 
 
 Gguf = Annotated[
@@ -21,7 +16,6 @@ Gguf = Annotated[
     typer.Option(
         "--gguf",
         metavar="FILE",
-        callback=_not_empty,
         help="The model file, or hf:org/repo[:type] of the Hugging Face Hub; without it the demo model.",
     ),
 ]
@@ -36,7 +30,7 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
-        max=LARGEST,
+        max=MOST_THREADS,
         help="How many CPU threads compute; without it one for each physical core that the container grants.",
     ),
 ]

@@ -24,6 +24,7 @@ from ltu.cli.windows import ask_windows
 from ltu.errors import Error, PromptError
 from ltu.model import load
 from ltu.prompt import AUDIO, check_clips
+from ltu.query import MOST_REPEATS
 from ltu.sampling import Sampling
 
 app = application()
@@ -61,7 +62,7 @@ Place = Annotated[
     ),
 ]
 Repeats = Annotated[
-    int, typer.Option(min=1, max=LARGEST, help="How many independent answers each prompt gets.")
+    int, typer.Option(min=1, max=MOST_REPEATS, help="How many independent answers each prompt gets.")
 ]
 Seed = Annotated[
     int, typer.Option(min=0, max=2**63 - 1, help="Decides the draws: equal seeds give equal answers.")
@@ -177,8 +178,6 @@ def _changes(
 
 def _recordings(files: list[str], prompts: Sequence[str], format: Format) -> list[str]:
     """The files that go with the prompts; asked for on the terminal where there are none."""
-    if "" in files:
-        raise wrong_usage("--audio", "is empty; give the path of a recording")
     if files.count("-") > 1:
         raise wrong_usage("--audio", "standard input (-) can be read only once")
     if not files and format is Format.interleaved:

@@ -11,6 +11,7 @@ from rich.progress import Progress, TaskID
 from ltu.cli.console import FAILED, NOTES, Json, command, show, wrong_usage
 from ltu.cli.options import BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
 from ltu.cli.progress import progress_bar
+from ltu.query import MOST_REPEATS
 from ltu.shard import HEADLINE
 from ltu.shard.run.runs import Settings
 from ltu.shard.run.session import run as run_session
@@ -28,7 +29,7 @@ Results = Annotated[Path, typer.Option(metavar="FILE", help="Results (SQLite); g
 Clips = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Where the recordings are now; absent: as built.")
 ]
-Repeats = Annotated[int, typer.Option(min=1, help="Independent answers to each question.")]
+Repeats = Annotated[int, typer.Option(min=1, max=MOST_REPEATS, help="Independent answers to each question.")]
 Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal answers.")]
 Tasks = Annotated[str, typer.Option(metavar="TASK[,TASK…]", help="identity, or a relation; absent: all.")]
 Words = Annotated[str, typer.Option(metavar="WORD[,WORD…]", help="Only clips of these words.")]

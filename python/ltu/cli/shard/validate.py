@@ -21,7 +21,7 @@ def validate(
         store = Store(file)
         problems = store.problems()
         for row in store.runs():
-            problems += contradictions(store, row)
+            problems += contradictions(store, dict(row))
         refuse(store, problems)
         show({"file": str(file), "runs": len(store.runs())}, json)
     else:

@@ -162,9 +162,9 @@ def parts(report: Report) -> Table:
         if row.part in ("group", "label", "distance", "seen")
     ]
     note = (
-        "distance: negatives of the same branch, or with the same parent, in the ontology; never pooled."
-        " A part that is not balanced by term has no J; J over noise is J minus that of noise in the clips'"
-        " place, which is 0 for who does not listen."
+        "distance: negatives of the same branch, or with the same parent, in the ontology; never pooled;"
+        " balanced inside each group. A part that is not balanced by term has no J; J over noise is J minus"
+        " that of noise in the clips' place, which is 0 for who does not listen."
     )
     columns = ("task", "asked", "part", "", "J", "J over noise", "recall", "specificity", "questions")
     return Table("Parts", columns, rows, note)

@@ -19,6 +19,7 @@ from ltu.shard.spec.relations import IDENTITY
 from ltu.shard.spec.words import stands_in
 
 OF_TERMS = ("j", "d_prime", "criterion", "auroc", "accuracy", "f1", "precision")
+ENOUGH = 5  # words for a group's own J among near negatives
 TIER = DISTANCES[0]  # "elsewhere": the only one that the headline counts
 
 
@@ -117,25 +118,39 @@ def rows(run: Run, condition: Condition) -> Iterator[Part]:
     for tier in DISTANCES[1:]:
         if found := questions(run, condition, tier=tier):
             yield part(condition, "distance", tier, HEADLINE, run.decisions(found, HEADLINE))
-    splits: list[tuple[str, Callable[[Scored], str]]] = [
-        ("group", lambda s: run.words[s.label].group),
-        ("label", _in_label),
-        ("seen", _seen),
-    ]
-    noise = {s.asked.base: s for s in questions(run, condition, "noise")}
-    for kind, name_of in splits:
-        names: dict[str, list[Scored]] = {name: [] for name in sorted({name_of(s) for s in base})}
-        for s in base:
-            names[name_of(s)].append(s)
-        if kind == "group" and (music := [s for s in base if run.words[s.label].is_music]):
-            names["music, of anthrophony"] = music
-        for name, chosen in names.items():
-            row = part(condition, kind, name, HEADLINE, run.decisions(chosen, HEADLINE))
-            balanced, figures = is_balanced(chosen), dict(row.figures)
-            if not balanced:  # its J, d′ and AUROC would be those of the terms, whatever is heard
-                figures |= dict.fromkeys(OF_TERMS, Figure())
-            over = over_noise(run, chosen, noise)
-            yield replace(row, figures=figures, balanced=balanced, over_noise=over)
+            inside = {
+                f"{tier}, {group}": asked
+                for group, asked in _named(found, _group(run)).items()
+                if len({s.label for s in asked}) >= ENOUGH
+            }
+            yield from _parts(run, condition, "distance", inside, tier)
+    groups = _named(base, _group(run))
+    if music := [s for s in base if run.words[s.label].is_music]:
+        groups["music, of anthrophony"] = music
+    yield from _parts(run, condition, "group", groups)
+    yield from _parts(run, condition, "label", _named(base, _in_label))
+    yield from _parts(run, condition, "seen", _named(base, _seen))
+
+
+def _named(asked: Sequence[Scored], name_of: Callable[[Scored], str]) -> dict[str, list[Scored]]:
+    names: dict[str, list[Scored]] = {name: [] for name in sorted({name_of(s) for s in asked})}
+    for s in asked:
+        names[name_of(s)].append(s)
+    return names
+
+
+def _parts(
+    run: Run, condition: Condition, kind: str, names: Mapping[str, Sequence[Scored]], tier: str = TIER
+) -> Iterator[Part]:
+    """A row for each part of a tier's questions; one that is not balanced by term has no J."""
+    noise = {s.asked.base: s for s in questions(run, condition, "noise", tier)}
+    for name, chosen in names.items():
+        row = part(condition, kind, name, HEADLINE, run.decisions(chosen, HEADLINE))
+        balanced, figures = is_balanced(chosen), dict(row.figures)
+        if not balanced:  # its J, d′ and AUROC would be those of the terms, whatever is heard
+            figures |= dict.fromkeys(OF_TERMS, Figure())
+        over = over_noise(run, chosen, noise)
+        yield replace(row, figures=figures, balanced=balanced, over_noise=over)
 
 
 def over_noise(run: Run, chosen: Sequence[Scored], noise: Mapping[int, Scored]) -> Figure | None:
@@ -157,6 +172,10 @@ def j(d: Decisions) -> float:
 def difference(one: Decisions, other: Decisions) -> Estimate:
     """J of one minus J of the other; row i of both is the same question."""
     return interval(j(one) - j(other), pseudo_values(one, j) - pseudo_values(other, j), J_DIFFERENCE)
+
+
+def _group(run: Run) -> Callable[[Scored], str]:
+    return lambda scored: run.words[scored.label].group
 
 
 def _in_label(scored: Scored) -> str:

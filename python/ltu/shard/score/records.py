@@ -62,7 +62,7 @@ class Part(Condition):
     positives: int
     words: int
     figures: Mapping[str, Figure]
-    balanced: bool | None = None  # by term; told of groups, of labels and of what training has seen
+    balanced: bool | None = None  # by term; told of parts that may not be
     over_noise: Figure | None = None  # J minus J of noise in the clips' place, of those
 
 

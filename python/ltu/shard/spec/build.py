@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -61,7 +61,7 @@ def build(
     facts: list[Fact] = []
     for relation in asked:
         positives = [Positive(c.id, t, c.label) for c in clips for t in by_label[c.label].asked(relation)]
-        facts += _facts(relation, positives, clips, true, seed, paper_negatives, say)
+        facts += _facts(relation, positives, clips, by_label, true, seed, paper_negatives, say)
     clips = _with_other(clips, facts, true, random.Random(f"{seed} other"))
     rows: list[Question] = []
     for clip in clips:
@@ -108,7 +108,8 @@ def _facts(
     relation: Relation,
     positives: list[Positive],
     clips: Sequence[SpecClip],
-    true: dict[str, frozenset[str]],
+    words: Mapping[str, Word],
+    true: Mapping[str, frozenset[str]],
     seed: int,
     paper_negatives: bool,
     say: Say,
@@ -121,9 +122,9 @@ def _facts(
             asked_for[positive.term].append(positive.term_word)
 
     closest = {
-        (label, term): max((audioset().distance(label, word) for word in words), key=DISTANCES.index)
+        (label, term): max((audioset().distance(label, owner) for owner in owners), key=DISTANCES.index)
         for label in true
-        for term, words in asked_for.items()
+        for term, owners in asked_for.items()
     }
 
     def at(distance: Distance) -> Callable[[int, str], bool]:
@@ -146,8 +147,14 @@ def _facts(
                 say(
                     f"{relation.name}: {len(positives)} questions a side, not {asked_twice}: words lack terms"
                 )
-        else:
+        elif distance == DISTANCES[0]:
             kept, pairs = balanced(positives, at(distance), rng)
+        else:  # near ones lie in one group of sounds: each is balanced by itself
+            groups: dict[str, list[Positive]] = defaultdict(list)
+            for positive in positives:
+                groups[words[label_of[positive.clip]].group].append(positive)
+            parts = [balanced(groups[group], at(distance), rng) for group in sorted(groups)]
+            kept, pairs = [p for part, _ in parts for p in part], [n for _, part in parts for n in part]
         if distance == DISTANCES[0] and len(kept) < len(positives):
             left_out = len(positives) - len(kept)
             say(f"{relation.name}: {left_out} of {len(positives)} questions have no balanced negative")

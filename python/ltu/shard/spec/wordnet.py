@@ -2,8 +2,8 @@
 
 Only building a table needs this (and nltk with its "wordnet" data); the shipped tables do not. A proposal
 is for review. A review file maps each label to the reader's choices, which go before the automatic ones:
-`word`, `synset`, the columns of terms (`synonyms`, …), `also` (terms true of the word that WordNet does not
-connect), `class` (a data set's name of it) and `why`.
+`word`, `synset`, the columns of terms (`synonyms`, …), `class` (a data set's name of it) and `why`. Terms
+that a reader would not call wrong of a word without WordNet's saying so stand in assets/shard/doubtful.jsonl.
 """
 
 import json
@@ -12,11 +12,14 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
 from ltu.errors import Error, needs
+from ltu.files import read_json_lines
 from ltu.shard.spec.ontology import audioset, label_parts
 from ltu.shard.spec.relations import relations
 from ltu.shard.spec.words import Word, group_of
@@ -146,11 +149,37 @@ def proposal(label: str, choice: dict[str, Any], wordnet: Any) -> Word:
     )
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """Why terms are not asked of clips of some labels, and of those below them in the ontology."""
+
+    why: str
+    terms: frozenset[str]
+    labels: frozenset[str]
+
+    def holds(self, label: str) -> bool:
+        return not self.labels.isdisjoint({label} | audioset().ancestors(label))
+
+
+@cache
+def doubts() -> tuple[Doubt, ...]:
+    """What a reader who looked at every term beside every label would not call wrong."""
+    with as_file(files("ltu") / "assets/shard/doubtful.jsonl") as path:
+        rows = [row for _, row in read_json_lines(path)]
+    return tuple(Doubt(row["why"], frozenset(row["terms"]), frozenset(row["labels"])) for row in rows)
+
+
+def doubtful(label: str, terms: Iterable[str]) -> set[str]:
+    """Those of `terms` that a reader would not call wrong of a clip with this label."""
+    said = [doubt.terms for doubt in doubts() if doubt.holds(label)]
+    return set(terms) & frozenset().union(*said)
+
+
 def table(review: dict[str, dict[str, Any]], wordnet: Any) -> list[Word]:
     """A whole table; `related` needs all of its terms, so it comes last."""
     words = [proposal(label, choice, wordnet) for label, choice in review.items()]
     terms = {term for word in words for term in word.all_terms}
-    true_of = [{*related(word, terms, wordnet), *review[word.label].get("also", ())} for word in words]
+    true_of = [{*related(word, terms, wordnet), *doubtful(word.label, terms)} for word in words]
     return [replace(word, related=tuple(sorted(true))) for word, true in zip(words, true_of, strict=True)]
 
 

@@ -1,0 +1,41 @@
+"""Arguments that are not what they must be: one short line each, whatever was given."""
+
+from collections.abc import Iterable
+from numbers import Integral, Real
+from typing import Any
+
+from ltu.errors import Error
+
+SHOWN = 60  # characters of a value that is shown
+
+
+def short(value: object) -> str:
+    """A value for one line of a message."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def whole(name: str, value: Any, least: int, end: int = 1 << 31) -> int:
+    """A whole number, NumPy's too, from `least` to below `end`. Raises Error."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) < end:
+        raise Error(f"{name} is {short(value)}; give a whole number from {least} to {end - 1}")
+    return int(value)
+
+
+def is_real(value: object) -> bool:
+    """Whether it is a number, NumPy's too; True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def text(name: str, value: object, error: type[Error] = Error) -> str:
+    """A text. Raises `error`."""
+    if not isinstance(value, str):
+        raise error(f"{name} is {short(value)}; give text, a str")
+    return value
+
+
+def texts(name: str, values: Any) -> tuple[str, ...]:
+    """Several texts; one alone is a mistake, not a list of its letters. Raises Error."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise Error(f"{name} are {short(values)}; give a list of texts")
+    return tuple(text(f"one of {name}", value) for value in values)
