@@ -12,6 +12,10 @@ demo: $(VENV)/engine
 test: $(VENV)/dev test-cpp
 	$(BIN)/python -m pytest
 
+# Odd strings, numbers, arrays and files for every command and public function, for an hour (make test: 20 seconds).
+fuzz-inputs: $(VENV)/dev
+	LTU_FUZZ_SECONDS=3600 LTU_FUZZ_SEED=$${LTU_FUZZ_SEED:-$$(date +%s)} $(BIN)/python -m pytest -s tests/test_fuzz_inputs.py
+
 # The engine's parts by themselves.
 test-cpp: $(VENV)/dev
 	$(BIN)/cmake -G Ninja -S . -B build/tests -DCMAKE_MAKE_PROGRAM=$(CURDIR)/$(BIN)/ninja -DLTU_BUILD_MODULE=OFF -DLTU_BUILD_TESTS=ON -DCMAKE_BUILD_TYPE=Release > build/tests.log || { cat build/tests.log; exit 1; }

@@ -2,8 +2,11 @@
 
 import json
 import struct
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+from ltu.checks import short
 from ltu.convert.pickled import read_pickled
 from ltu.convert.tensor import Tensor
 from ltu.errors import ModelFileError
@@ -68,7 +71,7 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
             [length] = struct.unpack("<Q", file.read(8))
             if length > size - 8:
                 raise ModelFileError(f"{path}: the file ends inside its header; get it again")
-            header = json.loads(file.read(length))
+            header = json.loads(file.read(length), object_pairs_hook=_each_once)
         tensors = {}
         for name, entry in header.items():
             if name == "__metadata__":
@@ -76,6 +79,8 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
             shape, (start, end) = entry["shape"], entry["data_offsets"]
             if entry["dtype"] not in SAFETENSORS_TYPES:
                 raise ModelFileError(f"{path}: tensor {name} is of the unsupported type {entry['dtype']}")
+            if not all(type(size) is int and size >= 0 for size in shape):
+                raise ValueError(f"tensor {name} has the shape {short(shape)}")
             tensor = Tensor.in_file(path, 8 + length + start, shape, SAFETENSORS_TYPES[entry["dtype"]])
             if tensor.bytes != end - start or not 0 <= start <= end <= size - 8 - length:
                 raise ModelFileError(f"{path}: tensor {name} lies outside of the file; get it again")
@@ -83,6 +88,14 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         return tensors
     except (AttributeError, KeyError, TypeError, ValueError, struct.error) as error:
         raise ModelFileError(f"{path}: is no safetensors file, or a broken one ({error})") from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"{twice} is there twice")
+    return found
 
 
 def _read_shards(index: Path) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ text with.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from ltu.convert.vocabulary import (
     read_json,
     special_ids,
 )
-from ltu.errors import ModelFileError
+from ltu.errors import ModelFileError, listed
 from ltu.prompt import AUDIO
 
 
@@ -76,6 +77,8 @@ def from_keys(keys: Mapping[str, Any], where: str) -> Json:
     try:
         kind = keys[PREFIX + "model"]
         tokens, types = keys[PREFIX + "tokens"], keys[PREFIX + "token_type"]
+        if twice := [token for token, count in Counter(tokens).items() if count > 1]:
+            raise ModelFileError(f"{where}: has tokens twice: {listed(map(repr, twice))}")
         if kind == "llama":
             steps = _sentencepiece_steps(keys.get(PREFIX + "add_space_prefix", True))
             merges = _merges(tokens, keys[PREFIX + "scores"])

@@ -106,3 +106,27 @@ def test_other_formats_are_named(tmp_path: Path) -> None:
     for path, message in ((old, "before PyTorch 1.6"), (tar, "not a zip"), (cut, "cut off")):
         with pytest.raises(ModelFileError, match=message):
             read_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "problem"),
+    [
+        (b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "a": {}}', "a is there twice"),
+        (b'{"a": {"dtype": "F32", "shape": [-1, -1], "data_offsets": [0, 4]}}', r"has the shape \[-1, -1\]"),
+        (b'{"a": {"dtype": "F32", "shape": [1000], "data_offsets": [0, 4]}}', "tensor a lies outside"),
+        (b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4, 8]}}', "is no safetensors file"),
+    ],
+)
+def test_headers_of_safetensors_that_contradict_themselves(
+    tmp_path: Path, header: bytes, problem: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(8))
+    with pytest.raises(ModelFileError, match=problem):
+        read_weights(path)
+
+
+@pytest.mark.parametrize("name", ["state_dict", "model_state_dict", "model"])
+def test_tensors_are_found_in_what_training_programs_wrap_around_them(tmp_path: Path, name: str) -> None:
+    torch.save({"epoch": 3, name: {"a": torch.ones(2)}}, tmp_path / "m.bin")
+    assert read_weights(tmp_path / "m.bin").keys() == {"a"}

@@ -159,6 +159,21 @@ def test_tokenised_items_that_were_cut_short_are_made_anew(
     assert list(again) == expected
 
 
+@pytest.mark.parametrize("damage", [b"\xe9\n", b"[1]\n", b'{"name": "1.wav"}\n', b"half", b"\0" * 50 + b"\n"])
+def test_a_cache_is_believed_up_to_its_first_damaged_line(
+    recordings: Path, tmp_path: Path, damage: bytes
+) -> None:
+    cache, names = tmp_path / "cache", [f"{i}.wav" for i in range(3)]
+    read_clips(names, recordings, cache)
+    first, _, last = (cache / "clips.jsonl").read_bytes().splitlines(keepends=True)
+    (cache / "clips.jsonl").write_bytes(first + damage + last)
+    for _ in range(2):
+        clips = read_clips(names, recordings, cache)
+        for name in names:
+            expected = load_audio(recordings / name).features().astype(np.float16)
+            assert np.array_equal(clips.features[clips.stored[name].row], expected), name
+
+
 def test_encoder_outputs_are_computed_anew_for_other_heads_and_after_a_cut(
     recordings: Path, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -34,16 +35,29 @@ class Line:
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """The file's whole lines; a kill, or a process that is writing, may leave half a line at the end."""
+    """The file's lines up to the first that is damaged, or half: a kill may leave one, and whoever writes."""
     if path.is_file():
         with path.open("rb") as file:
-            yield from (Line.from_json(json.loads(line)) for line in file if line.endswith(b"\n"))
+            for data in file:
+                line = _line(data)
+                if line is None:
+                    return
+                yield line
+
+
+def _line(data: bytes) -> Line | None:
+    try:
+        return Line.from_json(json.loads(data)) if data.endswith(b"\n") else None
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+        return None
 
 
 def cut_half_line(path: Path) -> None:
+    """Cuts the file behind the last line that `read_lines` reads."""
     if path.is_file():
-        data = path.read_bytes()
-        os.truncate(path, data.rfind(b"\n") + 1)
+        with path.open("rb") as file:
+            whole = sum(map(len, takewhile(_line, file)))
+        os.truncate(path, whole)
 
 
 def stamp(path: Path) -> Stamp | None:
