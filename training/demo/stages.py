@@ -49,7 +49,7 @@ class Round:
         return f"{pools}, {learnt}, learning rate {self.learning_rate:g}"
 
 
-ROUNDS = (Round(10, 1e-3, first_words=True), Round(2, 5e-4, first_words=False))
+ROUNDS = (Round(6, 1e-3, first_words=True), Round(2, 5e-4, first_words=False))
 
 
 def hear_teacher(recordings: Sequence[Recording], work: Path) -> None:
