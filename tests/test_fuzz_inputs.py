@@ -116,7 +116,7 @@ class Pool:
         texts = {
             "s.jsonl": '{"kind": "header", "format": 1}\n{"kind": "word"}\n',
             "run.toml": 'name = "x"\n[base]\npath = "m.gguf"\n[data]\nitems = "s.jsonl"\n',
-            "openaqa.json": '[{"instruction": "a?", "audio_id": "a", "dataset": "as_20k", "task": "", "output": ""}]',
+            "openaqa.json": '[{"instruction": "a?", "audio_id": "a", "dataset": "d", "task": ""}]',
             "config.json": '{"model_type": "llama"}',
         }
         for name, text in texts.items():

@@ -34,6 +34,16 @@ def text(name: str, value: object, error: type[Error] = Error) -> str:
     return value
 
 
+def unicode(name: str, value: object) -> str:
+    """A text without halves of characters, as Python makes of bytes that are no UTF-8. Raises Error."""
+    given = text(name, value)
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise Error(f"{name} {short(value)} holds what is no Unicode character; write it in UTF-8") from None
+    return given
+
+
 def texts(name: str, values: Any) -> tuple[str, ...]:
     """Several texts; one alone is a mistake, not a list of its letters. Raises Error."""
     if isinstance(values, str) or not isinstance(values, Iterable):
