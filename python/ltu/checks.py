@@ -1,5 +1,6 @@
 """Arguments that are not what they must be: one short line each, whatever was given."""
 
+import os
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -42,6 +43,14 @@ def unicode(name: str, value: object) -> str:
     except UnicodeEncodeError:
         raise Error(f"{name} {short(value)} holds what is no Unicode character; write it in UTF-8") from None
     return given
+
+
+def path(name: str, value: object) -> str:
+    """A path that the engine can open. Raises Error: its names are UTF-8, and NUL would end them."""
+    given = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if "\0" in (found := unicode(name, given)):
+        raise Error(f"{name} {short(found)} holds a NUL; give a path")
+    return found
 
 
 def texts(name: str, values: Any) -> tuple[str, ...]:
