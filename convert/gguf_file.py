@@ -3,7 +3,6 @@
 Format: ggml's docs/gguf.md, version 3, little-endian.
 """
 
-import os
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ltu import _engine
+from ltu import _engine, checks
 from ltu.convert.tensor import TYPES, NotFinite, Tensor, finite
 from ltu.errors import ModelFileError
 
@@ -40,7 +39,7 @@ def read(path: Path) -> GgufFile:
 
     The header is read, and checked, by the engine's own reader.
     """
-    keys, tensors = _engine.read_gguf(os.fspath(path))
+    keys, tensors = _engine.read_gguf(checks.path("the path", path))
     found = {name: Tensor.in_file(path, offset, shape[::-1], type) for name, shape, type, offset in tensors}
     return GgufFile(path, keys, found)
 

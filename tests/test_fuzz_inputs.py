@@ -116,7 +116,7 @@ class Pool:
         texts = {
             "s.jsonl": '{"kind": "header", "format": 1}\n{"kind": "word"}\n',
             "run.toml": 'name = "x"\n[base]\npath = "m.gguf"\n[data]\nitems = "s.jsonl"\n',
-            "openaqa.json": '[{"instruction": "a?", "audio_id": "a", "dataset": "as_20k", "task": "", "output": ""}]',
+            "openaqa.json": '[{"instruction": "a?", "audio_id": "a", "dataset": "d", "task": ""}]',
             "config.json": '{"model_type": "llama"}',
         }
         for name, text in texts.items():
@@ -302,7 +302,7 @@ def typed(app: Callable[..., None], arguments: list[str]) -> None:
     assert code in (0, 1, 2), f"exit code {code!r}"
     errors = [line for line in said if line.startswith("error: ")]
     assert len(errors) == (code != 0), said
-    assert not errors or (len(errors[0]) < 6000 and "unexpected " not in errors[0]), errors
+    assert not errors or (len(errors[0]) < 6000 and not errors[0].startswith("error: unexpected")), errors
     assert not any("Traceback" in line for line in said), said
 
 
@@ -361,7 +361,8 @@ def function(random: Random, pool: Pool, model: ltu.Model) -> Case:
     )
 
     def called() -> None:
-        with contextlib.suppress(ltu.Error), warnings.catch_warnings():
+        # OSError: the system's own words, with the name of the file
+        with contextlib.suppress(ltu.Error, OSError), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             chosen[1]()
 

@@ -1,5 +1,6 @@
 """Arguments that are not what they must be: one short line each, whatever was given."""
 
+import os
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -32,6 +33,24 @@ def text(name: str, value: object, error: type[Error] = Error) -> str:
     if not isinstance(value, str):
         raise error(f"{name} is {short(value)}; give text, a str")
     return value
+
+
+def unicode(name: str, value: object) -> str:
+    """A text without halves of characters, as Python makes of bytes that are no UTF-8. Raises Error."""
+    given = text(name, value)
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise Error(f"{name} {short(value)} holds what is no Unicode character; write it in UTF-8") from None
+    return given
+
+
+def path(name: str, value: object) -> str:
+    """A path that the engine can open. Raises Error: its names are UTF-8, and NUL would end them."""
+    given = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if "\0" in (found := unicode(name, given)):
+        raise Error(f"{name} {short(found)} holds a NUL; give a path")
+    return found
 
 
 def texts(name: str, values: Any) -> tuple[str, ...]:

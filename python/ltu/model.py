@@ -86,7 +86,7 @@ def load(
         from ltu.demo_model import demo_model_path
 
         path = demo_model_path()
-    path = local_path(path)
+    path = local_path(checks.path("the path of the model", path))
     engine = _engine.Engine(
         path, device, threads or 0, kv_memory or 0, tree, draft_width or 0, batch_invariant
     )

@@ -8,6 +8,7 @@ automaton that the engine runs byte by byte while an answer is computed. Both sa
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ltu.checks import texts, unicode
 from ltu.errors import Error
 from ltu.readings.automaton import automaton, automaton_of
 from ltu.readings.decide import decide, decide_by
@@ -25,6 +26,10 @@ class Reading:
 
     name: str
     term: str = ""
+
+    def __post_init__(self) -> None:
+        unicode("the reading", self.name)
+        unicode("the term", self.term)
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
@@ -50,6 +55,7 @@ class Options:
     options: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        texts("options", self.options)
         words = [tuple(option.lower().split()) for option in self.options]
         if not words or not all(words) or len(set(words)) < len(words):
             raise Error(f"options {self.options!r}: give at least one, each of at least one word, none twice")

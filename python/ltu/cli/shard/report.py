@@ -37,6 +37,8 @@ def report(
     from ltu.show.markdown import to_markdown
     from ltu.show.terminal import to_terminal
 
+    if (json, csv, markdown).count(True) > 1:
+        raise wrong_usage("--json, --csv and --markdown", "are three forms of one output; give one")
     if table2:
         shown = list(paper_tables())
         if json:
