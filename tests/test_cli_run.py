@@ -134,6 +134,59 @@ def test_repeats_are_printed_with_their_numbers(model_file: Path, recordings: li
         assert f"[{number}/3] " in text
 
 
+@pytest.fixture(scope="module")
+def yes_or_no(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that can say yes and no."""
+    folder = tmp_path_factory.mktemp("words")
+    return tiny_gguf(folder / "words.gguf", outtype="f32", words=("yes", "no", "Yes", "No"))
+
+
+def exact_ones(file: Path, recording: Path, *options: object) -> dict[str, Any]:
+    common = ["--gguf", file, "--audio", recording, "--prompt", PROMPT, "--max-new-tokens", 2]
+    return dict(json.loads(output(*common, "--exact", "--term", "bird", *options, "--json")))
+
+
+def test_exact_prints_probabilities(yes_or_no: Path, recordings: list[Path]) -> None:
+    model = ltu.load(yes_or_no, device="cpu")
+    wanted = model.answer_distribution(PROMPT, recordings[0], "bird", max_new_tokens=2, temperature=2.0)
+    assert wanted.yes > 0
+    document = exact_ones(yes_or_no, recordings[0], "--temperature", 2)
+    assert (document["term"], document["decision_temperature"]) == ("bird", 1)
+    found = document["answers"][0]["distribution"]
+    names = ("yes", "no", "neither", "undecided")
+    assert [found[name] for name in names] == pytest.approx([getattr(wanted, name) for name in names])
+    common = ["--gguf", yes_or_no, "--audio", recordings[0], "--prompt", PROMPT, "--max-new-tokens", 2]
+    line = output(*common, "--exact", "--term", "bird", "--temperature", 2)
+    assert line == ", ".join(f"{name} {100 * getattr(wanted, name):.1f} %" for name in names) + "\n"
+
+
+def test_exact_uses_the_files_decision_temperature(
+    yes_or_no: Path, recordings: list[Path], tmp_path: Path
+) -> None:
+    made, calibrated = gguf_file.read(yes_or_no), tmp_path / "calibrated.gguf"
+    keys = {**made.keys, "ltu.decision.temperature": 2.5}
+    gguf_file.write(calibrated, keys, made.tensors)
+    model = ltu.load(calibrated, device="cpu")
+    wanted = model.answer_distribution(PROMPT, recordings[0], "bird", max_new_tokens=2, calibrated=True)
+    document = exact_ones(calibrated, recordings[0])
+    assert (document["sampling"]["temperature"], document["decision_temperature"]) == (1, 2.5)
+    assert document["answers"][0]["distribution"]["yes"] == pytest.approx(wanted.yes)
+    assert wanted.yes > 0
+    as_sampled = exact_ones(calibrated, recordings[0], "--temperature", 2)
+    assert as_sampled["decision_temperature"] == 1
+    plain = model.answer_distribution(PROMPT, recordings[0], "bird", max_new_tokens=2, temperature=2.0)
+    assert as_sampled["answers"][0]["distribution"]["yes"] == pytest.approx(plain.yes)
+
+
+@pytest.mark.parametrize("options", [["--term", "bird"], ["--exact", "--repeats", "2"]])
+def test_what_belongs_to_exact_answers_is_said(
+    model_file: Path, recordings: list[Path], options: list[str]
+) -> None:
+    done = run("--gguf", model_file, "--audio", recordings[0], "--prompt", PROMPT, *options)
+    assert done.returncode == 2
+    assert b"--exact" in done.stderr
+
+
 def test_verbose_adds_times_and_memory_on_standard_error(model_file: Path, recordings: list[Path]) -> None:
     common = ["--gguf", model_file, "--audio", recordings[0], "--prompt", PROMPT, "--max-new-tokens", 5]
     result = run(*common, "--verbose")

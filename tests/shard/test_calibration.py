@@ -14,10 +14,12 @@ from typer.testing import CliRunner, Result
 import ltu
 from ltu.cli.shard import app
 from ltu.query import Distribution
+from ltu.shard.report.document import report
 from ltu.shard.run.runs import Settings, prepare
 from ltu.shard.run.store import Store
 from ltu.shard.run.sweep import sweep
-from ltu.shard.score.calibration import BINS, calibration, temperature_of
+from ltu.shard.score.calibration import BINS, calibration, fit, temperature_of
+from ltu.shard.score.scored import load_run
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import tiny_gguf
@@ -89,3 +91,25 @@ def test_calibrate_writes_the_temperature_into_the_file_that_was_run(
     assert (warmed.yes, warmed.no) == pytest.approx((odds.yes, odds.no), rel=1e-2)
     assert {"brier_before", "brier_after", "ece_before", "ece_after"} <= set(told)
     assert calibrated().exit_code == 1, "the file is no longer the one that was run"
+
+
+def test_untempered_probabilities_are_those_of_sampling_at_temperature_1(
+    benchmark: Benchmark, tmp_path: Path
+) -> None:
+    model = ltu.load(tiny_gguf(tmp_path / "m.gguf", context=1024), device="cpu", threads=1)
+    model.max_new_tokens = 1
+    store = Store(tmp_path / "r.db", create=True)
+    with store.writing():
+        settings = Settings(repeats=1, exact=True, untempered=True, limit=12, tasks=("synonym", "hypernym"))
+        sweep(model, store, prepare(store, benchmark.spec, model, benchmark.folder, settings), print, {})
+    run = load_run(store)
+    for scored in run.scored[:4]:
+        asked = scored.asked
+        clip, format = run.clips[asked.clip]["file"], "prepended" if asked.position == "prepended" else None
+        wanted = model.answer_distribution(
+            asked.prompt, clip, asked.term, temperature=1.0, format=format or "interleaved"
+        )
+        assert scored.exact is not None
+        assert (scored.exact.yes, scored.exact.no) == pytest.approx((wanted.yes, wanted.no))
+    assert fit(run).source == "exact"
+    assert report(run).exact == (), "repeats are drawn at another temperature"

@@ -1,6 +1,7 @@
 """The commands as a user types them, with a model that needs no weights."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,16 @@ def test_list_and_validate_take_both_kinds_of_file(results: Path) -> None:
     assert "runs: 1" in typed("validate", results).stdout
 
 
+def test_list_has_a_header_and_dates_that_people_read(results: Path) -> None:
+    lines = typed("list", results).stdout.splitlines()
+    header = next(line.split() for line in lines if line.split()[:1] == ["id"])
+    assert header == ["id", "model", "spec", "repeats", "seed", "asked", "answered", "created"]
+    row = next(line for line in lines if " fake " in line)
+    assert re.search(r" \d{4}-\d\d-\d\d \d\d:\d\d$", row.rstrip())
+    words = typed("list", results.with_name("s.jsonl")).stdout
+    assert re.search(r"^label +group +synset +clips +synonyms +hypernyms", words, re.MULTILINE)
+
+
 def test_export_writes_a_file_for_each_way_of_asking(results: Path, tmp_path: Path) -> None:
     assert typed("export", results, "--out", tmp_path / "logs").exit_code == 0
     names = sorted(file.name for file in (tmp_path / "logs").iterdir())
@@ -102,6 +113,7 @@ def test_table2_needs_no_results() -> None:
         (("build", "--clips", ".", "--out", "x", "--folds", "4"), "--folds"),
         (("build", "--clips", ".", "--out", "x", "--preset", "esc10", "--folds", "four"), "--folds"),
         (("build", "--clips", ".", "--out", "x", "--reviewed", "f"), "--reviewed"),
+        (("run", "--spec", "s", "--out", "r", "--untempered"), "--untempered"),
         (("report",), "RESULTS"),
     ],
 )

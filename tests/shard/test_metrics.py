@@ -83,6 +83,22 @@ def test_d_prime_and_criterion_are_the_normal_quantiles(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_repeats_and_probabilities_have_d_prime_on_one_scale(seed: int) -> None:
+    """Four repeats that say one thing are no more questions than one probability: 1.97 stood beside 1.92."""
+    d = random_decisions(seed, neither=True)
+    wanted = metrics.figures(d.shares(), metrics.yes_share(d))
+    found = metrics.figures(d, metrics.yes_share(d))
+    for name in ("d_prime", "criterion", "j", "accuracy"):
+        assert found[name] == pytest.approx(wanted[name])
+    hit, alarm = (d.yes[side].sum() / 4 for side in (d.expected, ~d.expected))
+    z = [
+        stats.norm.ppf((part + 0.5) / (n + 1))
+        for part, n in ((hit, d.expected.sum()), (alarm, (~d.expected).sum()))
+    ]
+    assert found["d_prime"] == pytest.approx(z[0] - z[1])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_within_question_variance_is_numpys(seed: int) -> None:
     d = random_decisions(seed)
     each = [np.var([1] * y + [0] * (4 - y), ddof=1) for y in d.yes]

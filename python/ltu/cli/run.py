@@ -22,9 +22,10 @@ from ltu.cli.session import Format, Session, ask_for_clips, converse, read, read
 from ltu.cli.usage import usage_table
 from ltu.cli.windows import ask_windows
 from ltu.errors import Error, PromptError
-from ltu.model import load
+from ltu.model import DECISION_TEMPERATURE, load
 from ltu.prompt import AUDIO, check_clips
 from ltu.query import MOST_REPEATS
+from ltu.readings import Reading
 from ltu.sampling import Sampling
 
 app = application()
@@ -63,6 +64,19 @@ Place = Annotated[
 ]
 Repeats = Annotated[
     int, typer.Option(min=1, max=MOST_REPEATS, help="How many independent answers each prompt gets.")
+]
+Exact = Annotated[
+    bool,
+    typer.Option(
+        "--exact",
+        help="Print the exact probabilities that an answer says yes, no or neither, and what stays "
+        "undecided. A model file that ltu-shard calibrate has read gives calibrated ones, unless there "
+        "is a --temperature.",
+    ),
+]
+Term = Annotated[
+    str,
+    typer.Option(metavar="TERM", help="With --exact: what the prompt asks about, such as bird."),
 ]
 Seed = Annotated[
     int, typer.Option(min=0, max=2**63 - 1, help="Decides the draws: equal seeds give equal answers.")
@@ -115,6 +129,8 @@ def run(
     prompt: Prompt = None,
     format: Place = Format.interleaved,
     repeats: Repeats = 1,
+    exact: Exact = False,
+    term: Term = "",
     seed: Seed = 0,
     temperature: Temperature = None,
     top_k: TopK = None,
@@ -132,17 +148,20 @@ def run(
     prompts = prompt or []
     if not prompts and (json or not sys.stdin.isatty()):
         raise wrong_usage("--prompt", "absent, and there is no terminal to ask on; add --prompt TEXT")
+    reading = _reading(exact, term, repeats)
     sampling = _changes(temperature, top_k, top_p, repetition_penalty)
     files = _recordings(audio or [], prompts, format)
-    if windows and (len(files) != 1 or not prompts):
-        raise wrong_usage("--windows", "goes with one recording and with --prompt")
+    if windows and (len(files) != 1 or not prompts or exact):
+        raise wrong_usage("--windows", "goes with one recording and with --prompt, and without --exact")
     clips = read_windows(files[0], channel) if windows else [read(file, channel) for file in files]
     start = time.perf_counter()
     memory = memory_of("--kv-memory", kv_memory)
     model = load(gguf, device, threads, kv_memory=memory, batch_invariant=batch_invariant)
     loaded = time.perf_counter() - start
     chosen = dataclasses.replace(model.sampling, **sampling)
-    session = Session(model, clips, format, repeats, seed, chosen, max_new_tokens, channel)
+    session = Session(model, clips, format, repeats, seed, chosen, max_new_tokens, channel, reading)
+    if exact and temperature is None and DECISION_TEMPERATURE in model.info:
+        session.calibrate(float(model.info[DECISION_TEMPERATURE]))
     if windows:
         ask_windows(session, prompts, json)
     elif json:
@@ -156,6 +175,15 @@ def run(
         converse(session)
     if verbose:
         NOTES.print(usage_table(model, loaded))
+
+
+def _reading(exact: bool, term: str, repeats: int) -> Reading | None:
+    """What decides exact answers, if they are wanted."""
+    if term and not exact:
+        raise wrong_usage("--term", "belongs to --exact")
+    if exact and repeats > 1:
+        raise wrong_usage("--repeats", "is of no use with --exact, which draws nothing")
+    return Reading("careful", term) if exact else None
 
 
 def _changes(

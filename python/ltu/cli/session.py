@@ -4,7 +4,7 @@ import dataclasses
 import io
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
@@ -15,7 +15,8 @@ from ltu.cli.streams import silenced_libraries
 from ltu.errors import AudioError, PromptError
 from ltu.model import Model
 from ltu.prompt import AUDIO
-from ltu.query import Answer, Query
+from ltu.query import Answer, Distribution, Exact, Query, Sample
+from ltu.readings import Reading
 from ltu.sampling import Sampling
 
 
@@ -36,10 +37,20 @@ class Session:
     sampling: Sampling
     max_new_tokens: int | None
     channel: int | None = None  # the one that is heard of each recording
+    reading: Reading | None = None  # exact probabilities under it, in the place of answers
+    decision_temperature: float = 1.0  # divides their log-odds of yes against no
+
+    def calibrate(self, temperature: float) -> None:
+        """Probabilities at sampling temperature 1, whose log-odds a fitted temperature divides."""
+        self.sampling = dataclasses.replace(self.sampling, temperature=1.0)
+        self.decision_temperature = temperature
 
     def answer(self, prompt: str) -> None:
-        """Prints one answer as it is made, or several as they finish."""
-        if self.repeats == 1:
+        """Prints one answer as it is made, several as they finish, or exact probabilities."""
+        if self.reading is not None:
+            for answer in self.answers([self.query(prompt)]):
+                print(_told(answer.distribution), flush=True)
+        elif self.repeats == 1:
             pieces = self.model.generate(
                 prompt,
                 self.clips,
@@ -53,16 +64,28 @@ class Session:
                 print(piece, end="", flush=True)
             print()
         else:
-            for answer in self.model.answers([self.query(prompt)]):
+            for answer in self.answers([self.query(prompt)]):
                 print(f"[{answer.repeat + 1}/{self.repeats}] {answer.text}", flush=True)
 
+    def answers(self, queries: Sequence[Query]) -> Iterator[Answer]:
+        for answer in self.model.answers(queries):
+            if answer.distribution is None:
+                yield answer
+            else:
+                found = answer.distribution.at_temperature(self.decision_temperature)
+                yield dataclasses.replace(answer, distribution=found)
+
     def document(self, prompts: Sequence[str]) -> dict[str, Any]:
-        answers = self.model.answers([self.query(prompt, place) for place, prompt in enumerate(prompts)])
+        answers = self.answers([self.query(prompt, place) for place, prompt in enumerate(prompts)])
+        exact: dict[str, Any] = {}
+        if self.reading is not None:
+            exact = {"term": self.reading.term, "decision_temperature": self.decision_temperature}
         return {
             "model": self.model.path,
             "format": self.format.value,
             "seed": self.seed,
             "sampling": dataclasses.asdict(self.sampling),
+            **exact,
             "clips": [{"name": clip.name, "hash": clip.hash, "seconds": clip.seconds} for clip in self.clips],
             "answers": [
                 {"prompt": prompts[answer.tag], **fields_of(answer)}
@@ -73,7 +96,8 @@ class Session:
     def query(self, prompt: str, tag: int = 0, clips: Sequence[Clip] | None = None) -> Query:
         heard = self.clips if clips is None else clips
         sequence = self.model.prompter.sequence(prompt, heard, self.format.value)
-        return Query(sequence, self.repeats, self.seed, self.sampling, self.max_new_tokens, tag=tag)
+        mode = Exact(self.reading) if self.reading else Sample()
+        return Query(sequence, self.repeats, self.seed, self.sampling, self.max_new_tokens, mode, tag)
 
 
 def converse(session: Session) -> None:
@@ -127,6 +151,12 @@ def _read(file: str, load: Callable[..., Heard], channel: int | None) -> Heard:
     for note in notes:
         print_warning(note.message)
     return heard
+
+
+def _told(found: Distribution | None) -> str:
+    assert found is not None  # the reading says yes, no or neither
+    named = ((name, getattr(found, name)) for name in ("yes", "no", "neither", "undecided"))
+    return ", ".join(f"{name} {100 * probability:.1f} %" for name, probability in named)
 
 
 def fields_of(answer: Answer) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """ltu-shard run: a model is asked a specification's questions, its answers are stored."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, TaskID
 
 from ltu.cli.console import FAILED, NOTES, Json, command, show, wrong_usage
 from ltu.cli.options import BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
@@ -38,6 +39,9 @@ Controls = Annotated[
     bool, typer.Option("--controls", help="Ask also with the word, silence, noise or another clip.")
 ]
 Exact = Annotated[bool, typer.Option("--exact", help="Also the exact probabilities of yes, no and neither.")]
+Untempered = Annotated[
+    bool, typer.Option("--untempered", help="--exact: at temperature 1, as ltu-shard calibrate wants them.")
+]
 Epsilon = Annotated[float, typer.Option(help="--exact: what may stay undecided.")]
 NodeBudget = Annotated[
     int, typer.Option(min=1, help="--exact: most positions for a question, decided or not.")
@@ -70,6 +74,7 @@ def run(
     limit: Limit = None,
     controls: Controls = False,
     exact: Exact = False,
+    untempered: Untempered = False,
     epsilon: Epsilon = 1e-3,
     node_budget: NodeBudget = 4096,
     scores: Scores = False,
@@ -89,6 +94,8 @@ def run(
     from ltu.model import load as load_model
     from ltu.shard.run.cluster import Cluster
 
+    if untempered and not exact:
+        raise wrong_usage("--untempered", "belongs to --exact")
     benchmark = read_spec(spec)
     settings = Settings(
         repeats=repeats,
@@ -98,6 +105,7 @@ def run(
         words=_listed(words),
         limit=limit,
         exact=exact,
+        untempered=untempered,
         scores=scores,
         epsilon=epsilon,
         node_budget=node_budget,
@@ -110,9 +118,7 @@ def run(
     local.max_new_tokens = max_new_tokens or local.max_new_tokens
     model = Cluster(local, workers, load, threads, gpu=device != "cpu") if engine is Engine.ray else local
     computed_by = {**local.description(), "requested": device, "engine": engine.value}
-    with progress_bar() as bar:
-        task = bar.add_task("questions", total=None)
-        progress = partial(_progress, bar, task)
+    with _progress() as progress:
         summary = run_session(model, benchmark, out, settings, computed_by, clips, allow_mixed, progress)
     _end(out, summary, repeats, json)
 
@@ -126,8 +132,12 @@ def _end(out: Path, summary: Summary, repeats: int, json: bool) -> None:
         raise typer.Exit(FAILED)
 
 
-def _progress(bar: Progress, task: TaskID, answered: int, asked: int) -> None:
-    bar.update(task, completed=answered, total=asked)
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Shows how many questions are answered, of how many."""
+    with progress_bar() as bar:
+        task = bar.add_task("questions", total=None)
+        yield lambda answered, asked: bar.update(task, completed=answered, total=asked)
 
 
 def _tasks(tasks: str, spec: Spec) -> tuple[str, ...]:

@@ -180,10 +180,10 @@ def run_row(run: Run) -> RunRow:
 
 
 def exact_row(run: Run, condition: Condition) -> ExactRow | None:
-    """None without --exact."""
+    """None without --exact, or of another temperature than that of the repeats."""
     base = questions(run, condition)
     exact = run.exact(base)
-    if exact is None:
+    if exact is None or run.exact_temperature != json.loads(run.row["sampling"])["temperature"]:
         return None
     drawn = run.decisions(base, HEADLINE)
     off = yes_share(drawn) - exact.yes

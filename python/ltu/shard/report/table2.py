@@ -63,6 +63,8 @@ def _per_cent(share: float | None) -> float | None:
 def _as_balanced(row: Part) -> bool:
     """Whether there are as many right terms as in the paper; accuracy and F1 depend on it."""
     positives, negatives = COUNTS[row.task]
+    if not row.questions:
+        return False
     return bool(abs(row.positives / row.questions - positives / (positives + negatives)) < CLOSE)
 
 

@@ -211,7 +211,8 @@ def _same(use: Condition, rows: Sequence[Row]) -> Row | None:
 
 def calibration(report: Report) -> Table:
     """Whether P(yes) means what it says."""
-    temperature = report.run.sampling["temperature"]
+    untempered = report.run.selection.get("untempered")
+    temperature = 1 if untempered else report.run.sampling["temperature"]
     rows = [
         (
             row.task,

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -97,6 +97,8 @@ def queries_of(
         reading = Reading(HEADLINE, ask.term) if ask.term else None
         nodes = settings["node_budget"] if reading else min(IDENTITY_NODES, settings["node_budget"])
         how: dict[str, Any] = {"reading": reading, "epsilon": settings["epsilon"], "node_budget": nodes}
+        if ask.term and settings.get("untempered"):
+            common = (seed, replace(model.sampling, temperature=1.0), model.max_new_tokens)
         yield Query(sequence, 1, *common, mode="exact", tag=tag, **how)
     if ask.term and settings["scores"]:
         ids = tuple(tuple(model.prompter.continuation(text)) for text in (*YES, *NO))

@@ -33,6 +33,7 @@ class Settings:
     scores: bool = False
     epsilon: float = 1e-3
     node_budget: int = 4096  # most positions for the exact answer to one question
+    untempered: bool = False  # exact answers about terms are those of sampling at temperature 1
     stop_when_decided: str | None = None  # the reading that may end an answer early
 
 

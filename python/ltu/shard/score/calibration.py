@@ -3,7 +3,6 @@
 A temperature divides the log-odds of yes against no (Guo et al. 2017); 1 leaves them.
 """
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -91,14 +90,18 @@ def calibration_rows(run: Run, asked: Sequence[Condition]) -> Iterator[Calibrati
 def fit(run: Run) -> Fit:
     """A temperature from half of the words, every second one, reported on the others. Raises Error.
 
-    From scores, or from exact probabilities if they are those of sampling at temperature 1.
+    From exact probabilities if they are those of sampling at temperature 1, else from scores.
     """
     base = [s for s in run.scored if not s.asked.control and s.asked.expected is not None]
-    source, odds = "log-odds", odds_of(base, "log-odds")
-    if odds is None and json.loads(run.row["sampling"])["temperature"] == 1:
-        source, odds = "exact", odds_of(base, "exact")
+    source = "exact" if run.exact_temperature == 1 else "log-odds"
+    odds = odds_of(base, source)
     if odds is None:
-        raise Error(f"run {run.row['id']}: has no log-odds of yes against no; run again with --scores")
+        source, odds = "log-odds", odds_of(base, "log-odds")
+    if odds is None:
+        raise Error(
+            f"run {run.row['id']}: has no log-odds of yes against no; run again with --exact --untempered, or"
+            " with --scores"
+        )
     expected = np.array([bool(s.asked.expected) for s in base])
     labels = sorted({s.label for s in base})
     if len(labels) < 2:

@@ -44,6 +44,12 @@ class Decisions:
             self.expected, self.yes, self.no + self.neither, none, self.clip_word, self.term_word
         )
 
+    def shares(self) -> "Decisions":
+        """Shares of each question's repeats in place of their counts."""
+        whole = np.maximum(self.repeats, 1)
+        counts = (self.yes / whole, self.no / whole, self.neither / whole)
+        return Decisions(self.expected, *counts, self.clip_word, self.term_word)
+
     @property
     def repeats(self) -> Ints | Floats:
         return self.yes + self.no + self.neither
@@ -115,7 +121,7 @@ def unparsed_rate(c: Confusion) -> float:
 
 
 def _z_scores(c: Confusion) -> tuple[float, float]:
-    """z of hit and false-alarm rate; log-linear correction (Hautus 1995): half an answer in each cell."""
+    """z of hit and false-alarm rate; log-linear correction (Hautus 1995): one half in each cell."""
     z = NormalDist().inv_cdf
     return z((c.tp + 0.5) / (c.positives + 1)), z((c.fp + 0.5) / (c.negatives + 1))
 
@@ -183,9 +189,14 @@ FIGURES = {
 
 
 def figures(d: Decisions, scores: Floats) -> dict[str, float]:
-    """Every figure of a set of decisions; the AUROC is that of the scores."""
+    """Every figure of a set of decisions; the AUROC is that of the scores.
+
+    d′ and criterion count questions, not answers: repeats, probabilities and log-odds are corrected alike.
+    """
     pooled = confusion(d)
     result = {name: figure(pooled) for name, figure in FIGURES.items()}
+    by_question = confusion(d.shares())
+    result |= {"d_prime": d_prime(by_question), "criterion": criterion(by_question)}
     result["auroc"] = auroc(scores, d.expected)
     result["within_question_variance"] = within_question_variance(d)
     return result

@@ -98,6 +98,13 @@ class Run:
         return reading
 
     @property
+    def exact_temperature(self) -> float:
+        """The sampling temperature whose exact probabilities it has of questions about a term."""
+        if json.loads(self.row["selection"]).get("untempered"):
+            return 1.0
+        return float(json.loads(self.row["sampling"])["temperature"])
+
+    @property
     def is_part(self) -> bool:
         """Whether only a part of the benchmark was asked, which has no balance to keep."""
         selection = json.loads(self.row["selection"])
