@@ -95,7 +95,7 @@ class Session:
 
     def query(self, prompt: str, tag: int = 0) -> Query:
         sequence = self.model.prompter.sequence(prompt, self.clips, self.format.value)
-        mode = Exact(self.reading) if self.reading else Sample()
+        mode: Exact | Sample = Exact(self.reading) if self.reading else Sample()
         return Query(sequence, self.repeats, self.seed, self.sampling, self.max_new_tokens, mode, tag)
 
 
