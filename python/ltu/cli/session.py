@@ -96,7 +96,7 @@ class Session:
     def query(self, prompt: str, tag: int = 0, clips: Sequence[Clip] | None = None) -> Query:
         heard = self.clips if clips is None else clips
         sequence = self.model.prompter.sequence(prompt, heard, self.format.value)
-        mode = Exact(self.reading) if self.reading else Sample()
+        mode: Exact | Sample = Exact(self.reading) if self.reading else Sample()
         return Query(sequence, self.repeats, self.seed, self.sampling, self.max_new_tokens, mode, tag)
 
 

@@ -171,8 +171,8 @@ def doubts() -> tuple[Doubt, ...]:
 
 def doubtful(label: str, terms: Iterable[str]) -> set[str]:
     """Those of `terms` that a reader would not call wrong of a clip with this label."""
-    said = [doubt.terms for doubt in doubts() if doubt.holds(label)]
-    return set(terms) & frozenset().union(*said)
+    said = {term for doubt in doubts() if doubt.holds(label) for term in doubt.terms}
+    return said & set(terms)
 
 
 def table(review: dict[str, dict[str, Any]], wordnet: Any) -> list[Word]:
