@@ -62,7 +62,7 @@ def test_a_temperature_moves_yes_and_no_and_leaves_neither() -> None:
 
 
 def test_calibrate_writes_the_temperature_into_the_file_that_was_run(
-    benchmark: Benchmark, tmp_path: Path
+    benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = ltu.load(tiny_gguf(tmp_path / "m.gguf", context=1024), device="cpu", threads=1)
     model.max_new_tokens = 1
@@ -81,6 +81,13 @@ def test_calibrate_writes_the_temperature_into_the_file_that_was_run(
             app, ["calibrate", str(tmp_path / "r.db"), "--gguf", str(tmp_path / "m.gguf"), "--json"]
         )
 
+    before = (tmp_path / "m.gguf").read_bytes()
+    with monkeypatch.context() as patched:  # few questions: what fits one half is far off for the other
+        patched.setattr("ltu.shard.score.calibration.temperature_of", lambda *_: 1e-3)
+        refused = calibrated()
+    assert refused.exit_code == 1
+    assert "makes the others worse" in " ".join(refused.stderr.split())
+    assert (tmp_path / "m.gguf").read_bytes() == before
     done = calibrated()
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout)

@@ -34,6 +34,12 @@ def calibrate(
             f"{gguf}: is not the model of run {scored.row['id']} ({scored.row['model']}); give that one"
         )
     found = fit(scored)
+    if found.after.log_loss > found.before.log_loss:
+        raise Error(
+            f"{results}: the temperature that fits every second word, {found.temperature:.2g}, makes the "
+            f"others worse (log-loss {found.before.log_loss:.3f} → {found.after.log_loss:.3f}), so {gguf} "
+            "stays as it is; run more questions"
+        )
     model = gguf_file.read(gguf)
     with replacing(gguf) as draft:
         gguf_file.write(draft, {**model.keys, DECISION_TEMPERATURE: found.temperature}, model.tensors)
