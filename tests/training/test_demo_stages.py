@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import ltu
 from ltu.audio import load_audio
 from ltu.errors import Error
 from ltu.training.demo import bank, distil, made, sounds
@@ -131,6 +133,20 @@ def test_variations_and_mixtures_keep_what_they_are_made_of() -> None:
 
 def trained(folder: Path, work: Path) -> dict[str, Tensor]:
     return distil.distil(read_bank(folder), 3, SMALL, RECIPE, work).state_dict()
+
+
+def test_an_encoder_learns_on_from_a_finished_one(made_bank: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    weights = trained(made_bank, tmp_path / "first")
+    start = tmp_path / "student.safetensors"
+    save_file(weights, start)
+    still = replace(RECIPE, steps=1, last_steps=0, learning_rate=0.0)
+    read = read_bank(made_bank)
+    same = distil.distil(read, 3, SMALL, still, tmp_path / "second", start).state_dict()
+    assert all(torch.equal(same[name], tensor) for name, tensor in weights.items())
+    with pytest.raises(ltu.ModelFileError, match=r"student\.safetensors: labels\.(weight|bias) has shape"):
+        distil.distil(read, 4, SMALL, still, tmp_path / "third", start)
 
 
 def test_an_encoder_that_was_killed_ends_with_the_same_weights(

@@ -30,6 +30,9 @@ def main(
     base: Annotated[Path | None, typer.Option(help="SmolLM2-135M-Instruct as GGUF; absent: PyPI's")] = None,
     work: Annotated[Path, typer.Option(help="folder for what is made on the way")] = Path("build/demo-model"),
     folds: Annotated[str, typer.Option(help="folds to train on")] = "1,2,3",
+    start: Annotated[
+        Path | None, typer.Option(help="student.safetensors of an earlier run, whose encoder learns on")
+    ] = None,
     until: Annotated[str, typer.Option(help="encoder: end with encoder.pt, for the study")] = "",
     threads: Annotated[int, typer.Option(help="processor cores to use")] = 2,
 ) -> None:
@@ -44,7 +47,7 @@ def main(
         with logged("teacher", work):
             stages.hear_teacher(recordings, work)
         with logged("encoder", work):
-            stages.learn_sounds(recordings, config, work, Recipe())
+            stages.learn_sounds(recordings, config, work, Recipe(), start)
     if until == "encoder":
         return
     heard = [*recordings, *make_unknown(work / "made", MADE, stages.SEED)]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, IterableDataset
@@ -24,6 +25,7 @@ from ltu.training.demo.yamnet import EMBEDDING, SCORES
 from ltu.training.items.augment import Float32, View, mix, random_view
 from ltu.training.model.device import quick_products, training_device
 from ltu.training.model.encoder import AudioEncoder, EncoderConfig, patchify
+from ltu.training.model.ltu import fill
 
 CHECKPOINT_SECONDS = 180.0
 LOSSES = ("labels", "scores", "embedding")
@@ -76,11 +78,18 @@ class Student(nn.Module):
         return self.labels(mean), self.scores(mean), self.embedding(mean)
 
 
-def distil(bank: Bank, labels: int, config: EncoderConfig, recipe: Recipe, work: Path) -> Student:
-    """The averaged student after the last step. Goes on from `work`/student.pt; on a CUDA card if one is."""
+def distil(
+    bank: Bank, labels: int, config: EncoderConfig, recipe: Recipe, work: Path, start: Path | None = None
+) -> Student:
+    """The averaged student after the last step. Goes on from `work`/student.pt; on a CUDA card if one is.
+
+    start: student.safetensors of a finished run, whose weights it begins with. Raises ModelFileError.
+    """
     device = training_device()
     torch.manual_seed(recipe.seed)
     model = Student(labels, config).to(device)
+    if start:
+        fill(dict(model.named_parameters()), load_file(start), str(start))
     average = copy.deepcopy(model).eval().requires_grad_(False)
     optimiser = torch.optim.AdamW(model.parameters(), recipe.learning_rate, weight_decay=recipe.weight_decay)
     path, first = work / "student.pt", 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from ltu.files import write_json_lines
@@ -49,7 +50,7 @@ class Round:
         return f"{pools}, {learnt}, learning rate {self.learning_rate:g}"
 
 
-ROUNDS = (Round(6, 1e-3, first_words=True), Round(2, 5e-4, first_words=False))
+ROUNDS = (Round(14, 1e-3, first_words=True), Round(4, 5e-4, first_words=False))
 
 
 def hear_teacher(recordings: Sequence[Recording], work: Path) -> None:
@@ -60,9 +61,15 @@ def hear_teacher(recordings: Sequence[Recording], work: Path) -> None:
     make_bank(waveforms, numbers, PIECES, work / "bank", torch.get_num_threads(), SEED)
 
 
-def learn_sounds(recordings: Sequence[Recording], config: Config, work: Path, recipe: Recipe) -> None:
-    """The encoder learns from the bank → `encoder.pt`."""
-    student = distil(read_bank(work / "bank"), len(labels_of(recordings)), config.encoder, recipe, work)
+def learn_sounds(
+    recordings: Sequence[Recording], config: Config, work: Path, recipe: Recipe, start: Path | None
+) -> None:
+    """The encoder learns from the bank → `encoder.pt`, and with its heads `student.safetensors`, a start for
+    further runs."""
+    labels = len(labels_of(recordings))
+    student = distil(read_bank(work / "bank"), labels, config.encoder, recipe, work, start)
+    half = {name: tensor.detach().half() for name, tensor in student.named_parameters()}
+    save_file(half, work / "student.safetensors")
     torch.save(student.encoder.state_dict(), work / "encoder.pt")
 
 
