@@ -149,12 +149,9 @@ def _facts(
                 )
         elif distance == DISTANCES[0]:
             kept, pairs = balanced(positives, at(distance), rng)
-        else:  # near ones lie in one group of sounds: each is balanced by itself
-            groups: dict[str, list[Positive]] = defaultdict(list)
-            for positive in positives:
-                groups[words[label_of[positive.clip]].group].append(positive)
-            parts = [balanced(groups[group], at(distance), rng) for group in sorted(groups)]
-            kept, pairs = [p for part, _ in parts for p in part], [n for _, part in parts for n in part]
+        else:
+            groups = {clip: words[label].group for clip, label in label_of.items()}
+            kept, pairs = _balanced_in_groups(positives, groups, at(distance), rng)
         if distance == DISTANCES[0] and len(kept) < len(positives):
             left_out = len(positives) - len(kept)
             say(f"{relation.name}: {left_out} of {len(positives)} questions have no balanced negative")
@@ -166,6 +163,20 @@ def _facts(
             turns[term] += 1
             negatives.append(Fact(relation, Positive(clip, term, word), False, (distance,)))
     return [Fact(relation, p, True, tuple(tiers[p])) for p in positives if tiers[p]] + negatives
+
+
+def _balanced_in_groups(
+    positives: Sequence[Positive],
+    groups: Mapping[int, str],
+    allowed: Callable[[int, str], bool],
+    rng: random.Random,
+) -> tuple[list[Positive], Pairs]:
+    """Near negatives lie in their clip's group of sounds (`groups`): each group is balanced by itself."""
+    members: dict[str, list[Positive]] = defaultdict(list)
+    for positive in positives:
+        members[groups[positive.clip]].append(positive)
+    parts = [balanced(members[group], allowed, rng) for group in sorted(members)]
+    return [kept for part, _ in parts for kept in part], [pair for _, part in parts for pair in part]
 
 
 def _with_other(
