@@ -13,7 +13,6 @@ from ltu.cli.shard import app
 from ltu.errors import Error
 from ltu.shard.spec.labels_csv import Labelled, read_labels
 from ltu.shard.spec.words import shipped_words
-from ltu.training.demo.esc10 import read_folds
 
 PLAIN = "file,fold,label,source\ndog.ogg,1,Dog bark,7\nsea.ogg,4,Sea waves,8\n"
 ROWS = [Labelled("dog.ogg", "Dog bark", 1, "7"), Labelled("sea.ogg", "Sea waves", 4, "8")]
@@ -102,9 +101,7 @@ def test_what_is_no_table_is_one_line(table: str | bytes, problem: str, tmp_path
         read(tmp_path, table)
 
 
-def test_build_and_training_leave_out_the_same_and_name_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_left_out_of_a_spreadsheets_table_is_named(tmp_path: Path) -> None:
     words = [word for word in shipped_words("esc10") if word.dataset_class in (*CLASSES, "Rain")]
     write_clips(tmp_path, words, per_word=5)
     rows = ["\ufefffile;fold;label;source"]
@@ -120,13 +117,8 @@ def test_build_and_training_leave_out_the_same_and_name_it(
     assert json.loads(done.stdout)["clips"] == 12, "others were taken in the place of what cannot be read"
     assert "listed more than once, taken once" in done.stderr
     assert "empty: line 18" in done.stderr
-
-    recordings = read_folds(tmp_path, (4,))
-    assert {r.label for r in recordings} == {word.dataset_class for word in words}
-    assert len(recordings) == 14
-    said = capsys.readouterr().err
-    assert str(broken) in said
-    assert "gone.wav" in said
+    assert str(broken) in "".join(done.stderr.split())
+    assert "gone.wav" in done.stderr
 
 
 def test_one_unreadable_clip_does_not_end_a_build(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import torch
 from ltu.audio import load_audio
 from ltu.defaults import TEMPLATE
 from ltu.prompt import Prompter
-from ltu.training.demo.esc10 import Recording, read_folds
 from ltu.training.demo.evaluate import FORMATS, Asked, Judge, balanced
 from ltu.training.demo.questions import terms
+from ltu.training.demo.sounds import Recording
 from ltu.training.items.examples import expand
 from ltu.training.model.base import load_base
 from ltu.training.model.encoder import EncoderConfig
@@ -56,11 +56,3 @@ def test_balanced_accuracy_is_the_mean_of_both_shares() -> None:
     said = [(True, "Yes"), (True, "Yes"), (True, "No"), (True, "Well"), (False, "No")]
     asked = [Asked(term, "type", "prepended", true, opening) for true, opening in said]
     assert balanced(asked) == pytest.approx((2 / 4 + 1) / 2)
-
-
-def test_folds_are_read_from_the_table(recordings: Path) -> None:
-    (recordings / "labels.csv").write_text("file,fold,label\n0.wav,1,Rain\n1.wav,2,Rooster\n2.wav,3,Rain\n")
-    assert [(r.file, r.label) for r in read_folds(recordings, (1, 3))] == [
-        ("0.wav", "Rain"),
-        ("2.wav", "Rain"),
-    ]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from ltu.prompt import Format, Prompter
-from ltu.training.demo.esc10 import Recording
 from ltu.training.demo.questions import FORMATS, ask, labels_of, table, table_1, terms
+from ltu.training.demo.sounds import Recording
 from ltu.training.demo.terms import Relation, Term
 from ltu.training.items.collate import Collator
 from ltu.training.items.examples import expand

@@ -11,7 +11,7 @@ import soundfile
 from ltu.audio import load_audio
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import Error
-from ltu.training.demo.esc10 import Recording
+from ltu.training.demo.sounds import Recording
 
 ESPEAK = "espeak-ng"
 SECONDS = 5.0

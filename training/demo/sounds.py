@@ -1,18 +1,24 @@
 """Labelled recordings to learn from: those of `labels.csv` that CC0 and CC BY cover, in folds."""
 
-import csv
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ltu.audio import load_audio
+from ltu.audio import Clip, load_audio
 from ltu.errors import Error
-from ltu.training.demo.esc10 import Recording
+from ltu.text_files import read_table
 
 TABLE = "labels.csv"
 OPEN_LICENCE = re.compile(r"(CC0|CC BY)( \d\.\d)?")  # what weights may be made of that are given away
 COLUMNS = ("file", "fold", "label", "esc10", "licence", "author", "url")
+
+
+@dataclass(frozen=True)
+class Recording:
+    file: str
+    label: str
+    clip: Clip
 
 
 @dataclass(frozen=True)
@@ -45,17 +51,13 @@ def labels_of(recordings: Sequence[Recording]) -> list[str]:
 
 
 def _read_table(table: Path, folds: Collection[int], labels: Collection[str] | None) -> list[Sound]:
-    with table.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if missing := set(COLUMNS) - set(reader.fieldnames or ()):
-            raise Error(f"{table}: lacks the columns {', '.join(sorted(missing))}")
-        rows = [
-            row
-            for row in reader
-            if int(row["fold"]) in folds
-            and (labels is None or row["label"] in labels)
-            and OPEN_LICENCE.fullmatch(row["licence"])
-        ]
+    rows = [
+        row
+        for _, row in read_table(table, COLUMNS)
+        if int(row["fold"]) in folds
+        and (labels is None or row["label"] in labels)
+        and OPEN_LICENCE.fullmatch(row["licence"])
+    ]
     return [
         Sound(
             file=f"{table.parent.name}/{row['file']}",

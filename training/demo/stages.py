@@ -13,12 +13,11 @@ from ltu.files import write_json_lines
 from ltu.training.config import Config
 from ltu.training.demo.bank import make_bank, read_bank
 from ltu.training.demo.distil import Recipe, distil
-from ltu.training.demo.esc10 import Recording
 from ltu.training.demo.projector import fit_projector
 from ltu.training.demo.properties import Scale
 from ltu.training.demo.questions import Item, table, training_items
 from ltu.training.demo.sentences import sentence_items
-from ltu.training.demo.sounds import labels_of
+from ltu.training.demo.sounds import Recording, labels_of
 from ltu.training.items.inputs import encode_views
 from ltu.training.model.base import load_base
 from ltu.training.model.ltu import LTU

@@ -13,10 +13,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from ltu.training.demo.esc10 import Recording
 from ltu.training.demo.properties import OPPOSITE, Scale
 from ltu.training.demo.questions import ask, table, with_article
 from ltu.training.demo.questions import terms as all_terms
+from ltu.training.demo.sounds import Recording
 from ltu.training.demo.terms import Kind, Relation, Term
 from ltu.training.reformulate.openaqa import OPEN_TASK
 from ltu.training.study.split import Split

@@ -9,8 +9,8 @@ from transformers import set_seed
 
 from ltu.errors import Error
 from ltu.training.config import Config
-from ltu.training.demo.esc10 import Recording
 from ltu.training.demo.projector import fit_projector
+from ltu.training.demo.sounds import Recording
 from ltu.training.items.inputs import encode_views
 from ltu.training.model.base import load_base
 from ltu.training.model.ltu import LTU, fill
