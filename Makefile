@@ -12,7 +12,7 @@ demo: $(VENV)/engine
 test: $(VENV)/dev test-cpp
 	$(BIN)/python -m pytest
 
-# Odd strings, numbers, arrays and files for every command and public function, for an hour (make test: 20 seconds).
+# Odd strings, numbers, arrays and files for every command and public function, for an hour (make test: 2500 cases).
 fuzz-inputs: $(VENV)/dev
 	LTU_FUZZ_SECONDS=3600 LTU_FUZZ_SEED=$${LTU_FUZZ_SEED:-$$(date +%s)} $(BIN)/python -m pytest -s tests/test_fuzz_inputs.py
 

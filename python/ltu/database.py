@@ -10,6 +10,9 @@ from urllib.parse import quote
 from ltu.errors import Error
 from ltu.files import target, unwritable
 
+# SQLite's messages quote a damaged schema, whose bytes needn't be text for Python's module to decode.
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)
+
 
 class Database:
     """Reading needs no lock; writing is for whoever holds `writing`.
@@ -31,10 +34,10 @@ class Database:
                 self.db.executescript(f"BEGIN; {schema} PRAGMA user_version = {version}; COMMIT;")
                 found = version
             self.db.execute("PRAGMA synchronous = NORMAL")  # a power cut costs the last transactions, no more
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             if not path.exists():
                 raise unwritable(path, FileNotFoundError(2, str(error))) from None
-            raise Error(f"{path}: is not a {what}: {error}") from None
+            raise Error(f"{path}: is not a {what}: {_reason(error)}") from None
         if found != version:
             raise Error(f"{path}: is not a {what} of this version; give another name to {option}")
 
@@ -61,20 +64,20 @@ class Database:
         """All rows of a query. Raises Error for a damaged file."""
         try:
             return self.db.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             raise self._damaged(error) from None
 
     def each(self, statement: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Iterator[sqlite3.Row]:
         """The same, one by one."""
         try:
             yield from self.db.execute(statement, values)
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             raise self._damaged(error) from None
 
-    def _damaged(self, error: sqlite3.Error) -> Error:
+    def _damaged(self, error: Exception) -> Error:
         return Error(
-            f"{self.path}: is a damaged {self._what}: {error}; take a copy, or save what is left of it with "
-            "sqlite3 FILE .recover"
+            f"{self.path}: is a damaged {self._what}: {_reason(error)}; take a copy, or save what is left of "
+            "it with sqlite3 FILE .recover"
         )
 
     @contextmanager
@@ -107,3 +110,7 @@ class Database:
 
     def _writer(self) -> str:
         return "another process"
+
+
+def _reason(error: Exception) -> str:
+    return "it holds bytes that are no text" if isinstance(error, UnicodeDecodeError) else str(error)
