@@ -53,7 +53,7 @@ test-peers: $(VENV)/bench
 test-page: $(VENV)/dev
 	$(BIN)/python -m pip install --quiet playwright
 	npm install --silent --prefix build/page axe-core@4.14.1
-	$(BIN)/python -m pytest tests/serve/test_page.py
+	$(BIN)/python -m pytest tests/serve/test_page.py tests/shard/test_phone.py
 
 # The pages as a site, in build/site; a link that leads nowhere fails.
 docs: $(VENV)/dev
