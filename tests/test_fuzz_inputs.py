@@ -370,7 +370,10 @@ def function(random: Random, pool: Pool, model: ltu.Model) -> Case:
     return f"{chosen[0]}: {prompt!r:.80} {sound!r:.80} {audio!r:.80} {fields} {sizes}", called
 
 
-def test_odd_inputs_get_an_answer_or_one_line(pool: Pool, model: ltu.Model) -> None:
+def test_odd_inputs_get_an_answer_or_one_line(
+    pool: Pool, model: ltu.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # some of the names are no paths but "-" and the like
     end = time.monotonic() + float(SECONDS or 0)
     first = number = int(CASE or 0)
     while number == first or (time.monotonic() < end if SECONDS else not CASE and number < CASES):
