@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from filelock import FileLock
 from transformers import TrainerCallback, set_seed
 
@@ -87,6 +88,8 @@ def train(
         for folder in checkpoints(config.train.output):
             shutil.rmtree(folder)
     trainer.accelerator.wait_for_everyone()
+    if torch.distributed.is_initialized():  # a process that ends with its threads running may abort
+        torch.distributed.destroy_process_group()
     return trained
 
 
