@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo docs test test-cpp test-sanitized test-lowest test-peers test-page cuda-check lint rooms format bench demo-model study study-quick
+.PHONY: demo docs fuzz-inputs test test-cpp test-sanitized test-lowest test-peers test-page cuda-check lint rooms format bench demo-model study study-quick
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine
