@@ -16,7 +16,7 @@ import ltu
 from ltu.audio import load_audio
 from ltu.errors import Error
 from ltu.training.demo import bank, distil, made, sounds
-from ltu.training.demo.bank import Maker, mix, read_bank, vary
+from ltu.training.demo.bank import Maker, follow, mix, read_bank, vary
 from ltu.training.demo.distil import Recipe
 from ltu.training.demo.yamnet import EMBEDDING, SCORES, YAMNet, patches_of, read_onnx
 from ltu.training.model.encoder import EncoderConfig
@@ -105,7 +105,8 @@ def test_a_bank_holds_what_was_mixed_and_heard(made_bank: Path) -> None:
     assert np.any(read.share == 1)
     assert np.any(read.share < 1)
     assert read.scores.shape == (12, SCORES)
-    assert read.embeddings.shape == (12, EMBEDDING)
+    assert read.embeddings.shape == (12, bank.MOMENTS, EMBEDDING)
+    assert set(read.moments) <= {1, *range(2, bank.MOMENTS + 1)}
     for entry in range(12):
         power = read.power(entry)
         assert power.shape == (read.frames[entry], 128)
@@ -126,9 +127,22 @@ def test_variations_and_mixtures_keep_what_they_are_made_of() -> None:
         waveform = vary(tone(1000), rng)
         assert np.abs(waveform).max() == pytest.approx(1, abs=1e-5)
         peak = np.abs(np.fft.rfft(waveform)).argmax() / len(waveform) * RATE
-        assert 800 < peak < 1250
+        assert 540 < peak < 1830  # three deviations of the speed
     spectrum = np.abs(np.fft.rfft(mix(tone(1000), tone(3000, 0.5), 0.8))) ** 2
     assert spectrum[1000] / spectrum[3000] == pytest.approx(4, rel=0.01)
+    behind = mix(tone(1000), bank.noise(RATE, rng), 0.8)
+    spectrum = np.abs(np.fft.rfft(behind)) ** 2
+    assert spectrum[1000] / spectrum.sum() == pytest.approx(0.8, abs=0.03)
+
+
+def test_one_sound_follows_another() -> None:
+    joined = follow(tone(1000), tone(3000, 0.5), 0.25)
+    before, after = (
+        np.abs(np.fft.rfft(part)).argmax() / len(part) * RATE for part in np.split(joined, [4000])
+    )
+    assert (before, after) == (1000, 3000)
+    power = [np.mean(part**2) for part in np.split(joined, [4000])]
+    assert power[0] == pytest.approx(power[1], rel=0.01)
 
 
 def trained(folder: Path, work: Path) -> dict[str, Tensor]:
@@ -224,7 +238,39 @@ def test_a_recipes_last_steps_see_more_patches(made_bank: Path) -> None:
     batches = distil._Batches(read_bank(made_bank), 3, SMALL, replace(RECIPE, batch=3), 0)
     kept = [keep.shape[1] for _, keep, *_ in batches]
     assert kept == [8, 8, 8, 12]
-    _, _, labels, scores, embeddings = next(iter(batches))
+    _, keep, labels, scores, embeddings, moments, heard = next(iter(batches))
     np.testing.assert_allclose(labels.sum(1), 1, rtol=1e-5)
     assert scores.shape == (3, SCORES)
     assert embeddings.isfinite().all()
+    assert moments.shape == (*keep.shape, EMBEDDING)
+    assert moments.isfinite().all()
+    assert heard.any(1).all()
+
+
+def test_what_is_heard_at_a_frame_lies_between_the_teachers_moments() -> None:
+    """YAMNet's view n shows frames 48 n to 48 n + 96."""
+    embeddings = np.zeros((2, bank.MOMENTS, EMBEDDING), np.float16)
+    embeddings[0, :, 0] = np.arange(bank.MOMENTS)
+    embeddings[1, :, 0] = 3  # heard once
+    frames = np.array([96, 40])
+    nothing = np.zeros(2, np.float32)
+    counts = np.array([bank.MOMENTS, 1])
+    read = bank.Bank([], frames, np.zeros((2, 2), np.int64), nothing, nothing, counts, embeddings)
+    asked = np.array([0, 48, 72, 96, 100 * 48])
+    np.testing.assert_allclose(read.embedding(0, asked)[:, 0], [0, 0, 0.5, 1, bank.MOMENTS - 1])
+    np.testing.assert_allclose(read.embedding(1, asked)[:, 0], 3)
+
+
+def test_a_patch_learns_what_was_heard_when_it_sounded(made_bank: Path) -> None:
+    """A bank whose embedding is the number of the moment: patches of a still view learn theirs."""
+    read = read_bank(made_bank)
+    long = int(np.argmax(read.frames))
+    number = np.broadcast_to(np.arange(bank.MOMENTS)[:, None], read.embeddings.shape[1:])
+    counted = replace(read, embeddings=np.repeat(number[None], 12, 0).astype(np.float16))
+    batches = distil._Batches(counted, 3, SMALL, replace(RECIPE, mixed=0.0), 0)
+    rng = np.random.default_rng(1)
+    view, _ = batches._view(long, long, 1.0, rng)
+    expected = counted.embedding(long, view.moments)[:, 0]
+    np.testing.assert_allclose(
+        expected, np.clip((view.moments - 48) / 48, 0, read.moments[long] - 1), atol=0.01
+    )

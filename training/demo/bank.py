@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +19,19 @@ import torch
 from ltu.audio import log_mel
 from ltu.defaults import MELS, SAMPLE_RATE
 from ltu.files import replacing
-from ltu.training.demo.yamnet import YAMNet, load_yamnet
+from ltu.training.demo.yamnet import HOP, PATCH, YAMNet, load_yamnet
 
 PIECE = 256  # entries
 FRAMES = 512  # of an entry: 5.1 s; a longer recording is cut at a random place
 SAMPLES = 400 + 160 * (FRAMES - 1)
+MOMENTS = 1 + (FRAMES - PATCH) // HOP  # that the teacher hears at most
 MIXED = 0.5  # share of the entries that hold two recordings
+FOLLOWED = 0.3  # share of those in which one follows the other
+NOISY = 0.3  # share of the entries with noise behind
+SPEED = 0.2  # deviation of a speed's logarithm
+REVERSED = 0.1  # share of the recordings that run backwards
+EQUALISED = 4.0  # decibels that a recording's spectrum is bent by on average
+SWELLING, SWELL = 0.3, 6.0  # share of the recordings whose level swells, and by how many decibels
 
 Float32 = npt.NDArray[np.float32]
 Rng = np.random.Generator
@@ -38,12 +46,22 @@ class Bank:
     labels: npt.NDArray[np.int64]  # [entries, 2] numbers of the recordings' labels
     share: Float32  # of the power that the first recording has
     scores: Float32  # [entries, 521]
-    embeddings: Float32  # [entries, 1024]
+    moments: npt.NDArray[np.int64]  # that the teacher heard
+    embeddings: npt.NDArray[np.float16]  # [entries, MOMENTS, 1024]; the last moment's are repeated
+
+    def embedding(self, entry: int, frames: npt.NDArray[np.int64]) -> Float32:
+        """What the teacher heard at an entry's frames, [n, 1024]: between the two moments nearest to each."""
+        place = np.clip((frames - PATCH / 2) / HOP, 0, self.moments[entry] - 1)
+        before = np.minimum(place.astype(np.int64), max(0, self.moments[entry] - 2))
+        after = np.minimum(before + 1, self.moments[entry] - 1)
+        of_after = (place - before).astype(np.float32)[:, None]
+        heard = self.embeddings[entry].astype(np.float32)
+        return np.asarray(heard[before] * (1 - of_after) + heard[after] * of_after, np.float32)
 
     def power(self, entry: int) -> Float32:
         """Mel energies [frames, 128]."""
         rows = self.features[entry // PIECE][entry % PIECE, : self.frames[entry]]
-        return np.exp(rows, dtype=np.float32)
+        return np.exp(rows.astype(np.float32))
 
 
 def make_bank(
@@ -69,7 +87,8 @@ def read_bank(folder: Path) -> Bank:
         joined["labels"].astype(np.int64),
         joined["share"],
         joined["scores"].astype(np.float32),
-        joined["embeddings"].astype(np.float32),
+        joined["moments"].astype(np.int64),
+        joined["embeddings"],
     )
 
 
@@ -100,13 +119,17 @@ class Maker:
     def make(self, number: int) -> None:
         rng = np.random.default_rng((self._seed, number))
         features = np.full((PIECE, FRAMES, MELS), -15.94, np.float16)
-        rows: dict[str, list[object]] = {k: [] for k in ("frames", "labels", "share", "scores", "embeddings")}
+        names = ("frames", "labels", "share", "scores", "moments", "embeddings")
+        rows: dict[str, list[object]] = {name: [] for name in names}
         for row in range(PIECE):
             waveform, labels, share = self._entry(rng)
             mel = log_mel(waveform)[:FRAMES]
             features[row, : len(mel)] = mel
-            scores, embedding = self._teacher.hear(waveform)
-            for name, value in zip(rows, (len(mel), labels, share, scores, embedding), strict=True):
+            scores, heard = self._teacher.hear(waveform)
+            moments = min(len(heard), MOMENTS)
+            embeddings = heard[np.minimum(np.arange(MOMENTS), moments - 1)]
+            values = (len(mel), labels, share, scores, moments, embeddings)
+            for name, value in zip(rows, values, strict=True):
                 rows[name].append(value)
         arrays = {name: np.array(values) for name, values in rows.items()}
         arrays |= {name: arrays[name].astype(np.float16) for name in ("scores", "embeddings")}
@@ -123,7 +146,9 @@ class Maker:
         share = 1.0
         if rng.random() < MIXED:
             other, share = vary(self._sounds[second], rng), float(rng.beta(0.5, 0.5))
-            waveform = mix(waveform, other, share)
+            waveform = (follow if rng.random() < FOLLOWED else mix)(waveform, other, share)
+        if rng.random() < NOISY:
+            waveform = mix(waveform, noise(len(waveform), rng), 1 / (1 + 10 ** rng.uniform(-4, -0.3)))
         labels = (self._labels[first], self._labels[second])
         return waveform * np.float32(10 ** rng.uniform(-1, 0)), labels, share
 
@@ -133,24 +158,61 @@ class Maker:
 
 
 def vary(waveform: Float32, rng: Rng) -> Float32:
-    """Faster or slower by up to a fifth, as another microphone would have it, from another moment; peak 1."""
-    speed = float(np.exp(rng.uniform(-0.2, 0.2)))
+    """Faster or slower, through another microphone and room, louder and softer, from another moment; peak 1.
+
+    The student has to learn what the teacher makes of any sound, and recordings are few: what both hear need
+    not be natural.
+    """
+    speed = float(np.exp(np.clip(rng.normal(0, SPEED), -3 * SPEED, 3 * SPEED)))
     waveform = soxr.resample(waveform, SAMPLE_RATE * speed, SAMPLE_RATE, "LQ")
     waveform = np.roll(waveform, rng.integers(len(waveform)))[:SAMPLES]
+    if rng.random() < REVERSED:
+        waveform = waveform[::-1]
     spectrum = np.fft.rfft(waveform)
-    bands = np.linspace(0, np.pi, len(spectrum)) ** 0.5  # finer where the low frequencies lie
-    order = np.arange(1, 4)[:, None]
-    decibels = np.sum(rng.normal(0, 3 / order) * np.cos(order * bands), axis=0)
-    waveform = np.fft.irfft(spectrum * 10 ** (decibels / 20), len(waveform)).astype(np.float32)
-    return waveform / max(float(np.abs(waveform).max()), 1e-6)
+    bands = np.linspace(0, 1, len(spectrum)) ** 0.5  # finer where the low frequencies lie
+    spectrum *= 10 ** (_curve(bands, rng.exponential(EQUALISED), rng) / 20)
+    waveform = np.fft.irfft(spectrum, len(waveform)).astype(np.float32)
+    if rng.random() < SWELLING:
+        times = np.linspace(0, 1, len(waveform), dtype=np.float32)
+        waveform *= 10 ** (_curve(times, rng.exponential(SWELL), rng) / 20)
+    return _peak_1(waveform)
+
+
+def _curve(places: npt.NDArray[Any], decibels: float, rng: Rng) -> npt.NDArray[Any]:
+    """A smooth random curve of so many decibels over places from 0 to 1."""
+    order = np.arange(1, 6)
+    waves = np.cos(np.pi * (order[:, None] * places + rng.random((5, 1))))
+    return np.asarray(rng.normal(0, decibels / order**0.7) @ waves)
+
+
+def noise(samples: int, rng: Rng) -> Float32:
+    """Steady noise whose power falls, or rises, with the frequency."""
+    spectrum = np.fft.rfft(rng.standard_normal(samples, np.float32))
+    slope = rng.uniform(-2, 0.5) / 2
+    return np.asarray(np.fft.irfft(spectrum * np.arange(1, len(spectrum) + 1) ** slope, samples), np.float32)
 
 
 def mix(first: Float32, second: Float32, share: float) -> Float32:
     """Two sounds at equal mean power, added with `share` of the power from the first; peak 1."""
-    second = np.resize(second, len(first))
-    level = np.sqrt(np.mean(first**2) / max(float(np.mean(second**2)), 1e-10))
-    mixed = np.sqrt(share) * first + np.sqrt(1 - share) * level * second
-    return np.asarray(mixed / max(float(np.abs(mixed).max()), 1e-6), np.float32)
+    second = _level(first, np.resize(second, len(first)))
+    return _peak_1(np.sqrt(share) * first + np.sqrt(1 - share) * second)
+
+
+def follow(first: Float32, second: Float32, share: float) -> Float32:
+    """The first sound for its share of the time, then the second at equal mean power; peak 1."""
+    cut = int(share * len(first))
+    second = _level(first, np.resize(second, len(first)))
+    return _peak_1(np.concatenate([first[:cut], second[cut:]]))
+
+
+def _level(first: Float32, second: Float32) -> Float32:
+    """The second sound at the first one's mean power."""
+    ratio = np.sqrt(np.mean(first**2) / max(float(np.mean(second**2)), 1e-10))
+    return np.asarray(ratio * second, np.float32)
+
+
+def _peak_1(waveform: Float32) -> Float32:
+    return np.asarray(waveform / max(float(np.abs(waveform).max()), 1e-6), np.float32)
 
 
 _maker: Maker  # of a process that makes pieces

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
@@ -20,15 +21,15 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, IterableDataset
 
-from ltu.training.demo.bank import Bank
+from ltu.training.demo.bank import MOMENTS, Bank
 from ltu.training.demo.yamnet import EMBEDDING, SCORES
 from ltu.training.items.augment import Float32, View, mix, random_view
 from ltu.training.model.device import quick_products, training_device
-from ltu.training.model.encoder import AudioEncoder, EncoderConfig, patchify
+from ltu.training.model.encoder import AudioEncoder, EncoderConfig
 from ltu.training.model.ltu import fill
 
 CHECKPOINT_SECONDS = 180.0
-LOSSES = ("labels", "scores", "embedding")
+LOSSES = ("labels", "scores", "embedding", "moments")
 LEAST_DEVIATION = 0.05  # of the embedding's dimensions, most of which vary by 0.3
 RARE = -5.0  # log-odds of a class of AudioSet before anything is learnt
 # For 48 tokens plain products are quicker than a processor's flash attention, whose backward pass is slow.
@@ -48,6 +49,7 @@ class Recipe:
     average: float = 0.998  # decay of the averaged weights
     mixed: float = 0.3  # share of the examples that are mixed once more
     embedding_weight: float = 2.0
+    moments_weight: float = 1.0
     scores_weight: float = 0.1
     seed: int = 0
 
@@ -59,6 +61,8 @@ class Batch:
     labels: Tensor  # [batch, labels] shares
     scores: Tensor  # [batch, 521]
     embeddings: Tensor  # [batch, 1024]: roots, each dimension with mean 0 and variance near 1 over the bank
+    moments: Tensor  # [batch, kept, 1024]: the same at each patch's moment
+    heard: Tensor  # bool[batch, kept]: patches that hold sound
 
 
 class Student(nn.Module):
@@ -72,10 +76,11 @@ class Student(nn.Module):
         self.embedding = nn.Linear(config.width, EMBEDDING)
         nn.init.constant_(self.scores.bias, RARE)
 
-    def forward(self, features: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Features [batch, 1024, 128] → logits of labels and scores, and the embedding."""
-        mean = self.encoder.tokens(features, keep).mean(1)
-        return self.labels(mean), self.scores(mean), self.embedding(mean)
+    def forward(self, features: Tensor, keep: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Features [batch, 1024, 128] → logits of labels and scores, the embedding, and each patch's."""
+        tokens = self.encoder.tokens(features, keep)
+        mean = tokens.mean(1)
+        return self.labels(mean), self.scores(mean), self.embedding(mean), self.embedding(tokens)
 
 
 def distil(
@@ -124,15 +129,22 @@ def distil(
 
 
 def _loss(model: Student, batch: Batch, recipe: Recipe) -> Tensor:
-    """[3]: of labels, scores and embedding, weighted."""
+    """Those of LOSSES, weighted."""
     device = batch.features.device
     with quick_products(device), sdpa_kernel(ATTENTION[device.type]):
-        labels, scores, embedding = model(batch.features, batch.keep)
+        labels, scores, embedding, moments = model(batch.features, batch.keep)
     of_labels = F.cross_entropy(labels.float(), batch.labels)
     of_scores = F.binary_cross_entropy_with_logits(scores.float(), batch.scores, reduction="sum")
     of_embedding = F.mse_loss(embedding.float(), batch.embeddings)
-    weighted = recipe.scores_weight * of_scores / len(scores), recipe.embedding_weight * of_embedding
-    return torch.stack([of_labels, *weighted])
+    of_moments = F.mse_loss(moments.float()[batch.heard], batch.moments[batch.heard].float())
+    return torch.stack(
+        [
+            of_labels,
+            recipe.scores_weight * of_scores / len(scores),
+            recipe.embedding_weight * of_embedding,
+            recipe.moments_weight * of_moments,
+        ]
+    )
 
 
 def _save(
@@ -161,9 +173,11 @@ class _Batches(IterableDataset[tuple[Tensor, ...]]):
     def __init__(self, bank: Bank, labels: int, config: EncoderConfig, recipe: Recipe, first: int) -> None:
         self._bank, self._labels, self._config = bank, labels, config
         self._recipe, self._first = recipe, first
-        roots = np.sqrt(bank.embeddings)  # of what a ReLU gave: few values would outweigh all others
-        self._mean = torch.from_numpy(roots.mean(0))
-        self._deviation = torch.from_numpy(roots.std(0) + LEAST_DEVIATION)
+        heard = np.arange(MOMENTS) < bank.moments[:, None]
+        roots = np.sqrt(bank.embeddings[heard], dtype=np.float32)  # of a ReLU: few values would outweigh all
+        self._mean, self._deviation = roots.mean(0), roots.std(0) + np.float32(LEAST_DEVIATION)
+        sums = (bank.embeddings * heard[..., None]).sum(1, dtype=np.float32)
+        self._means = sums / bank.moments[:, None].astype(np.float32)
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         worker = torch.utils.data.get_worker_info()
@@ -174,34 +188,50 @@ class _Batches(IterableDataset[tuple[Tensor, ...]]):
     def _batch(self, step: int) -> tuple[Tensor, ...]:
         recipe, bank = self._recipe, self._bank
         rng = np.random.default_rng((recipe.seed, step))
-        first, second = rng.integers(len(bank.frames), size=(2, recipe.batch))
-        share = np.where(rng.random(recipe.batch) < recipe.mixed, rng.beta(0.5, 0.5, recipe.batch), 1.0)
-        share = share.astype(np.float32)
-        drawn = zip(first.tolist(), second.tolist(), share.tolist(), strict=True)
-        views = [self._view(*each, rng) for each in drawn]
-        features = torch.from_numpy(np.stack([view.features for view in views]))
+        firsts, seconds = rng.integers(len(bank.frames), size=(2, recipe.batch))
+        shares = np.where(rng.random(recipe.batch) < recipe.mixed, rng.beta(0.5, 0.5, recipe.batch), 1.0)
+        drawn = list(zip(firsts.tolist(), seconds.tolist(), shares.tolist(), strict=True))
+        seen = [self._view(*each, rng) for each in drawn]
+        features = torch.from_numpy(np.stack([view.features for view, _ in seen]))
+        frames = [view.frames for view, _ in seen]
         kept = recipe.kept if step < recipe.steps - recipe.last_steps else recipe.last_kept
-        keep = _draw_patches(features, [view.frames for view in views], kept, self._config, rng)
-        of_first = torch.from_numpy(share)[:, None]
+        keep = _draw_patches(features, frames, kept, self._config, rng)
+        starts = keep.numpy() % self._config.grid[1] * self._config.patch
+        moments = np.empty((*keep.shape, EMBEDDING), np.float16)
+        for row, ((view, second_frames), (first, second, share)) in enumerate(zip(seen, drawn, strict=True)):
+            middles = np.minimum(starts[row] + self._config.patch // 2, view.frames - 1)
+            at = view.moments[middles]
+            heard = bank.embedding(first, at)
+            if share < 1:
+                heard = share * heard + (1 - share) * bank.embedding(second, second_frames[at])
+            moments[row] = self._standard(heard)
+        share_of_first = shares.astype(np.float32)[:, None]
 
-        def mixed(values: Float32) -> Tensor:
-            return torch.from_numpy(values[second]).lerp(torch.from_numpy(values[first]), of_first)
+        def mixed(values: Float32) -> Float32:
+            return np.asarray(share_of_first * values[firsts] + (1 - share_of_first) * values[seconds])
 
-        labels = torch.zeros(recipe.batch, self._labels)
-        for entries, part in ((first, share), (second, 1 - share)):
+        labels = np.zeros((recipe.batch, self._labels), np.float32)
+        for entries, part in ((firsts, shares), (seconds, 1 - shares)):
             for column, of_entry in ((0, bank.share[entries]), (1, 1 - bank.share[entries])):
-                rows = torch.from_numpy(bank.labels[entries, column])
-                labels.scatter_add_(1, rows[:, None], torch.from_numpy(part * of_entry)[:, None])
-        embeddings = (mixed(bank.embeddings).sqrt() - self._mean) / self._deviation
-        return features, keep, labels, mixed(bank.scores), embeddings
+                np.add.at(labels, (np.arange(recipe.batch), bank.labels[entries, column]), part * of_entry)
+        arrays = (labels, mixed(bank.scores), self._standard(mixed(self._means)), moments)
+        heard_patches = torch.from_numpy(starts < np.array(frames)[:, None])
+        return features, keep, *map(torch.from_numpy, arrays), heard_patches
 
-    def _view(self, first: int, second: int, share: float, rng: np.random.Generator) -> View:
+    def _standard(self, embeddings: Float32) -> Float32:
+        return np.asarray((np.sqrt(embeddings) - self._mean) / self._deviation)
+
+    def _view(
+        self, first: int, second: int, share: float, rng: np.random.Generator
+    ) -> tuple[View, npt.NDArray[np.int64]]:
+        """A view of two entries mixed, and the second's frame beside each of the first's."""
         power = self._bank.power(first)
+        frames = np.arange(len(power))
         if share < 1:
             other = self._bank.power(second)
-            other = np.resize(np.roll(other, rng.integers(len(other)), axis=0), power.shape)
-            power = mix(power, other, share)
-        return random_view(power, rng)
+            frames = np.resize(np.roll(np.arange(len(other)), rng.integers(len(other))), len(power))
+            power = mix(power, other[frames], share)
+        return random_view(power, rng), frames
 
 
 def _draw_patches(
@@ -210,7 +240,7 @@ def _draw_patches(
     """[batch, kept]: patches that hold sound before others, loud ones more often; some of the padding."""
     rows, columns = config.grid
     start = np.tile(np.arange(columns), rows) * config.patch
-    loudness = patchify(features, config.patch).mean(2).numpy()
+    loudness = F.avg_pool2d(features[:, None], config.patch)[:, 0].mT.flatten(1).numpy()
     chosen = []
     for row, sound in enumerate(frames):
         keys = rng.gumbel(size=rows * columns) + rng.uniform(0, 1) * loudness[row]

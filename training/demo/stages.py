@@ -25,7 +25,7 @@ from ltu.training.run.checkpoint import save_checkpoint
 from ltu.training.run.train import train
 
 SEED = 0
-PIECES = 40  # of the bank: 10,240 entries
+PIECES = 120  # of the bank: 30,720 entries
 CLIPS = 3  # from each class; a pool of questions is about them, and those about one clip share its positions
 PAIRS = 6  # questions of a pool about each term that are true, and as many that are false
 SAME = 60  # pairs of clips of a pool that are one kind of sound, and as many that are two

@@ -47,9 +47,10 @@ class YAMNet(nn.Module):
         return self.classifier(embedding), embedding
 
     def hear(self, waveform: Float32) -> tuple[Float32, Float32]:
-        """16 kHz samples → scores [521] and embedding [1024], their means over patches 0.48 s apart."""
+        """16 kHz samples → scores [521], the mean over patches 0.48 s apart, and embeddings of the patches
+        [n, 1024]."""
         logits, embeddings = self(patches_of(waveform))
-        return logits.sigmoid().mean(0).numpy(), embeddings.mean(0).numpy()
+        return logits.sigmoid().mean(0).numpy(), embeddings.numpy()
 
 
 class _Convolution(nn.Module):

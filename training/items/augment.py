@@ -9,12 +9,16 @@ from ltu.audio import FLOOR
 from ltu.defaults import FEATURE_MEAN, FEATURE_STD, FRAMES, MELS
 
 Float32 = npt.NDArray[np.float32]
+Moments = npt.NDArray[np.int64]  # frames of a clip, in the order that a view shows them
+
+GRAINS = 100  # frames of noise that are drawn; a view's frames are picked from them
 
 
 @dataclass(frozen=True)
 class View:
     features: Float32  # [1024, 128], normalised
     frames: int  # of sound; the rest is padding
+    moments: Moments  # [frames]
 
 
 def mix(first: Float32, second: Float32, share: float) -> Float32:
@@ -27,41 +31,42 @@ def mix(first: Float32, second: Float32, share: float) -> Float32:
 
 def random_view(power: Float32, rng: np.random.Generator) -> View:
     """Mel energies [frames, 128] of a clip → one augmented input."""
-    power = _length(_roll(_stretch(power, rng), rng), rng)
-    power = _shift_bands(power, rng) * _equaliser(rng)
+    moments = _length(_roll(_stretch(len(power), rng), rng), rng)
+    power = _shift_bands(power, moments, rng) * _equaliser(rng)
     if rng.random() < 0.5:
         power = power + _noise(power, rng)
     log = np.log(np.maximum(power * np.float32(10 ** rng.uniform(-1.5, 1)), np.float32(FLOOR)))
     log = _hide_bands(log, rng)
     features = np.zeros((FRAMES, MELS), np.float32)
     features[: len(log)] = log
-    return View((features - np.float32(FEATURE_MEAN)) / np.float32(FEATURE_STD), len(log))
+    return View((features - np.float32(FEATURE_MEAN)) / np.float32(FEATURE_STD), len(log), moments)
 
 
-def _stretch(power: Float32, rng: np.random.Generator) -> Float32:
+def _stretch(frames: int, rng: np.random.Generator) -> Moments:
+    """Faster or slower by up to a fifth."""
     speed = np.exp(rng.uniform(-0.2, 0.2))
-    frames = (np.arange(int(len(power) / speed)) * speed).astype(int)
-    return np.asarray(power[frames])
+    return np.asarray((np.arange(int(frames / speed)) * speed).astype(np.int64))
 
 
-def _roll(power: Float32, rng: np.random.Generator) -> Float32:
-    return np.roll(power, rng.integers(len(power)), axis=0)
+def _roll(moments: Moments, rng: np.random.Generator) -> Moments:
+    return np.roll(moments, rng.integers(len(moments)))
 
 
-def _length(power: Float32, rng: np.random.Generator) -> Float32:
+def _length(moments: Moments, rng: np.random.Generator) -> Moments:
     """Mostly about five seconds; sometimes a part, sometimes repeated up to ten seconds."""
-    power = power[:FRAMES]
+    moments = moments[:FRAMES]
     kind = rng.random()
     if kind < 0.15:
-        return power[: rng.integers(len(power) // 4, len(power))]
+        return moments[: rng.integers(len(moments) // 4, len(moments))]
     if kind < 0.3:
-        return np.tile(power, (3, 1))[: rng.integers(len(power), FRAMES + 1)]
-    return power
+        return np.tile(moments, 3)[: rng.integers(len(moments), FRAMES + 1)]
+    return moments
 
 
-def _shift_bands(power: Float32, rng: np.random.Generator) -> Float32:
-    """Up to four mel bands up or down; the edge band is repeated."""
-    return np.asarray(power[:, np.clip(np.arange(MELS) + rng.integers(-4, 5), 0, MELS - 1)])
+def _shift_bands(power: Float32, moments: Moments, rng: np.random.Generator) -> Float32:
+    """The moments' energies, up to four mel bands up or down; the edge band is repeated."""
+    bands = np.clip(np.arange(MELS) + rng.integers(-4, 5), 0, MELS - 1)
+    return np.asarray(power[moments].take(bands, axis=1))
 
 
 def _equaliser(rng: np.random.Generator) -> Float32:
@@ -76,7 +81,7 @@ def _noise(power: Float32, rng: np.random.Generator) -> Float32:
     """Steady noise of a random colour, 5 to 40 dB below the sound's mean power."""
     tilt = np.exp(rng.normal(0, 1.5) * np.linspace(-1, 1, MELS))
     level = power.mean() * 10 ** rng.uniform(-4, -0.5)
-    grain = rng.standard_gamma(4, (len(power), MELS), np.float32)
+    grain = rng.standard_gamma(4, (GRAINS, MELS), np.float32)[rng.integers(GRAINS, size=len(power))]
     return np.asarray((level * tilt / tilt.mean() / 4).astype(np.float32) * grain)
 
 
