@@ -189,6 +189,22 @@ def test_encoder_outputs_are_computed_anew_for_other_heads_and_after_a_cut(
     assert torch.equal(encoded(tmp_path, encoder, clips, 1, 0, None)["0.wav"], outputs[1])
 
 
+def test_damaged_encoder_outputs_are_named(recordings: Path, tmp_path: Path) -> None:
+    clips = read_clips(["0.wav", "1.wav"], recordings, tmp_path)
+    encoder = AudioEncoder(EncoderConfig(16, 32, 1, 1, 0))
+    whole = dict(encoded(tmp_path, encoder, clips, 2, 0, None))
+    [path] = tmp_path.glob("encoded-*.f16")
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    again = encoded(tmp_path, encoder, clips, 2, 0, None)
+    assert torch.equal(again["1.wav"], whole["1.wav"])
+    with pytest.raises(
+        Error, match=rf"{path.name}: what the encoder made of 0\.wav is damaged; remove that file"
+    ):
+        again["0.wav"]
+
+
 def test_a_run_that_leaves_the_numbers_stops_and_writes_nothing(recordings: Path, base_folder: Path) -> None:
     options = "logging_steps = 1\ngradient_clipping = 0.0"
     path = write_run(recordings.parent, base_folder, ["lora", "projector"], options=options)

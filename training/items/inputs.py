@@ -6,29 +6,42 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ltu.audio import Clip
 from ltu.defaults import FEATURE_MEAN, FEATURE_STD
+from ltu.errors import Error
 from ltu.files import replacing
 from ltu.training.items.augment import Float32, random_view
 from ltu.training.items.clips import Clips, Float16, StoredClip, frames_of
+from ltu.training.model.device import has_bfloat16
 from ltu.training.model.encoder import AudioEncoder
 
 BATCH = 16  # clips that are encoded together
+UInt32 = npt.NDArray[np.uint32]
 
 
 class ClipInputs(Mapping[str, Tensor]):
-    """Name → float32[views, ...], from float16 values that lie on disk."""
+    """Name → float32[views, ...], from float16 values that lie on disk. Raises Error for damaged ones."""
 
-    def __init__(self, rows: Mapping[str, int], values: Float16) -> None:
-        self._rows, self._values = rows, values
+    def __init__(self, rows: Mapping[str, int], values: Float16, sums: UInt32) -> None:
+        self._rows, self._values, self._sums = rows, values, sums
 
     def __getitem__(self, name: str) -> Tensor:
-        return torch.from_numpy(self._values[self._rows[name]].astype(np.float32))
+        row = self._rows[name]
+        found = self._values[row]
+        if crc32(found.tobytes()) != self._sums[row]:
+            where = getattr(self._values, "filename", None) or "encoded.f16"
+            raise Error(
+                f"{where}: what the encoder made of {name} is damaged; remove that file, and all clips are "
+                "encoded again"
+            )
+        return torch.from_numpy(found.astype(np.float32))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._rows)
@@ -65,36 +78,42 @@ def features_of(clips: Clips) -> Mapping[str, Tensor]:
 def encoded(
     cache: Path, encoder: AudioEncoder, clips: Clips, views: int, seed: int, autocast: torch.dtype | None
 ) -> ClipInputs:
-    """Encoder outputs [views, 32, width] a clip, computed once for an encoder and a set of clips."""
+    """Encoder outputs [views, 32, width] a clip, computed once for an encoder and a set of clips.
+
+    The file holds a CRC-32 of each clip's outputs behind them all.
+    """
     names = list(clips.stored)
+    rows = {name: row for row, name in enumerate(names)}
     path = cache / f"encoded-{_digest(encoder, clips, views, seed, autocast)}.f16"
     shape = (len(names), views, encoder.config.embeddings, encoder.config.width)
-    if names and not (path.is_file() and path.stat().st_size == math.prod(shape) * 2):
-        with replacing(path) as draft:
-            values = np.memmap(draft, np.float16, "w+", shape=shape)
+    if not names:
+        return ClipInputs(rows, np.zeros(shape, np.float16), np.zeros(0, np.uint32))
+    size = math.prod(shape) * 2
+    if not (path.is_file() and path.stat().st_size == size + 4 * len(names)):
+        with replacing(path) as draft, draft.open("wb") as file:
+            sums = []
             for start in range(0, len(names), BATCH):
                 part = names[start : start + BATCH]
                 inputs = np.concatenate(
                     [_views(clips.features_of(name), clips.stored[name], views, seed) for name in part]
                 )
-                values[start : start + BATCH] = (
-                    _encode(encoder, inputs, autocast).view(len(part), *shape[1:]).cpu().numpy()
-                )
-            values.flush()
-    rows = {name: row for row, name in enumerate(names)}
-    empty = np.zeros(shape, np.float16)
-    return ClipInputs(rows, np.memmap(path, np.float16, "r", shape=shape) if names else empty)
+                outputs = _encode(encoder, inputs, autocast).cpu().numpy().astype(np.float16)
+                for values in outputs.reshape(len(part), *shape[1:]):
+                    file.write(values.tobytes())
+                    sums.append(crc32(values.tobytes()))
+            file.write(np.array(sums, np.uint32).tobytes())
+    values = np.memmap(path, np.float16, "r", shape=shape)
+    return ClipInputs(rows, values, np.fromfile(path, np.uint32, offset=size))
 
 
 def encode_views(
     encoder: AudioEncoder, clips: Mapping[str, Clip], views: int, seed: int
 ) -> dict[str, Tensor]:
     """Encoder outputs [views, 32, width] per clip: of the clip itself and of random views of it."""
+    autocast = torch.bfloat16 if has_bfloat16(encoder.modality_a.device) else None
     return {
         name: _encode(
-            encoder,
-            _views(clip.features(), StoredClip(0, frames_of(clip), clip.hash), views, seed),
-            torch.bfloat16,
+            encoder, _views(clip.features(), StoredClip(0, frames_of(clip), clip.hash), views, seed), autocast
         )
         for name, clip in clips.items()
     }
