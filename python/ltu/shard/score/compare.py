@@ -39,7 +39,8 @@ def in_common(run: Run, other: Run, condition: Condition) -> tuple[int, int]:
 
 def between(run: Run, other: Run) -> list[Comparison]:
     """This run minus another, condition by condition."""
-    name = f"{_named(run)} − {_named(other)}"
+    mine, theirs = _named(run), _named(other)
+    name = f"{mine} − {theirs}" if mine != theirs else f"{mine}, this file − the other file"
     found = [
         _compared(run, condition, _pairs(run, condition, other, condition), name)
         for condition in conditions(run, (IDENTITY, *run.relation_names))
