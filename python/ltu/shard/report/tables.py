@@ -61,8 +61,9 @@ def headline(report: Report) -> Table:
         if row.part in ("all", "baseline", "control") and row.reading == "careful"
     ]
     note = (
-        "J = recall + specificity − 1, 95 % interval over words and the terms they share. A model that does not"
-        " listen has 0. Silence is one sound, so its J is 0 for every model: its yes % is what the words of a question alone bring."
+        "J = recall + specificity − 1, 95 % interval over words and the terms they share. A model that does"
+        " not listen has 0. Silence is one sound, so its J is 0 for every model: its yes % is what the words"
+        " of a question alone bring."
     )
     return Table(
         "Does it hear and know? Youden's J",
@@ -270,7 +271,10 @@ def comparisons(report: Report) -> Table:
         "words / clips to tell apart",
         "questions",
     )
-    note = "J, or share of labels named; paired by question; p from swapping whole words, less sure where they share terms; 80 % power at 5 %."
+    note = (
+        "J, or share of labels named; paired by question; p from swapping whole words, larger where they"
+        " share terms; 80 % power at 5 %."
+    )
     return Table("Comparisons", columns, rows, note)
 
 
