@@ -11,6 +11,7 @@ from fake import Benchmark
 
 import ltu
 from ltu.audio import load_audio
+from ltu.errors import Error
 from ltu.shard.harness.scoring import identity, relation, youden
 from ltu.shard.harness.tasks import write_tasks
 
@@ -50,6 +51,19 @@ def test_a_few_questions_go_through_the_harness(benchmark: Benchmark, tmp_path: 
     clip, asked = load_audio(sample["doc"]["file"]), sample["doc"]["prompt"].replace("<audio>", "[AUDIO]")
     for (given, _), text in zip(sample["filtered_resps"], ("Yes", "No"), strict=True):
         assert float(given) == pytest.approx(log_likelihood(model.model, asked, clip, text), abs=1e-3)
+
+
+@pytest.mark.parametrize("arguments", ["gguf={},threads=1", "gguf={},device=cpu,threads=1"])
+def test_the_harness_makes_the_model_whatever_device_it_asks_for(arguments: str, tmp_path: Path) -> None:
+    """It passes `cuda:0` where nobody names a device, beside the one that the arguments may name."""
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed")
+    from ltu.shard.harness.adapter import LtuModel
+
+    made = arguments.format(tiny_gguf(tmp_path / "tiny.gguf"))
+    adds = {"batch_size": 1, "max_batch_size": None, "device": "cuda:0"}
+    LtuModel.create_from_arg_string(made, adds)
+    with pytest.raises(Error, match="moon"):
+        LtuModel.create_from_arg_string(f"gguf={tmp_path / 'tiny.gguf'}", adds | {"device": "moon"})
 
 
 def log_likelihood(model: ltu.Model, prompt: str, clip: ltu.Clip, text: str) -> float:

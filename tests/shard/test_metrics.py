@@ -1,6 +1,7 @@
 """Figures against scikit-learn and scipy on random decisions."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def random_decisions(seed: int, neither: bool = False) -> Decisions:
     expected = random.random(60) < random.uniform(0.3, 0.7)
     yes = random.binomial(4, np.where(expected, 0.6, 0.4))
     lost = random.binomial(4 - yes, 0.3 if neither else 0.0)
-    words = random.integers(0, 6, (2, 60))
+    words = random.integers(0, 6, (3, 60))
     return Decisions(expected, yes, 4 - yes - lost, lost, *words)
 
 
@@ -67,7 +68,7 @@ def test_neither_is_a_third_class_wrong_but_absent_from_precision(seed: int) -> 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_papers_score_counts_neither_as_no(seed: int) -> None:
     d = random_decisions(seed, neither=True)
-    truth, said = flat(Decisions(d.expected, d.yes, d.no + d.neither, 0 * d.no, d.clip_word, d.term_word))
+    truth, said = flat(replace(d, no=d.no + d.neither, neither=0 * d.no))
     pooled = confusion(d.as_paper())
     assert metrics.f1(pooled) == pytest.approx(sk.f1_score(truth, said))
     assert metrics.accuracy(pooled) == pytest.approx(sk.accuracy_score(truth, said))
@@ -115,8 +116,8 @@ def test_variance_of_probabilities_is_what_that_of_ever_more_repeats_tends_to() 
     """Their sums miss 1 by rounding; such a sum was once taken for a number of repeats above 1."""
     p = np.array([0.1, 0.7, 0.3])
     none = np.zeros(3, np.int64)
-    exact = Decisions(np.array([True, False, True]), p, (1 - p) * (1 + 1e-9), 0 * p, none, none)
+    exact = Decisions(np.array([True, False, True]), p, (1 - p) * (1 + 1e-9), 0 * p, none, none, none)
     draws = np.random.default_rng(0).binomial(200_000, p)
-    counted = Decisions(exact.expected, draws, 200_000 - draws, none, none, none)
+    counted = Decisions(exact.expected, draws, 200_000 - draws, none, none, none, none)
     found = metrics.within_question_variance(exact)
     assert found == pytest.approx(metrics.within_question_variance(counted), abs=2e-3)

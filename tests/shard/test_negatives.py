@@ -41,7 +41,7 @@ def j_of(questions: list[Question], says_yes: list[bool]) -> float:
     yes = np.array(says_yes, np.int64)
     none = np.zeros_like(yes)
     expected = np.array([q.expected for q in questions], bool)
-    return youden(confusion(Decisions(expected, yes, 1 - yes, none, none, none)))
+    return youden(confusion(Decisions(expected, yes, 1 - yes, none, none, none, none)))
 
 
 @pytest.mark.parametrize("tier", DISTANCES)

@@ -153,7 +153,7 @@ def simulated(rng: np.random.Generator, recordings: int = 40, each: int = 8) -> 
     right = rng.uniform(size=count) < (1 + skill) / 2
     yes = (right == expected).astype(np.int64)
     zero = np.zeros(count, np.int64)
-    return Answers(Decisions(expected, yes, 1 - yes, zero, zero, zero), names)
+    return Answers(Decisions(expected, yes, 1 - yes, zero, zero, zero, zero), names)
 
 
 def bootstrap(pairs: list[tuple[Answers, Answers]], draws: int = 1000) -> float:

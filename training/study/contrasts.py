@@ -83,7 +83,7 @@ def _named(chosen: Sequence[Scored]) -> Decisions:
     """Identity as a question whose answer is the label; yes is naming it."""
     yes = np.array([s.strict for s in chosen])
     none, nobody = np.zeros(len(chosen)), np.zeros(len(chosen), np.int64)
-    return Decisions(np.ones(len(chosen), bool), yes, 1 - yes, none, nobody, nobody)
+    return Decisions(np.ones(len(chosen), bool), yes, 1 - yes, none, nobody, nobody, nobody)
 
 
 Seeds = Sequence[Answers]  # one model's answers, one for each seed of a split

@@ -7,6 +7,7 @@ from typing import Any
 from lm_eval.api.instance import Instance  # type: ignore[import-not-found,unused-ignore]
 from lm_eval.api.model import LM  # type: ignore[import-not-found,unused-ignore]
 from lm_eval.api.registry import register_model  # type: ignore[import-not-found,unused-ignore]
+from lm_eval.utils import simple_parse_args_string  # type: ignore[import-not-found,unused-ignore]
 
 from ltu.audio import Clip, load_audio
 from ltu.model import load
@@ -16,6 +17,7 @@ from ltu.sampling import Sampling
 from ltu.shard.harness.tasks import PLACEHOLDER
 
 GREEDY = Sampling(temperature=0)
+DEFAULT_DEVICE = "cuda:0"  # the harness's own, whether there is a card or not
 
 
 @register_model("ltu")
@@ -28,6 +30,22 @@ class LtuModel(LM):  # type: ignore[misc]  # lm_eval is untyped
         """`--model_args gguf=m.gguf,device=cpu,threads=2`."""
         super().__init__()
         self.model = load(gguf, device, threads)
+
+    @classmethod
+    def create_from_arg_string(
+        cls, arg_string: str, additional_config: dict[str, Any] | None = None
+    ) -> "LtuModel":
+        return cls.create_from_arg_obj(simple_parse_args_string(arg_string), additional_config)
+
+    @classmethod
+    def create_from_arg_obj(
+        cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None
+    ) -> "LtuModel":
+        """What the harness adds gives way to the arguments; its device counts where it isn't the default."""
+        own = {name: value for name, value in (additional_config or {}).items() if value is not None}
+        if own.get("device") == DEFAULT_DEVICE:
+            del own["device"]
+        return cls(**own | arg_dict)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """One answer each, cut at the first of `until`; all are computed together."""

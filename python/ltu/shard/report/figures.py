@@ -19,7 +19,7 @@ def figures(report: Report) -> Iterator[tuple[str, str]]:
         whole = [r for r in report.conditions if r.part == "all" and r.reading == "careful"]
         if whole:
             yield (
-                "Youden's J with 95 % intervals over words; 0 is a model that does not listen",
+                "Youden's J with 95 % intervals; 0 is a model that does not listen",
                 _j(report, whole),
             )
             yield (
@@ -71,16 +71,18 @@ def _j(report: Report, whole: Sequence[Part]) -> str:
                 _interval(axes, control, place - 0.2 * lower, GREY, mark, label)
     axes.axvline(0, color=GREY, linewidth=0.8)
     axes.set_yticks(range(len(whole)), [f"{r.task}\n{r.way}" for r in reversed(whole)])
-    axes.set_xlim(min(-0.35, *(_least(row) for row in whole)), 1.05)
+    drawn = [*controls.values(), *(row.figures["j"] for row in whole)]
+    axes.set_xlim(min(0.0, *map(_least, drawn)) - 0.05, 1.05)
     axes.set_xlabel("J")
     if controls:
         axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     return svg_of(figure)
 
 
-def _least(row: Part) -> float:
-    j = row.figures["j"]
-    return _number(j.value if j.low is None else j.low) - 0.05
+def _least(figure: Figure) -> float:
+    """The left end of what is drawn of it; 0 of nothing."""
+    end = figure.value if figure.low is None else figure.low
+    return 0.0 if end is None else end
 
 
 def _number(value: float | None) -> float:

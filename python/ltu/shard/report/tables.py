@@ -61,8 +61,9 @@ def headline(report: Report) -> Table:
         if row.part in ("all", "baseline", "control") and row.reading == "careful"
     ]
     note = (
-        "J = recall + specificity − 1, 95 % interval over words. A model that does not listen has 0. Silence"
-        " is one sound, so its J is 0 for every model: its yes % is what the words of a question alone bring."
+        "J = recall + specificity − 1, 95 % interval over words and the terms they share. A model that does"
+        " not listen has 0. Silence is one sound, so its J is 0 for every model: its yes % is what the words"
+        " of a question alone bring."
     )
     return Table(
         "Does it hear and know? Youden's J",
@@ -107,7 +108,7 @@ def figures(report: Report) -> Table:
     note = (
         "All repeats pooled. Neither: answers that say neither yes nor no, wrong but for precision."
         " d′: how far apart right and wrong terms are, in standard deviations; criterion: above 0 inclined"
-        " to say no (log-linear correction; exact rows on another scale). AUROC of the share of repeats that"
+        " to say no (log-linear correction, one a question in every row). AUROC of the share of repeats that"
         " say yes, or of the log-odds; variance of yes between the repeats of one question (.25 is a coin)."
     )
     return Table("All figures", (*titles, "d′", "criterion", "AUROC", "variance within"), rows, note)
@@ -270,7 +271,10 @@ def comparisons(report: Report) -> Table:
         "words / clips to tell apart",
         "questions",
     )
-    note = "J, or share of labels named; paired by question; p from swapping whole words; 80 % power at 5 %."
+    note = (
+        "J, or share of labels named; paired by question; p from swapping whole words, larger where they"
+        " share terms; 80 % power at 5 %."
+    )
     return Table("Comparisons", columns, rows, note)
 
 

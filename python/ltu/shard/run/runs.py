@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from random import Random
 
+from ltu._engine import weight_types
 from ltu.errors import Error
 from ltu.files import sha256
 from ltu.shard.run.asking import Answers
@@ -57,7 +58,7 @@ def prepare(store: Store, spec: Spec, model: Answers, clips_folder: Path, settin
     run = {
         "key": key,
         "created": time.time(),
-        "model": str(model.info.get("general.name") or Path(model.path).stem),
+        "model": _name(model),
         "model_sha256": model_hash,
         "spec": str(spec.header.get("name", "")),
         "spec_sha256": spec.hash,
@@ -75,6 +76,14 @@ def prepare(store: Store, spec: Spec, model: Answers, clips_folder: Path, settin
         for c in spec.clips
     ]
     return store.add_run(run, words, clips, asked)
+
+
+def _name(model: Answers) -> str:
+    """With the type of its weights, by which files of one model differ."""
+    name = str(model.info.get("general.name") or Path(model.path).stem)
+    types = {number: type for type, (number, _) in weight_types().items()}
+    type = types.get(model.info.get("general.file_type", -1))
+    return name if type is None else f"{name}, {type}"
 
 
 def check_kernels(store: Store, run: int, kernels: str) -> None:

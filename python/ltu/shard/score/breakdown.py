@@ -10,7 +10,16 @@ from ltu.shard import HEADLINE
 from ltu.shard.run.controls import CONTROLS
 from ltu.shard.score import metrics
 from ltu.shard.score.balance import balanced_part, is_balanced
-from ltu.shard.score.intervals import J_DIFFERENCE, SHARE, Estimate, interval, pseudo_values, words_of
+from ltu.shard.score.intervals import (
+    J_DIFFERENCE,
+    SHARE,
+    Estimate,
+    Jackknife,
+    interval,
+    jackknife,
+    jackknives,
+    words_of,
+)
 from ltu.shard.score.metrics import Decisions, Floats
 from ltu.shard.score.records import Bounds, Condition, Figure, IdentityRow, Part, WordRow, or_none
 from ltu.shard.score.scored import Run, Scored
@@ -55,18 +64,9 @@ def questions(run: Run, condition: Condition, control: str = "", tier: str = TIE
 
 def estimates(d: Decisions, scores: Floats | None = None) -> dict[str, Estimate]:
     """Every figure with its jackknife interval; `scores` for the AUROC, else the share of yes."""
-    words, scores = words_of(d), metrics.yes_share(d) if scores is None else scores
-    whole = metrics.figures(d, scores)
-    kept = [(d.clip_word != word) & (d.term_word != word) for word in words]
-    without = [metrics.figures(d.where(mask), scores[mask]) for mask in kept]
-    return {
-        name: interval(
-            value,
-            np.array([len(words) * value - (len(words) - 1) * w[name] for w in without]),
-            metrics.BOUNDS.get(name),
-        )
-        for name, value in whole.items()
-    }
+    of = metrics.yes_share(d) if scores is None else scores
+    found = jackknives(d, lambda kept: metrics.figures(d.where(kept), of[kept]))
+    return {name: interval(figure, metrics.BOUNDS.get(name)) for name, figure in found.items()}
 
 
 def part(
@@ -104,14 +104,8 @@ def rows(run: Run, condition: Condition) -> Iterator[Part]:
         yield part(condition, "log-odds", "above 0", HEADLINE, run.at_zero(base, odds), odds)
     none = np.zeros_like(whole.yes)
     for name, yes in (("always yes", whole.repeats), ("always no", none)):
-        answers = (yes, whole.repeats - yes, none)
-        yield part(
-            condition,
-            "baseline",
-            name,
-            HEADLINE,
-            Decisions(whole.expected, *answers, whole.clip_word, whole.term_word),
-        )
+        said = replace(whole, yes=yes, no=whole.repeats - yes, neither=none)
+        yield part(condition, "baseline", name, HEADLINE, said)
     for control in CONTROLS:
         if found := questions(run, condition, control):
             yield part(condition, "control", control, HEADLINE, run.decisions(found, HEADLINE))
@@ -171,7 +165,7 @@ def j(d: Decisions) -> float:
 
 def difference(one: Decisions, other: Decisions) -> Estimate:
     """J of one minus J of the other; row i of both is the same question."""
-    return interval(j(one) - j(other), pseudo_values(one, j) - pseudo_values(other, j), J_DIFFERENCE)
+    return interval(jackknife(one, j) - jackknife(other, j), J_DIFFERENCE)
 
 
 def _group(run: Run) -> Callable[[Scored], str]:
@@ -255,6 +249,6 @@ def identity_estimate(run: Run, asked: Sequence[Scored], share: Callable[[Scored
     words = np.unique(labels)
     whole = float(values.mean())
     if len(words) < 2:
-        return interval(whole, np.array([whole]), SHARE)
+        return interval(Jackknife(whole, np.array([whole])), SHARE)
     without = np.array([values[labels != word].mean() for word in words])
-    return interval(whole, len(words) * whole - (len(words) - 1) * without, SHARE)
+    return interval(Jackknife(whole, len(words) * whole - (len(words) - 1) * without), SHARE)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ltu.shard import HEADLINE
 from ltu.shard.score.breakdown import conditions, j, questions
-from ltu.shard.score.intervals import J_DIFFERENCE, holm, interval, pseudo_values, swap_test, words_needed
+from ltu.shard.score.intervals import J_DIFFERENCE, holm, interval, jackknife, swap_test, words_needed
 from ltu.shard.score.metrics import Decisions, confusion, recall
 from ltu.shard.score.records import Comparison, Condition, Figure, or_none
 from ltu.shard.score.scored import Run, Scored, counts
@@ -39,7 +39,8 @@ def in_common(run: Run, other: Run, condition: Condition) -> tuple[int, int]:
 
 def between(run: Run, other: Run) -> list[Comparison]:
     """This run minus another, condition by condition."""
-    name = f"{_named(run)} − {_named(other)}"
+    mine, theirs = _named(run), _named(other)
+    name = f"{mine} − {theirs}" if mine != theirs else f"{mine}, this file − the other file"
     found = [
         _compared(run, condition, _pairs(run, condition, other, condition), name)
         for condition in conditions(run, (IDENTITY, *run.relation_names))
@@ -81,9 +82,8 @@ def _compared(run: Run, condition: Condition, pairs: Pairs, name: str) -> Compar
         one = run.decisions(first, HEADLINE)
         yes, no, neither = counts(second, HEADLINE)
         other = replace(one, yes=yes, no=no, neither=neither)
-    pseudo = pseudo_values(one, figure) - pseudo_values(other, figure)
-    value = figure(one) - figure(other)
-    needed = words_needed(value, pseudo)
+    found = jackknife(one, figure) - jackknife(other, figure)
+    needed = words_needed(found)
     clips_per_word = len({s.asked.clip for s in first}) / len({s.label for s in first})
     bounds = SHARE_DIFFERENCE if condition.task == IDENTITY else J_DIFFERENCE
     return Comparison(
@@ -91,8 +91,8 @@ def _compared(run: Run, condition: Condition, pairs: Pairs, name: str) -> Compar
         name=name,
         figure="strict" if condition.task == IDENTITY else "j",
         questions=len(pairs),
-        difference=Figure.of(interval(value, pseudo, bounds)),
-        p=or_none(swap_test(pseudo)),
+        difference=Figure.of(interval(found, bounds)),
+        p=or_none(swap_test(found)),
         words_needed=needed,
         clips_needed=None if needed is None else math.ceil(needed * clips_per_word),
     )
@@ -107,7 +107,7 @@ def _as_decisions(run: Run, asked: Sequence[Scored], scored: Sequence[Scored]) -
     repeats = np.array([len(s.texts) for s in scored])
     named = np.array([round(s.strict * len(s.texts)) for s in scored])
     words = np.array([run.word_index[s.label] for s in asked])
-    return Decisions(np.ones(len(scored), bool), named, repeats - named, 0 * named, words, words)
+    return Decisions(np.ones(len(scored), bool), named, repeats - named, 0 * named, words, words, words)
 
 
 def _corrected(rows: Sequence[Comparison | None]) -> list[Comparison]:

@@ -3,16 +3,20 @@
 A question touches two words, the clip's and the term's. Leaving out a word drops every question that touches
 it on either side. (A bootstrap over questions takes related questions for independent ones; one that draws
 clips and terms crosswise counts the noise twice.)
+
+Several words may have one term ("vehicle"), and who doesn't know it errs on all of them. So the variance of
+terms is added as in clustering by two things (Cameron, Gelbach and Miller 2011): with terms left out one at a
+time, minus that with one word's term left out, which the words have counted.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
 
-from ltu.shard.score.metrics import Decisions, Floats
+from ltu.shard.score.metrics import Bools, Decisions, Floats
 
 ROUGH_BELOW = 20  # words
 LEVEL = 0.95
@@ -37,29 +41,81 @@ class Estimate:
         return self.words < ROUGH_BELOW
 
 
+@dataclass(frozen=True)
+class Jackknife:
+    """A figure and its jackknife pseudo-values, n·θ − (n − 1)·θ without one of the n; NaN where it has none.
+
+    One a word; where words share terms, also one a term and one a word's term.
+    """
+
+    value: float
+    words: Floats
+    terms: Floats = field(default_factory=lambda: np.zeros(0))
+    terms_of_words: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def __sub__(self, other: "Jackknife") -> "Jackknife":
+        """Of a difference on the same questions."""
+        mine, theirs = vars(self).values(), vars(other).values()
+        return Jackknife(*(a - b for a, b in zip(mine, theirs, strict=True)))
+
+    @property
+    def known(self) -> bool:
+        """Whether there is enough to say how sure it is."""
+        parts = [self.words, self.terms, self.terms_of_words][: 3 if len(self.terms) else 1]
+        return all(len(part) > 1 and np.isfinite(part).all() for part in parts)
+
+    @property
+    def error(self) -> float:
+        """Standard error: that of words, or of words and terms if that is larger; NaN if not known."""
+        if not self.known:
+            return math.nan
+        shared = _variance(self.terms) - _variance(self.terms_of_words) if len(self.terms) else 0.0
+        return math.sqrt(_variance(self.words) + max(shared, 0.0))
+
+    @property
+    def excess(self) -> float:
+        """How many times the error is that of words alone."""
+        of_words = math.sqrt(_variance(self.words))
+        return self.error / of_words if of_words else 1.0
+
+
+def _variance(pseudo: Floats) -> float:
+    """Of their mean."""
+    return float(pseudo.var(ddof=1)) / len(pseudo)
+
+
 def words_of(d: Decisions) -> list[int]:
     return sorted({*d.clip_word.tolist(), *d.term_word.tolist()})
 
 
-def pseudo_values(d: Decisions, figure: Callable[[Decisions], float]) -> Floats:
-    """Jackknife pseudo-values, one a word: W·θ − (W − 1)·θ without the word."""
-    words = words_of(d)
-    whole, count = figure(d), len(words)
-    without = [figure(d.where((d.clip_word != word) & (d.term_word != word))) for word in words]
-    return count * whole - (count - 1) * np.array(without)
+def jackknives(d: Decisions, figures: Callable[[Bools], Mapping[str, float]]) -> dict[str, Jackknife]:
+    """Of several figures, which `figures` computes of the questions that a mask keeps."""
+    whole = figures(np.ones(len(d), bool))
+    rows = sorted({*zip(d.term.tolist(), d.term_word.tolist(), strict=True)})
+    terms = sorted({term for term, _ in rows})
+    masks = [[(d.clip_word != word) & (d.term_word != word) for word in words_of(d)]]
+    if len(terms) < len(rows):  # else words have counted all of it
+        masks.append([d.term != term for term in terms])
+        masks.append([(d.term != term) | (d.term_word != word) for term, word in rows])
+    without = [[figures(mask) for mask in each] for each in masks]
+    return {
+        name: Jackknife(
+            value,
+            *(len(w) * value - (len(w) - 1) * np.array([found[name] for found in w]) for w in without),
+        )
+        for name, value in whole.items()
+    }
 
 
-def jackknife(d: Decisions, figure: Callable[[Decisions], float], bounds: Bounds | None = None) -> Estimate:
-    """Delete-one-word jackknife, Student's t with words − 1 degrees of freedom."""
-    return interval(figure(d), pseudo_values(d, figure), bounds)
+def jackknife(d: Decisions, figure: Callable[[Decisions], float]) -> Jackknife:
+    return jackknives(d, lambda kept: {"": figure(d.where(kept))})[""]
 
 
-def interval(value: float, pseudo: Floats, bounds: Bounds | None = None) -> Estimate:
-    """The interval of a figure; with `bounds`, of one that cannot lie beyond them."""
-    count = len(pseudo)
-    if count < 2 or not np.isfinite(pseudo).all():
+def interval(of: Jackknife, bounds: Bounds | None = None) -> Estimate:
+    """Student's t with words − 1 degrees of freedom; with `bounds`, of what cannot lie beyond them."""
+    value, error, count = of.value, of.error, len(of.words)
+    if math.isnan(error):
         return Estimate(value, math.nan, math.nan, math.nan, count)
-    error = float(pseudo.std(ddof=1)) / math.sqrt(count)
     t = t_quantile((1 + LEVEL) / 2, count - 1)
     low, high = (
         (value - t * error, value + t * error) if bounds is None else _score(value, error, count, t, bounds)
@@ -109,21 +165,22 @@ def t_quantile(probability: float, freedom: int) -> float:
     return high
 
 
-def swap_test(pseudo: Floats, draws: int = 10_000, seed: int = 0) -> float:
+def swap_test(difference: Jackknife, draws: int = 10_000, seed: int = 0) -> float:
     """p of "both runs are alike", from the pseudo-values of their difference.
 
     Swapping the two runs on all questions of a word changes the sign of its pseudo-value; all swaps are tried
-    where there are few, else `draws` of them.
+    where there are few, else `draws` of them. Where the error is larger than that of words, what was found
+    counts for as much less.
     """
-    count = len(pseudo)
-    if count < 2 or not np.isfinite(pseudo).all():
+    if not difference.known:
         return math.nan
+    pseudo, count = difference.words, len(difference.words)
     exact = 2**count <= draws
     if exact:
         signs = 1 - 2 * ((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
     else:
         signs = np.random.default_rng(seed).choice([-1, 1], size=(draws, count))
-    found = np.abs(signs @ pseudo) >= abs(pseudo.sum()) * (1 - 1e-12)
+    found = np.abs(signs @ pseudo) >= abs(pseudo.sum()) / difference.excess * (1 - 1e-12)
     return float(found.mean()) if exact else float((found.sum() + 1) / (draws + 1))
 
 
@@ -138,10 +195,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def words_needed(difference: float, pseudo: Floats, power: float = 0.8) -> int | None:
+def words_needed(difference: Jackknife, power: float = 0.8) -> int | None:
     """How many words it would take to tell a difference of this size from 0 at 5 %; None if it is none."""
-    if len(pseudo) < 2 or not np.isfinite(pseudo).all() or difference == 0:
+    if not difference.known or difference.value == 0:
         return None
     z = NormalDist().inv_cdf
-    needed = ((z((1 + LEVEL) / 2) + z(power)) * float(pseudo.std(ddof=1)) / difference) ** 2
+    spread = difference.error * math.sqrt(len(difference.words))
+    needed = ((z((1 + LEVEL) / 2) + z(power)) * spread / difference.value) ** 2
     return max(2, math.ceil(needed))

@@ -4,7 +4,7 @@ An answer that is neither yes nor no is a third outcome: wrong for accuracy, rec
 from precision. `as_paper` counts it as No, which is what the paper's numbers imply.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 class Decisions:
     """Questions with a right answer. `yes`, `no`, `neither` count repeats (or are exact probabilities).
 
-    Words are indices: the clusters.
+    Words and terms are indices: the clusters.
     """
 
     expected: Bools
@@ -28,7 +28,8 @@ class Decisions:
     no: Ints | Floats
     neither: Ints | Floats
     clip_word: Ints
-    term_word: Ints
+    term_word: Ints  # that the term was asked for
+    term: Ints  # of which several words may have one
 
     def __len__(self) -> int:
         return len(self.expected)
@@ -39,16 +40,12 @@ class Decisions:
 
     def as_paper(self) -> "Decisions":
         """What is neither counts as No."""
-        none = np.zeros_like(self.neither)
-        return Decisions(
-            self.expected, self.yes, self.no + self.neither, none, self.clip_word, self.term_word
-        )
+        return replace(self, no=self.no + self.neither, neither=np.zeros_like(self.neither))
 
     def shares(self) -> "Decisions":
         """Shares of each question's repeats in place of their counts."""
         whole = np.maximum(self.repeats, 1)
-        counts = (self.yes / whole, self.no / whole, self.neither / whole)
-        return Decisions(self.expected, *counts, self.clip_word, self.term_word)
+        return replace(self, yes=self.yes / whole, no=self.no / whole, neither=self.neither / whole)
 
     @property
     def repeats(self) -> Ints | Floats:

@@ -124,6 +124,11 @@ class Run:
     def word_index(self) -> dict[str, int]:
         return {label: index for index, label in enumerate(sorted(self.words))}
 
+    @cached_property
+    def term_index(self) -> dict[str, int]:
+        terms = {s.asked.term.casefold() for s in self.scored}
+        return {term: index for index, term in enumerate(sorted(terms))}
+
     def select(self, keep: Callable[[Scored], bool]) -> list[Scored]:
         return [scored for scored in self.scored if keep(scored)]
 
@@ -140,6 +145,7 @@ class Run:
             *counts(scored, reading),
             np.array([index[s.label] for s in scored], np.int64),
             np.array([index[s.asked.term_label] for s in scored], np.int64),
+            np.array([self.term_index[s.asked.term.casefold()] for s in scored], np.int64),
         )
 
     def exact(self, scored: Sequence[Scored]) -> Decisions | None:
