@@ -24,9 +24,7 @@ def question_of(messages: Sequence[Message]) -> tuple[str, list[Any]]:
         if role not in ("user", "system", "developer"):
             raise PromptError(f"the conversation has a message of {role!r}; this model answers one question")
     if len(asked) != 1:
-        raise PromptError(
-            f"the conversation has {len(asked)} user messages; this model answers one question"
-        )
+        raise PromptError(f"the conversation has {len(asked)} user messages; this model answers one question")
     content = asked[0].get("content") or []
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
     text, clips = "", []
