@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo docs fuzz-inputs test test-cpp test-sanitized test-lowest test-peers test-page test-wheel wheel cuda-check lint rooms format bench demo-model study study-quick
+.PHONY: demo docs docs-commands fuzz-inputs test test-cpp test-sanitized test-lowest test-peers test-page test-wheel wheel cuda-check lint rooms format bench demo-model study study-quick
 
 # Hear it: builds the engine, makes the demo model once, asks it about real recordings.
 demo: $(VENV)/engine
@@ -72,6 +72,10 @@ test-wheel: wheel
 docs: $(VENV)/dev
 	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	$(BIN)/python -m mkdocs build --strict
+
+# The pages' commands, the demo model's too (make test runs those that a tiny model answers).
+docs-commands: $(VENV)/dev
+	LTU_DOCS_COMMANDS=1 $(BIN)/python -m pytest tests/test_docs_commands.py
 
 # The CUDA back end where there is nvcc and Python 3.12 (PYTHON312=…) and no card: builds, links, imports, and our kernels don't
 # spill. The first time takes a quarter of an hour or more.

@@ -1,5 +1,8 @@
 """Our model under lmms-eval: answers and log-likelihoods are those that the engine gives."""
 
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import tiny_gguf
 
 pytest.importorskip("lmms_eval", reason="lmms-eval is not installed")
+
+ROOT = Path(__file__).parents[2]
 
 
 def instance(kind: str, arguments: tuple[Any, ...]) -> Any:
@@ -58,6 +63,24 @@ def test_answers_and_scores_are_the_engines(benchmark: Benchmark, tmp_path: Path
     [answer] = own.generate("Is it a bird?", files[0], format="prepended", **greedy)
     assert plain.generate_until([before]) == [answer.text.split("#")[0]]
     inside = ("Is <audio> a bird?", " yes", heard, 1, "task", "test")
-    [(score, _)] = plain.loglikelihood([instance("loglikelihood", inside)])
+    [result] = plain.loglikelihood([instance("loglikelihood", inside)])
+    loss, _ = result.text
     theirs = log_likelihood(own, "Is [AUDIO] a bird?", ltu.load_audio(files[1]), " yes")
-    assert score == pytest.approx(theirs, abs=1e-3)
+    assert loss == pytest.approx(-theirs, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("task", "metric", "flags"),
+    [("ltu_sounds", "right", []), ("ltu_sounds_scored", "acc", ["--force_simple"])],
+)
+def test_its_command_line_runs_to_the_end(tmp_path: Path, task: str, metric: str, flags: list[str]) -> None:
+    """The demo model on the tasks in examples/lmms, which it answers rightly."""
+    command = [sys.executable, "-m", "lmms_eval", "--model", "ltu", "--model_args", "device=cpu,threads=1"]
+    where = ["--include_path", "examples/lmms", "--tasks", task, "--output_path", str(tmp_path)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [*command, *flags, *where], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    [results] = tmp_path.rglob("*_results.json")
+    assert json.loads(results.read_text())["results"][task][f"{metric},none"] == 1

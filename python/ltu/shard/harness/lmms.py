@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from lmms_eval.api.instance import Instance  # type: ignore[import-not-found,unused-ignore]
+from lmms_eval.api.instance import (  # type: ignore[import-not-found,unused-ignore]
+    GenerationResult,
+    Instance,
+)
 from lmms_eval.api.model import lmms  # type: ignore[import-not-found,unused-ignore]
 from lmms_eval.models.registry_v2 import ModelManifest  # type: ignore[import-not-found,unused-ignore]
 
@@ -45,8 +48,12 @@ class Ltu(lmms):  # type: ignore[misc,unused-ignore]
         """Raises PromptError."""
         raise PromptError("this model answers one question; tasks of several rounds ask for another")
 
-    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
-        """(log-likelihood of the continuation, whether greedy decoding gives it), untempered."""
+    def loglikelihood(self, requests: list[Instance]) -> list[GenerationResult]:
+        """(loss of the continuation, whether greedy decoding gives it), untempered.
+
+        lmms-eval takes the least: its models return losses. It makes text of a bare pair (0.7.3), but not of
+        what a GenerationResult holds.
+        """
         pairs = []
         for request in requests:
             context, target, visual, doc_id, task, split = request.args
@@ -60,7 +67,7 @@ class Ltu(lmms):  # type: ignore[misc,unused-ignore]
         ]
         scores = {answer.tag: answer.logprob for answer in self.model.answers(score)}
         greedy = {answer.tag: answer.token_ids for answer in self.model.answers(follow)}
-        return [(scores[i], greedy[i] == ids) for i, (_, ids) in enumerate(pairs)]
+        return [GenerationResult((-scores[i], greedy[i] == ids)) for i, (_, ids) in enumerate(pairs)]
 
     def _listed(self, text: str, visual: Any, doc_id: int, task: str, split: str) -> PromptSequence:
         heard = visual(self.task_dict[task][split][doc_id]) or []
