@@ -55,8 +55,8 @@ def open_text(path: PathName, error: type[Error] = Error) -> Iterator[TextIO]:
             plain = io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
             head = plain.peek(HEAD)[:HEAD]
             encoding = next((name for mark, name in MARKS if head.startswith(mark)), UTF8)
-            if problem := _no_text(head, encoding):
-                raise error(f"{path}: {problem}")
+            if other := _no_text(head, encoding):
+                raise error(f"{path}: {other}")
             errors = "surrogateescape" if encoding == UTF8 else "replace"
             with io.TextIOWrapper(plain, encoding, errors, newline="\n") as text:
                 yield text
