@@ -79,8 +79,8 @@ def load(
     from ltu import _engine  # here, because audio and prompts need no engine
 
     checks.text("device", device)
-    for name, value in (("tree", tree), ("batch_invariant", batch_invariant)):
-        checks.flag(name, value)
+    checks.flag("tree", tree)
+    checks.flag("batch_invariant", batch_invariant)
     for name, value in (("threads", threads), ("kv_memory", kv_memory), ("draft_width", draft_width)):
         if value is not None:
             checks.whole(name, value, 0, 1 << 63 if name == "kv_memory" else 1 << 31)
@@ -91,9 +91,9 @@ def load(
     path = local_path(checks.path("the path of the model", path))
     if "://" in path and not Path(path).exists():
         raise ModelFileError(f"{path}: is an address on the web; download the file, or give hf:org/repo")
-    with checks.path_bytes(path) as name:
+    with checks.path_bytes(path) as encoded:
         engine = _engine.Engine(
-            name, device, threads or 0, kv_memory or 0, tree, draft_width or 0, batch_invariant
+            encoded, device, threads or 0, kv_memory or 0, tree, draft_width or 0, batch_invariant
         )
     folder = None
     if embeddings is not None:

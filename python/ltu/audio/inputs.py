@@ -133,7 +133,7 @@ def _entry(entry: Mapping[str, Any], heard: int) -> Sound:
     )
 
 
-def _array(given: Any, rate: object, name: str, heard: int) -> Sound:
+def _array(given: Any, rate: Any, name: str, heard: int) -> Sound:
     rate = checked_rate(rate.item() if getattr(rate, "ndim", None) == 0 else rate, name)
     if np.ma.is_masked(given):
         raise AudioError(f"{name}: has masked samples; fill them first, with filled(0)")
