@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ltu import _engine
+from ltu import _engine, checks
 from ltu.audio import Clip
 from ltu.convert.gguf_file import Value
 from ltu.convert.tensor import Tensor
@@ -73,7 +73,10 @@ def placeholder(keys: Mapping[str, Value], where: str) -> dict[str, Value]:
         prompter = Prompter(keys["tokenizer.huggingface.json"], keys["ltu.prompt.template"], bos, rows)
         ids = prompter.sequence(PROMPT, [synthetic_clip()]).ids
     except KeyError as error:
-        raise ModelFileError(f"{where}: key {error.args[0]} is missing") from None
+        key, advice = error.args[0], ""
+        if key.endswith("bos_token_id"):
+            advice = "; prompts begin with that token, so name it in config.json or tokenizer_config.json"
+        raise ModelFileError(f"{where}: key {key} is missing{advice}") from None
     except Exception as error:  # tokenizers raises bare exceptions
         raise ModelFileError(f"{where}: tokenizer or prompt template: {error}") from error
     values: dict[str, Value] = {
@@ -99,8 +102,14 @@ def obstacle(path: Path) -> str | None:
 
 
 def compute(path: Path, keys: Mapping[str, Value], tensors: Mapping[str, Tensor]) -> dict[str, Value]:
-    """The check's keys, computed on this machine's processor."""
+    """The check's keys, computed on this machine's processor.
+
+    Raises ModelFileError where nothing can be computed with the weights.
+    """
     embeddings, logits, _ = _computed(path, keys, "cpu")
+    for values, prefix in ((embeddings, ("a.", "mm.")), (logits, "")):
+        if not (np.isfinite(values).all() and np.ptp(values)):
+            raise ModelFileError(_too_large(tensors, prefix))
     audio = {tensor.type for name, tensor in tensors.items() if name.startswith(("a.", "mm."))}
     largest = np.argsort(-logits, kind="stable")[:LOGITS]
     return {
@@ -110,6 +119,19 @@ def compute(path: Path, keys: Mapping[str, Value], tensors: Mapping[str, Tensor]
         "ltu.check.embedding_tolerance": _tolerance(audio) * float(embeddings.std()),
         "ltu.check.logit_tolerance": _tolerance({t.type for t in tensors.values()}) * float(logits.std()),
     }
+
+
+def _too_large(tensors: Mapping[str, Tensor], prefix: str | tuple[str, ...]) -> str:
+    peaks = {
+        name: float(np.abs(tensor.float32()).max())
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+    name = max(peaks, key=lambda name: peaks[name])
+    return (
+        f"tensor {name}: holds values up to {peaks[name]:.2g}, with which nothing can be computed; "
+        "get the weights again"
+    )
 
 
 def self_test(path: Path, keys: Mapping[str, Any], device: str = "auto") -> SelfTest:
@@ -132,7 +154,8 @@ def self_test(path: Path, keys: Mapping[str, Any], device: str = "auto") -> Self
 
 def _computed(path: Path, keys: Mapping[str, Any], device: str) -> tuple[Float32, Float32, dict[str, Any]]:
     """Embeddings (32, width), logits (vocabulary,) of the last position, and the engine's description."""
-    engine = _engine.Engine(str(path), device, 0, KV_MEMORY)
+    with checks.path_bytes(path) as name:
+        engine = _engine.Engine(name, device, 0, KV_MEMORY)
     clip = synthetic_clip()
     [embeddings] = engine.encode(clip.features(FrontEnd.of_file(keys, str(path)))[np.newaxis])
     clips = [(bytes.fromhex(clip.hash), embeddings)]

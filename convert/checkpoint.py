@@ -10,7 +10,7 @@ from ltu.checks import short
 from ltu.convert.pickled import read_pickled
 from ltu.convert.tensor import Tensor
 from ltu.errors import ModelFileError
-from ltu.text_files import read_json
+from ltu.text_files import HEAD, foreign, read_json
 
 SAFETENSORS_TYPES = {
     "F32": "f32",
@@ -24,6 +24,7 @@ SAFETENSORS_TYPES = {
     "U8": "i8",
     "BOOL": "i8",
 }
+ZIP = b"PK"  # what torch.save writes
 WHOLE = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -54,13 +55,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """Tensors of one file; their values stay there. Raises ModelFileError."""
     try:
         with open(path, "rb") as file:
-            start = file.read(64)
+            start = file.read(HEAD)
     except OSError as error:
         raise ModelFileError(f"{path}: {error.strerror}; check the path") from error
-    if start.startswith(b"version https://git-lfs"):
-        raise ModelFileError(f"{path}: is a Git LFS pointer, not the file; fetch it with git lfs pull")
+    if not start:
+        raise ModelFileError(f"{path}: is empty (0 bytes); get it again")
+    if start.startswith(b"GGUF"):
+        raise ModelFileError(f"{path}: is a GGUF file; give a file of PyTorch's, or this one with --gguf")
+    if not start.startswith(ZIP) and (problem := foreign(start)):
+        raise ModelFileError(f"{path}: {problem}")
     # what it holds counts, not how it is called: a safetensors header is JSON behind its length
-    is_safetensors = start[8:9] == b"{" or (path.suffix == ".safetensors" and start[:2] != b"PK")
+    is_safetensors = start[8:9] == b"{" or (path.suffix == ".safetensors" and not start.startswith(ZIP))
     return read_safetensors(path) if is_safetensors else read_pickled(path, start[:4])
 
 

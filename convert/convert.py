@@ -11,9 +11,8 @@ from ltu.convert.gguf_file import Progress, Value
 from ltu.convert.llama import read_base
 from ltu.convert.llama_cpp import ARCHITECTURE, heads
 from ltu.convert.ltu_part import LtuPart, is_whole, read_checkpoint, read_release
-from ltu.convert.model import Model, Written, write_model
+from ltu.convert.model import Model, Written, rows_of, write_model
 from ltu.convert.outtype import ENCODINGS
-from ltu.convert.table import table
 from ltu.convert.tensor import Tensor, merged, paired
 from ltu.convert.vocabulary import END_TOKENS
 from ltu.errors import Error, ModelFileError, listed
@@ -22,6 +21,7 @@ from ltu.version import __version__
 
 PathName = str | PathLike[str]
 UNQUANTISED = ("f32", "f16", "bf16")
+GROWN = 1.01  # times a file's bytes: keys alone differ by less
 
 
 def convert(
@@ -62,9 +62,10 @@ def requantise(
     audio_outtype: str | None = None,
 ) -> Written:
     """An LTU file in another type. Raises Error, ModelFileError."""
-    model = read_ltu(Path(gguf))
+    model, size = read_ltu(Path(gguf)), Path(gguf).stat().st_size
     written = write_model(model, outtype, _file(Path(output), model, outtype), progress, audio_outtype)
-    return Written(written.path, written.bytes, (*_lost_before(model, written), *written.notes))
+    lost = _lost_before(model) if written.bytes > GROWN * size else []
+    return Written(written.path, written.bytes, (*lost, *written.notes))
 
 
 def export_llama(
@@ -87,7 +88,7 @@ def export_llama(
 def joined(base: Model, part: LtuPart) -> Model:
     """LoRA folded in, tensors and keys together; the part's keys win."""
     tensors = dict(base.tensors)
-    sources = {row.source: row.name for row in table(base.keys).values() if row.matrix}
+    sources = {row.source: row.name for row in rows_of(base).values() if row.matrix}
     for module, (a, b) in part.lora.items():
         name = _lora_target(module, sources, part.where)
         matrix = tensors.get(name)
@@ -178,10 +179,10 @@ def read_ltu(path: Path) -> Model:
     return Model(keys, dict(file.tensors), str(path))
 
 
-def _lost_before(model: Model, written: Written) -> list[str]:
+def _lost_before(model: Model) -> list[str]:
     """What a file was quantised to stays lost, however many bits its values get now."""
     had = sorted({t.type for t in model.tensors.values() if t.type not in UNQUANTISED})
-    if not had or written.bytes <= sum(tensor.bytes for tensor in model.tensors.values()):
+    if not had:
         return []
     return [
         f"{model.where} holds {', '.join(had)}: a larger type brings nothing back; convert from the source"

@@ -24,6 +24,7 @@ MAGIC = b"GGUF"
 ALIGNMENT = 32
 STRING, ARRAY = 8, 9
 SCALARS = {4: "<I", 5: "<i", 6: "<f", 7: "<?", 10: "<Q", 11: "<q"}  # that we write
+NO_NUMBERS = "holds values that are NaN or infinite; get the weights again"
 CHUNK_VALUES = 8 << 20
 
 
@@ -39,7 +40,8 @@ def read(path: Path) -> GgufFile:
 
     The header is read, and checked, by the engine's own reader.
     """
-    keys, tensors = _engine.read_gguf(checks.path("the path", path))
+    with checks.path_bytes(checks.path("the path", path)) as name:
+        keys, tensors = _engine.read_gguf(name)
     found = {name: Tensor.in_file(path, offset, shape[::-1], type) for name, shape, type, offset in tensors}
     return GgufFile(path, keys, found)
 
@@ -65,11 +67,10 @@ def _rows(name: str, tensor: Tensor, first: int, end: int) -> bytes:
     try:
         rows = tensor.rows(first, end)
     except NotFinite:
-        raise ModelFileError(
-            f"tensor {name}: holds values that are no numbers; get the weights again"
-        ) from None
+        raise ModelFileError(f"tensor {name}: {NO_NUMBERS}") from None
     if not finite(rows, tensor.type, tensor.columns):
-        raise ModelFileError(f"tensor {name}: holds values that {tensor.type} can't hold; take another type")
+        other = f"holds values that {tensor.type} can't hold; take another type, or get the weights again"
+        raise ModelFileError(f"tensor {name}: {NO_NUMBERS if tensor.type == 'f32' else other}")
     return rows.tobytes()
 
 

@@ -1,5 +1,6 @@
 """The base: a LLaMA, or what is computed like one, from a Hugging Face directory or a GGUF file."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ def read_hugging_face(folder: Path) -> Model:
         tensors["rope_freqs.weight"] = factors
     json_, vocabulary = tokenizer.from_directory(folder, rows)
     keys |= vocabulary | {HUGGING_FACE: tokenizer.with_audio(json_, rows)}
-    name = str(config.get("_name_or_path") or folder.resolve().name).rstrip("/").split("/")[-1]
+    called = os.fsencode(folder.resolve().name).decode("utf-8", "replace")  # a key of the file is UTF-8
+    name = str(config.get("_name_or_path") or called).rstrip("/").split("/")[-1]
     described = {"general.architecture": keys[ARCHITECTURE], "general.name": name, "general.basename": name}
     return Model(described | keys, tensors, str(folder))
 

@@ -13,7 +13,21 @@ from ltu.errors import ModelFileError
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
-UNSUPPORTED = ("use_dora", "lora_bias", "fan_in_fan_out", "layer_replication", "modules_to_save")
+UNSUPPORTED = (
+    "use_dora",
+    "lora_bias",
+    "fan_in_fan_out",
+    "layer_replication",
+    "modules_to_save",
+    "trainable_token_indices",
+    "target_parameters",
+    "alora_invocation_tokens",
+    "use_qalora",
+    "use_bdlora",
+    "arrow_config",
+    "kasa_config",
+)
+OTHER_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")  # their LoRA fits what they leave of the base
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,11 @@ def read_settings(weights: Path) -> LoraSettings:
         raise ModelFileError(f"{path}: peft_type {config['peft_type']!r} is not supported, 'LORA' is")
     if unsupported := [name for name in UNSUPPORTED if config.get(name)]:
         raise ModelFileError(f"{path}: {unsupported[0]} is not supported")
+    if (start := str(config.get("init_lora_weights"))).startswith(OTHER_BASE):
+        raise ModelFileError(
+            f"{path}: init_lora_weights is {start!r}, which changes the base model's weights; save the "
+            "adapter with path_initial_model_for_weight_conversion, or merge it with PEFT"
+        )
     return LoraSettings(
         _number(config, "lora_alpha", path),
         int(_number(config, "r", path)),

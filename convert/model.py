@@ -10,6 +10,7 @@ from ltu.convert.gguf_file import Progress, Value
 from ltu.convert.llama_cpp import as_llama_cpp
 from ltu.convert.table import Row, table
 from ltu.convert.tensor import Tensor, converted
+from ltu.convert.vocabulary import PREFIX
 from ltu.errors import Error, ModelFileError
 from ltu.files import replacing
 
@@ -43,10 +44,7 @@ def write_model(
 
     type None: tensors keep theirs. Raises Error, ModelFileError.
     """
-    try:
-        rows = table(model.keys)
-    except ModelFileError as error:
-        raise ModelFileError(f"{model.where}: {error}") from None
+    rows = rows_of(model)
     check_shapes(model, rows)
     is_ltu = model.keys["general.architecture"] == "ltu"
     keys, tensors, notes = dict(model.keys), model.tensors, []
@@ -63,6 +61,8 @@ def write_model(
         keys |= check.placeholder(keys, model.where)
     else:
         keys, tensors = as_llama_cpp(keys, tensors)
+    if is_ltu and f"{PREFIX}eos_token_id" not in keys:
+        notes.append("no end token is known (eos_token_id): answers end at --max-new-tokens alone")
     with replacing(output) as draft:
         _check_space(draft.parent, sum(tensor.bytes for tensor in tensors.values()))
         gguf_file.write(draft, keys, tensors, progress)
@@ -74,6 +74,14 @@ def write_model(
     return Written(output, size, tuple(notes))
 
 
+def rows_of(model: Model) -> dict[str, Row]:
+    """The tensors that its keys ask for. Raises ModelFileError."""
+    try:
+        return table(model.keys)
+    except ModelFileError as error:
+        raise ModelFileError(f"{model.where}: {error}") from None
+
+
 def check_shapes(model: Model, rows: Mapping[str, Row]) -> None:
     """Compares with the table. Raises ModelFileError that names what differs."""
     problems = [
@@ -82,6 +90,8 @@ def check_shapes(model: Model, rows: Mapping[str, Row]) -> None:
     for name, tensor in model.tensors.items():
         if name not in rows:
             problems.append(f"{name} is not part of an LTU model")
+        elif tensor.type.startswith("i"):
+            problems.append(f"{name} is of the type {tensor.type}, whole numbers: of a quantised checkpoint?")
         elif tensor.shape != rows[name].shape:
             expected = list(rows[name].shape)
             problems.append(f"{name} has shape {list(tensor.shape)}, its sizes ask for {expected}")

@@ -20,14 +20,20 @@ was saved with ears (LTU's own vicuna_ltu) those."""
 
 def bare(name: str) -> str:
     """A name without what PEFT adds to it: the prefix and the adapter's name, "default"."""
-    name = name.removeprefix("module.").removeprefix("base_model.model.").replace(".default.", ".")
+    name = _unwrapped(name).removeprefix("base_model.model.").replace(".default.", ".")
     return f"model.{name}" if name.startswith(("audio_encoder.", "audio_proj.", "layers.")) else name
+
+
+def _unwrapped(name: str) -> str:
+    """Without what DataParallel and torch.compile put before it."""
+    return name.removeprefix("module.").removeprefix("_orig_mod.")
 
 
 def whole(source: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of a LLaMA without its output layer, as `AutoModel` saves it, under the whole model's names."""
+    source = {_unwrapped(name): tensor for name, tensor in source.items()}
     if "embed_tokens.weight" not in source:
-        return dict(source)
+        return source
     return {name if name.startswith("lm_head.") else f"model.{name}": t for name, t in source.items()}
 
 

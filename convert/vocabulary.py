@@ -8,7 +8,7 @@ from typing import Any
 
 from ltu import text_files
 from ltu.checks import short
-from ltu.errors import ModelFileError
+from ltu.errors import ModelFileError, listed
 
 Keys = dict[str, Any]  # tokenizer.ggml.*
 Json = dict[str, Any]  # Hugging Face tokenizer
@@ -113,8 +113,10 @@ def from_json(tokenizer: Json, folder: Path) -> Keys:
     model = tokenizer["model"]
     ids = dict(model["vocab"]) | {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     tokens = [token for token, _ in sorted(ids.items(), key=lambda item: item[1])]
-    if sorted(ids.values()) != list(range(len(tokens))):
-        raise ModelFileError(f"{folder}/tokenizer.json: the ids of its tokens have gaps")
+    if len(set(ids.values())) < len(tokens):
+        raise ModelFileError(f"{folder}/tokenizer.json: several tokens have one id")
+    if gaps := sorted(set(range(len(tokens))) - set(ids.values())):
+        raise ModelFileError(f"{folder}/tokenizer.json: no token has the id {listed(map(str, gaps))}")
     types = dict.fromkeys(tokens, NORMAL)
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
     extra: Keys = {}

@@ -141,7 +141,7 @@ def test_a_full_disk_is_one_line(question: list[object]) -> None:
     with open("/dev/full", "w") as full:
         done = typed(*question, capture_output=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1
-    assert done.stderr == "error: No space left on device\n"
+    assert done.stderr == "error: output: No space left on device; free some space, or write elsewhere\n"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="passes bytes as arguments")

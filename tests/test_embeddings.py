@@ -72,3 +72,24 @@ def test_a_file_that_was_cut_short_is_made_anew(tmp_path: Path, length: int) -> 
     np.testing.assert_array_equal(Embeddings(encoder, LTU, tmp_path).of(clip), made)
     assert path.read_bytes() == whole
     assert encoder.batches == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        np.zeros((31, 4), np.float16),
+        np.zeros((32, 4), np.float32),
+        np.full((32, 4), np.nan, np.float16),
+        np.full((32, 4), None),
+    ],
+    ids=["shape", "type", "NaN", "objects"],
+)
+def test_a_file_that_holds_something_else_is_made_anew(tmp_path: Path, stored: NDArray[np.generic]) -> None:
+    [clip] = clips(1)
+    expected = Embeddings(Encoder(), LTU, tmp_path, shape=(32, 4)).of(clip)
+    [file] = tmp_path.rglob("*.npy")
+    np.save(file, stored)
+    encoder = Encoder()
+    np.testing.assert_array_equal(Embeddings(encoder, LTU, tmp_path, shape=(32, 4)).of(clip), expected)
+    assert encoder.batches == [1]
+    assert np.load(file).dtype == np.float16

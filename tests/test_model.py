@@ -1,5 +1,7 @@
 """The Python API on tiny random models: answers depend on their query alone, and leave nothing behind."""
 
+import copy
+import pickle
 import random
 from collections.abc import Iterator
 from itertools import islice
@@ -11,7 +13,8 @@ import pytest
 
 import ltu
 from ltu.audio import Clip
-from ltu.model import Model
+from ltu.errors import Error
+from ltu.model import Model, load
 from tiny import tiny_gguf
 
 SAMPLED = ltu.Sampling(temperature=0.8, top_k=50, top_p=0.95, repetition_penalty=1.1)
@@ -260,3 +263,24 @@ def test_impossible_queries_are_refused_by_name(model: Model, change: dict[str, 
 def test_streams_of_several_answers_are_refused(model: Model) -> None:
     with pytest.raises(ltu.Error, match="repeats=1"):
         model.generate("Is [AUDIO] a bird?", CLIPS[0], repeats=2, stream=True)
+
+
+def test_a_model_that_is_sent_to_another_process_says_what_to_do(model: Model) -> None:
+    for way in (pickle.dumps, copy.deepcopy):
+        with pytest.raises(Error, match="can't be pickled or copied to another process; load it there"):
+            way(model)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": ""}, "the path of the model is empty"),
+        ({"path": "\ud83d.gguf"}, "holds half a character"),
+        ({"path": "https://example.org/m.gguf"}, "is an address on the web"),
+        ({"path": "m.gguf", "tree": "no"}, "tree is 'no'; give True or False"),
+        ({"path": "m.gguf", "batch_invariant": 1}, "batch_invariant is 1; give True or False"),
+    ],
+)
+def test_what_load_cannot_take_is_one_line(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(Error, match=message):
+        load(**arguments)

@@ -123,7 +123,7 @@ class Engine:
 
     def __init__(
         self,
-        path: str,
+        path: str | bytes,
         device: str = "auto",
         threads: int = 0,
         kv_memory: int = 0,
@@ -182,7 +182,7 @@ def weight_types() -> dict[str, tuple[int, str]]:
     """Types of matrices that the engine multiplies with: name → of a file of such, general.file_type and the
     encoding in its name (Q4_K_S)."""
 
-def read_gguf(path: str) -> tuple[dict[str, Any], list[tuple[str, list[int], str, int]]]:
+def read_gguf(path: str | bytes) -> tuple[dict[str, Any], list[tuple[str, list[int], str, int]]]:
     """Keys, and (name, ggml shape, type, offset in the file) of each tensor. Raises ModelFileError."""
 
 def tensor_table(keys: dict[str, Any]) -> list[tuple[str, str, list[int], bool, bool]]:

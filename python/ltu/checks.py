@@ -1,11 +1,12 @@
 """Arguments that are not what they must be: one short line each, whatever was given."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any
 
-from ltu.errors import Error
+from ltu.errors import Error, ModelFileError
 
 SHOWN = 60  # characters of a value that is shown
 
@@ -21,6 +22,13 @@ def whole(name: str, value: Any, least: int, end: int = 1 << 31) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= int(value) < end:
         raise Error(f"{name} is {short(value)}; give a whole number from {least} to {end - 1}")
     return int(value)
+
+
+def flag(name: str, value: object) -> bool:
+    """True or False. Raises Error."""
+    if not isinstance(value, bool):
+        raise Error(f"{name} is {short(value)}; give True or False")
+    return value
 
 
 def is_real(value: object) -> bool:
@@ -46,11 +54,27 @@ def unicode(name: str, value: object) -> str:
 
 
 def path(name: str, value: object) -> str:
-    """A path that the engine can open. Raises Error: its names are UTF-8, and NUL would end them."""
-    given = os.fspath(value) if isinstance(value, os.PathLike) else value
-    if "\0" in (found := unicode(name, given)):
-        raise Error(f"{name} {short(found)} holds a NUL; give a path")
-    return found
+    """A path that the engine can open. Raises Error for what is none; NUL would end it."""
+    given = os.fsdecode(value) if isinstance(value, os.PathLike | bytes) else text(name, value)
+    if not given:
+        raise Error(f"{name} is empty; give a path")
+    if "\0" in given:
+        raise Error(f"{name} {short(given)} holds a NUL; give a path")
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError:
+        raise Error(f"{name} {short(given)} holds half a character; give a path") from None
+    return given
+
+
+@contextmanager
+def path_bytes(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """A path as the system has it, which the engine takes, and around it a translation of what it raises:
+    a message with a name that is no UTF-8 doesn't come through otherwise. Raises ModelFileError."""
+    try:
+        yield os.fsencode(path)
+    except UnicodeDecodeError as error:
+        raise ModelFileError(os.fsdecode(error.object)) from None
 
 
 def texts(name: str, values: Any) -> tuple[str, ...]:

@@ -39,7 +39,8 @@ class Database:
                 raise unwritable(path, FileNotFoundError(2, str(error))) from None
             raise Error(f"{path}: is not a {what}: {_reason(error)}") from None
         if found != version:
-            raise Error(f"{path}: is not a {what} of this version; give another name to {option}")
+            advice = f"give another name to {option}" if create else "check the path"
+            raise Error(f"{path}: is {'empty' if empty else f'not a {what} of this version'}; {advice}")
 
     def _connected(self, create: bool) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, isolation_level=None, timeout=30)

@@ -33,9 +33,14 @@ class Embeddings:
         front_end: FrontEnd,
         folder: Path | None = None,
         at_once: int = 1,
+        shape: tuple[object, ...] | None = None,
     ) -> None:
-        """`encode`: float32[clips, frames, mels] → [clips, 32, width], of at most `at_once` clips."""
+        """`encode`: float32[clips, frames, mels] → [clips, 32, width], of at most `at_once` clips.
+
+        shape: (32, width); files in the folder that hold something else are made anew.
+        """
         self._encode, self._front_end, self._folder, self._at_once = encode, front_end, folder, at_once
+        self._shape = shape
         self._known: OrderedDict[str, Float32] = OrderedDict()
         self._waiting: weakref.WeakValueDictionary[str, Clip] = weakref.WeakValueDictionary()  # prepared
         self._lock = threading.Lock()  # of what waits
@@ -86,8 +91,10 @@ class Embeddings:
             return None
         path = self._file(self._folder, clip)
         try:
-            return np.asarray(np.load(path), np.float32)
-        except (FileNotFoundError, ValueError, EOFError):  # not there, or cut short: made anew
+            stored = np.load(path)
+            is_ours = stored.dtype == np.float16 and stored.shape == (self._shape or stored.shape)
+            return np.asarray(stored, np.float32) if is_ours and np.isfinite(stored).all() else None
+        except (AttributeError, FileNotFoundError, ValueError, EOFError):  # not there, or damaged: made anew
             return None
         except OSError as error:
             raise Error(f"{path}: cannot be read ({error}); delete it") from None

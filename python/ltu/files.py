@@ -7,7 +7,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, TextIO
@@ -56,7 +56,8 @@ def replacing(path: str | PathLike[str]) -> Iterator[Path]:
             raise unwritable(path, error) from error
         raise
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written, there is none
+            draft.unlink(missing_ok=True)
 
 
 @contextmanager

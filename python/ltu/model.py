@@ -9,7 +9,7 @@ from dataclasses import replace
 from html import escape
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,8 @@ def load(
     from ltu import _engine  # here, because audio and prompts need no engine
 
     checks.text("device", device)
+    checks.flag("tree", tree)
+    checks.flag("batch_invariant", batch_invariant)
     for name, value in (("threads", threads), ("kv_memory", kv_memory), ("draft_width", draft_width)):
         if value is not None:
             checks.whole(name, value, 0, 1 << 63 if name == "kv_memory" else 1 << 31)
@@ -87,12 +89,18 @@ def load(
 
         path = demo_model_path()
     path = local_path(checks.path("the path of the model", path))
-    engine = _engine.Engine(
-        path, device, threads or 0, kv_memory or 0, tree, draft_width or 0, batch_invariant
-    )
+    if "://" in path and not Path(path).exists():
+        raise ModelFileError(f"{path}: is an address on the web; download the file, or give hf:org/repo")
+    with checks.path_bytes(path) as encoded:
+        engine = _engine.Engine(
+            encoded, device, threads or 0, kv_memory or 0, tree, draft_width or 0, batch_invariant
+        )
     folder = None
     if embeddings is not None:
-        folder = folder_for(Path(embeddings), Path(path), engine.description()["kernels"])
+        kept = Path(checks.path("the folder of embeddings", embeddings))
+        if kept.exists() and not kept.is_dir():
+            raise Error(f"{kept}: is no folder; embeddings are kept in one")
+        folder = folder_for(kept, Path(path), engine.description()["kernels"])
     return Model(engine, path, folder)
 
 
@@ -134,7 +142,13 @@ class Model:
         description = engine.description()
         # On the CPU clips gain nothing from company, and reading ahead takes cores from the steps.
         alone = description["batch_invariant"]
-        self._embeddings = Embeddings(engine.encode, front_end, folder, 1 if alone else CLIPS_AT_ONCE)
+        self._embeddings = Embeddings(
+            engine.encode,
+            front_end,
+            folder,
+            at_once=1 if alone else CLIPS_AT_ONCE,
+            shape=(info.get("ltu.audio.embedding_count"), self.width),
+        )
         self.clip_threads: int = 1 if alone else min(description["threads"], CLIP_THREADS)
         self._room: int = description["step_answers"]
         self._knows_token_bytes = False
@@ -150,6 +164,9 @@ class Model:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise Error("a model can't be pickled or copied to another process; load it there")
 
     def __repr__(self) -> str:
         about = self._owner.description

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 LEAST = 1e-30  # below, logits divided by it leave the range of float32
 RANGES = {
-    "temperature": f"of {LEAST} or more, or 0 (greedy)",
+    "temperature": f"from {LEAST} to {1 / LEAST:g}, or 0 (greedy)",
     "top_p": "above 0 and at most 1 (off)",
-    "repetition_penalty": "above 0; 1 is off",
+    "repetition_penalty": f"from {LEAST} to {1 / LEAST:g}; 1 is off",
 }
 
 

@@ -55,8 +55,8 @@ def open_text(path: PathName, error: type[Error] = Error) -> Iterator[TextIO]:
             plain = io.BufferedReader(gzip.GzipFile(fileobj=file)) if packed else file
             head = plain.peek(HEAD)[:HEAD]
             encoding = next((name for mark, name in MARKS if head.startswith(mark)), UTF8)
-            if foreign := _foreign(head, encoding):
-                raise error(f"{path}: {foreign}")
+            if other := _no_text(head, encoding):
+                raise error(f"{path}: {other}")
             errors = "surrogateescape" if encoding == UTF8 else "replace"
             with io.TextIOWrapper(plain, encoding, errors, newline="\n") as text:
                 yield text
@@ -68,9 +68,14 @@ def _unread(path: PathName, problem: Exception, error: type[Error]) -> Error:
     return error(f"{path}: cannot be read: {getattr(problem, 'strerror', None) or problem}; check the path")
 
 
-def _foreign(head: bytes, encoding: str) -> str | None:
+def foreign(head: bytes) -> str | None:
+    """What a file is by its first bytes that is mistaken for others, and what to do; None for all others."""
     start = head.removeprefix(codecs.BOM_UTF8).lstrip().lower()
-    named = next((what for mark, what in FOREIGN if start.startswith(mark)), None)
+    return next((what for mark, what in FOREIGN if start.startswith(mark)), None)
+
+
+def _no_text(head: bytes, encoding: str) -> str | None:
+    named = foreign(head)
     if named is None and encoding == UTF8 and b"\0" in head:
         return "is not text in UTF-8: it holds NUL; save it as UTF-8"
     return named

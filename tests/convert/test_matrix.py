@@ -1,6 +1,8 @@
 """The conversion matrix: each setting of a LLaMA computes as in transformers, or is refused by name."""
 
 import json
+import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,14 +15,16 @@ from safetensors.torch import load_file, save_file
 from test_round_trip import ROPE, write_tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from ltu import _engine
-from ltu.convert import convert
+from ltu import _engine, load
+from ltu.convert import convert, export_llama, requantise
+from ltu.convert.describe import describe, run_self_test
 from ltu.convert.llama import read_base
 from ltu.convert.ltu_part import read_checkpoint, read_release
-from ltu.errors import ModelFileError
+from ltu.errors import Error, ModelFileError
 from ltu.training.model.base import load_base
 from ltu.training.model.encoder import EncoderConfig
 from ltu.training.model.ltu import LTU, LoraSizes, trained_tensors
+from tiny import tiny_gguf
 
 ENCODER = EncoderConfig(width=64, mlp=64, heads=1, blocks_a=1, blocks_u=1)  # the original's heads have 64
 IDS = list(range(2, 82))
@@ -127,6 +131,13 @@ def test_lora_counts_as_much_as_in_peft(tmp_path: Path, settings: Mapping[str, A
         ({"alpha_pattern": []}, None),
         ({"alpha_pattern": {"(": 3}}, r"alpha_pattern holds '\(', which is no expression"),
         ({"peft_type": "IA3"}, "peft_type 'IA3' is not supported"),
+        ({"init_lora_weights": "eva"}, None),
+        (
+            {"init_lora_weights": "pissa_niter_4"},
+            "is 'pissa_niter_4', which changes the base model's weights",
+        ),
+        ({"trainable_token_indices": [1]}, "trainable_token_indices is not supported"),
+        ({"alora_invocation_tokens": [1, 2]}, "alora_invocation_tokens is not supported"),
         (None, r"adapter_config\.json: is no JSON object"),
     ],
 )
@@ -218,9 +229,19 @@ def test_a_missing_output_matrix_is_named_and_the_newer_whole_file_is_taken(tmp_
         read_base(tmp_path)
 
 
-@pytest.mark.parametrize(("value", "type"), [(np.nan, "q8_0"), (np.inf, "f32"), (1e6, "f16"), (1e38, "q4_0")])
+@pytest.mark.parametrize(
+    ("value", "type", "message"),
+    [
+        (np.nan, "q8_0", "holds values that are NaN or infinite"),
+        (np.inf, "f32", "holds values that are NaN or infinite"),
+        (1e6, "f16", "holds values that f16 can't hold"),
+        (1e38, "q4_0", "holds values that q4_0 can't hold"),
+        (1e38, "bf16", r"holds values up to 1e\+38, with which nothing can be computed"),
+        (1e38, "f32", r"holds values up to 1e\+38, with which nothing can be computed"),
+    ],
+)
 def test_what_is_no_number_in_the_file_is_named_and_nothing_is_written(
-    tmp_path: Path, value: float, type: str
+    tmp_path: Path, value: float, type: str, message: str
 ) -> None:
     model = base(tmp_path / "hf")
     path, _ = release(tmp_path / "ltu", model)
@@ -228,7 +249,7 @@ def test_what_is_no_number_in_the_file_is_named_and_nothing_is_written(
     tensors = load_file(weights)
     tensors["model.layers.1.mlp.up_proj.weight"][3, 5] = value
     save_file(tensors, weights)
-    with pytest.raises(ModelFileError, match=r"tensor blk\.1\.ffn_up\.weight: holds"):
+    with pytest.raises(ModelFileError, match=rf"tensor blk\.1\.ffn_up\.weight: {message}"):
         convert(tmp_path / "hf", path, outtype=type, output=tmp_path / "m.gguf")
     assert not list(tmp_path.glob("*m.gguf*"))
 
@@ -247,3 +268,114 @@ def test_another_base_directory_of_the_same_shape_is_noted(tmp_path: Path) -> No
         (trained / "ltu.json").write_text(json.dumps({**described, "base_model": {"sha256": hash}}))
         written = convert(tmp_path / "hf", checkpoint=trained, outtype="f32", output=tmp_path / "m.gguf")
         assert any("other weights than the base" in note for note in written.notes) == noted
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"is empty \(0 bytes\)"),
+        (b"<!DOCTYPE html><html>404</html>", "is a web page, not the file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+        (b"GGUF\3\0\0\0", "is a GGUF file"),
+    ],
+)
+def test_files_of_weights_that_are_something_else_are_named(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    base(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(content)
+    with pytest.raises(ModelFileError, match=rf"model\.safetensors: {message}"):
+        read_base(tmp_path)
+    other = tmp_path / "ltu.bin"
+    other.write_bytes(content)
+    with pytest.raises(ModelFileError, match=rf"ltu\.bin: {message}"):
+        read_release(other)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+def test_what_wrappers_put_before_names_is_taken_off(tmp_path: Path, prefix: str) -> None:
+    base(tmp_path)
+    expected = read_base(tmp_path).tensors
+    path = tmp_path / "model.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
+    save_file({prefix + name: tensor for name, tensor in tensors.items()}, path)
+    assert read_base(tmp_path).tensors.keys() == expected.keys()
+
+
+def test_matrices_of_whole_numbers_are_named(tmp_path: Path) -> None:
+    path, _ = release(tmp_path / "ltu", base(tmp_path / "hf"))
+    weights = tmp_path / "hf" / "model.safetensors"
+    tensors = {name: tensor.clone() for name, tensor in load_file(weights).items()}
+    tensors["model.layers.1.mlp.up_proj.weight"] = torch.ones(96, 64, dtype=torch.int8)
+    save_file(tensors, weights)
+    with pytest.raises(ModelFileError, match=r"hf with .*blk\.1\.ffn_up\.weight is of the type i8"):
+        convert(tmp_path / "hf", path, outtype="f32", output=tmp_path / "m.gguf")
+
+
+def test_a_tokenizer_without_an_end_or_a_beginning_is_said(tmp_path: Path) -> None:
+    path, _ = release(tmp_path / "ltu", base(tmp_path / "hf"))
+    change_config(tmp_path / "hf", eos_token_id=None)
+    written = convert(tmp_path / "hf", path, outtype="f32", output=tmp_path / "m.gguf")
+    assert any("no end token is known" in note for note in written.notes)
+    change_config(tmp_path / "hf", bos_token_id=None)
+    with pytest.raises(ModelFileError, match=r"bos_token_id is missing; .* name it in config\.json"):
+        convert(tmp_path / "hf", path, outtype="f32", output=tmp_path / "m.gguf")
+
+
+def test_a_token_beyond_the_table_is_named_with_its_file(tmp_path: Path) -> None:
+    """The table has 300 rows; the template begins with token 305."""
+    path, _ = release(tmp_path / "ltu", base(tmp_path / "hf"))
+    tokenizer = tmp_path / "hf" / "tokenizer.json"
+    described = json.loads(tokenizer.read_text())
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    described["added_tokens"] += [{"id": i, "content": f"<|x{i}|>", **plain} for i in range(258, 310)]
+    tokenizer.write_text(json.dumps(described))
+    convert(tmp_path / "hf", path, outtype="f32", output=tmp_path / "m.gguf")  # nothing asks for them
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    tensors = {name: t.clone() for name, t in load_file(path).items() if "lora" not in name}
+    save_file(
+        {n.replace("base_model.model.", ""): t for n, t in tensors.items()}, trained / "ltu.safetensors"
+    )
+    settings = {"format": 1, "encoder": vars(ENCODER), "lora": {"r": 8, "alpha": 16}}
+    (trained / "ltu.json").write_text(json.dumps({**settings, "prompt_template": "<|x305|>{prompt}"}))
+    message = (
+        r"hf with .*ltu\.safetensors: .*'<\|x305\|>' as token 305, and the model has rows for 300 tokens"
+    )
+    with pytest.raises(ModelFileError, match=message):
+        convert(tmp_path / "hf", checkpoint=trained, outtype="f32", output=tmp_path / "m.gguf")
+    described["added_tokens"][-1]["id"] = 400
+    tokenizer.write_text(json.dumps(described))
+    with pytest.raises(ModelFileError, match=r"tokenizer\.json: no token has the id 309"):
+        read_base(tmp_path / "hf")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_names_of_other_encodings_are_read_and_written(tmp_path: Path) -> None:
+    release(tmp_path / "hf" / "ltu", base(tmp_path / "hf"))
+    odd = (tmp_path / "hf").rename(tmp_path / "caf\udce9")
+    written = convert(odd, odd / "ltu", outtype="f32", output=odd / "m\udce9.gguf")
+    assert requantise(written.path, "q8_0", odd / "q.gguf").bytes
+    assert describe(written.path)["keys"]["general.base_model.0.name"] == "caf\ufffd"
+    assert run_self_test(written.path, "cpu")["passed"]
+    with load(written.path, device="cpu") as model:
+        assert model.generate("yes", max_new_tokens=2)
+    written.path.write_bytes(written.path.read_bytes()[:100])
+    for read in (describe, load):
+        with pytest.raises(ModelFileError, match="m\udce9\\.gguf: the file ends inside its header"):
+            read(written.path)
+
+
+def test_a_file_that_loses_nothing_more_says_so_when_it_grows(tmp_path: Path) -> None:
+    small = tiny_gguf(tmp_path / "small.gguf", outtype="q4_0")
+    note = r"small\.gguf holds q4_0: a larger type brings nothing back"
+    assert any(re.search(note, text) for text in requantise(small, "q8_0", tmp_path / "m.gguf").notes)
+    assert not any(re.search(note, text) for text in requantise(small, "q4_0", tmp_path / "m.gguf").notes)
+    large = tiny_gguf(tmp_path / "large.gguf")
+    assert not any("brings nothing" in text for text in requantise(large, "q8_0", tmp_path / "m.gguf").notes)
+
+
+def test_a_language_model_alone_has_no_self_test(tmp_path: Path) -> None:
+    export_llama(tiny_gguf(tmp_path / "m.gguf"), tmp_path / "l.gguf")
+    with pytest.raises(Error, match=r"l\.gguf: is a language model alone, which has no values"):
+        run_self_test(tmp_path / "l.gguf")

@@ -25,6 +25,7 @@ ANSWERS = [
     ("“Yes, it is similar to a bird.”", "bird", YES, YES),
     ("Yeah, that is a bird.", "bird", YES, NEITHER),
     ("Nope.", "bird", NO, NEITHER),
+    ("I disagree that it is a bird.", "bird", NO, NEITHER),
     ("No. It is a type of vehicle.", "bird", NO, NO),
     ("Yes, the sound is not a dog but a bird.", "bird", YES, NO),
     ("Yes, although it does not resemble a typical bird.", "bird", YES, NO),

@@ -1,12 +1,24 @@
 """Which recordings stand for a word."""
 
+import os
 import random
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from ltu.errors import Error
-from ltu.shard.spec.clips import Candidate, as_on_disk, choose, from_audioset, from_folders, from_labels_csv
+from ltu.shard.spec.clips import (
+    Candidate,
+    Reader,
+    as_on_disk,
+    choose,
+    from_audioset,
+    from_folders,
+    from_labels_csv,
+)
 from ltu.shard.spec.ontology import audioset
 from ltu.shard.spec.segments import find_segments
 from ltu.shard.spec.words import shipped_words
@@ -123,3 +135,27 @@ def test_audiosets_segments_are_read_however_they_were_saved(segments: Path, enc
     expected = find_segments(segments, WORDS)
     segments.write_bytes(segments.read_text().encode(encoding))
     assert find_segments(segments, WORDS) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such files")
+def test_what_no_specification_can_name_and_pipes_are_left_out_and_said(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 1000))
+    soundfile.write(tmp_path / "a.wav", noise[0], 16_000)
+    soundfile.write(tmp_path / "b.wav", noise[1], 16_000)
+    (tmp_path / "b.wav").rename(tmp_path / "caf\udce9.wav")
+    os.mkfifo(tmp_path / "pipe.wav")  # which nobody writes to
+    said: list[str] = []
+    read = Reader(tmp_path, said.append)
+    found = [read(Candidate("Rain", name, name)) for name in ("a.wav", "café.wav", "pipe.wav", "gone.wav")]
+    assert [candidate is not None for candidate in found] == [True, False, False, False]
+    assert said == [
+        "left out: caf\udce9.wav: its name is not UTF-8, which specifications are; rename it",
+        f"left out: {tmp_path}/pipe.wav: is no file",
+        f"left out: {tmp_path}/gone.wav: no such file; check the path",
+    ]
+
+
+def test_no_folds_are_asked_for_and_none_are_blamed(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,fold,label,source\na.wav,1,Spaceship,1\n")
+    with pytest.raises(Error, match=r"no recording of these classes$"):
+        from_labels_csv(tmp_path, ESC10)

@@ -52,6 +52,8 @@ def typed(command: str, *arguments: object) -> tuple[int, str]:
             "1 questions have no clip of theirs",
         ),
         ("DROP TABLE answers", "no such table: answers"),
+        ("UPDATE answers SET text = x'ff'", "rows of answers have no TEXT in text"),
+        ("UPDATE runs SET created = 'yesterday'", "1 rows of runs have no REAL in created"),
     ],
 )
 def test_what_was_edited_is_found_by_validate_and_named_by_report(

@@ -53,6 +53,11 @@ def change(key: str, value: Any, kind: str) -> Callable[[Rows], None]:
         (change("prompt", "Is it?", "question"), "its prompt is not"),
         (change("expected", None, "question"), "needs an expected answer"),
         (change("id", 1, "clip"), "same id"),
+        (lambda rows: rows.pop(), r"questions are there: was it cut off\?"),
+        (lambda rows: rows.__delitem__(slice(1, None)), "0 of 10 words are there: was it cut off"),
+        (change("label", "Unicorn", "word"), r":2: .*'Unicorn' is no class of AudioSet's ontology"),
+        (change("label", 5, "word"), ":2: .*label is 5, and no text"),
+        (change("synonyms", "x", "word"), ":2: .*synonyms is 'x', and no list of texts"),
     ],
 )
 def test_what_is_broken_is_said(

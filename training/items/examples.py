@@ -94,7 +94,8 @@ def _row(item: Mapping[str, Any], prefixes: Sequence[str], where: str) -> Row:
     except UnicodeEncodeError:
         raise Error(f"{where}: is not {ITEM}: a text holds what is no Unicode character") from None
     except (KeyError, TypeError, ValueError) as error:
-        raise Error(f"{where}: is not {ITEM}: {error!r}") from None
+        problem = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise Error(f"{where}: is not {ITEM}: {problem}") from None
     return row
 
 

@@ -12,7 +12,7 @@ import soxr
 
 from ltu.audio.features import CLIP_SAMPLES, LTU, WINDOW, Float32, features
 from ltu.audio.inputs import AudioInput, is_pair, sound_of
-from ltu.audio.sound import Sound
+from ltu.audio.sound import LOUDEST, Sound
 from ltu.checks import short
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
@@ -20,7 +20,7 @@ from ltu.front_end import FrontEnd
 
 WINDOW_SAMPLES = 10 * SAMPLE_RATE  # of a longer recording's part
 LONGEST = 3600 * SAMPLE_RATE
-LOUDEST = 32.0  # full scale is 1; louder floats are integers that nobody has divided
+LOUDEST_WHOLE = 1.0  # of floats that are whole numbers, such as a quiet recording's undivided integers
 SILENT = 1e-4  # between the lowest and the highest sample: three steps of 16 bits
 CANCELLED = 1e-2  # of what the louder channel has, when the mean of all has less
 
@@ -147,7 +147,7 @@ def _mixed(sound: Sound, channel: int | None) -> Float32:
             f"{name}: holds NaN or infinite samples, the first at {second:.3f} s; export the recording again"
         )
     peak = np.abs(samples).max()
-    if peak > LOUDEST:
+    if peak > LOUDEST or (peak > LOUDEST_WHOLE and not np.any(samples % 1)):
         raise AudioError(
             f"{name}: has samples up to {peak:.3g}, where full scale is 1; divide 16-bit samples by 32768"
         )

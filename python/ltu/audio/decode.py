@@ -2,7 +2,7 @@
 
 import io
 import re
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -10,7 +10,8 @@ import soundfile
 
 from ltu.audio.containers import HEAD, closed, closed_caf, conversion, foreign, ogg_links, unread
 from ltu.audio.features import CLIP_SAMPLES
-from ltu.audio.sound import Float32, Sound, checked_rate, seen
+from ltu.audio.quiet import without_notes
+from ltu.audio.sound import LOUDEST, Float32, Sound, checked_rate, seen
 from ltu.errors import AudioError
 
 BLOCK = 1024  # frames read at a time from a damaged file: what it loses before the damage
@@ -18,6 +19,8 @@ UNRECOGNISED = 1  # libsndfile's code for a format that it doesn't know
 LOST = 0.05  # seconds that may lack without a note: encoders differ in what they count
 ESTIMATED = ("aac", "ac3", "amr")  # FFmpeg's formats without a header that says how long they are
 STREAMED = 0x7FFF_0000  # bytes: larger sizes are what programs write that don't know the size yet
+MP3_IN_WAV = b"\x55\0"  # its place in the header where the first chunk is the format
+TAG = 128  # bytes of an ID3v1 tag, at the end of an MP3 file
 SIZES = re.compile(r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
 
 
@@ -50,7 +53,8 @@ def decode(file: BinaryIO, name: str, heard: int = CLIP_SAMPLES) -> Sound:
 def _with_libsndfile(file: BinaryIO, name: str, heard: int) -> tuple[Sound, bool]:
     """What libsndfile reads, and whether that is all that should be heard."""
     try:
-        samples, rate, declared, whole = _read(file, name, heard)
+        with nullcontext() if _is_plain(file) else without_notes():
+            samples, rate, declared, whole, lossy = _read(file, name, heard)
     except soundfile.LibsndfileError as error:
         if error.code != UNRECOGNISED:
             raise AudioError(
@@ -64,7 +68,37 @@ def _with_libsndfile(file: BinaryIO, name: str, heard: int) -> tuple[Sound, bool
         raise AudioError(f"{name}: cannot be read: {error.strerror or error}") from None
     declared = max(declared, len(samples))
     whole = whole and min(declared, seen(rate, heard)) - len(samples) < LOST * rate
-    return Sound(name, samples, rate, declared / rate), whole
+    sound = Sound(name, samples, rate, declared / rate)
+    if lossy and (peak := np.abs(samples).max(initial=0)) > LOUDEST:
+        sound.notes.append(f"is damaged: samples up to {peak:.2g} were cut to full scale, 1")
+        np.clip(samples, -1, 1, out=samples)
+    return sound, whole
+
+
+def _is_plain(file: BinaryIO) -> bool:
+    """Whether a file is of the usual kinds that libmpg123 has no part in."""
+    file.seek(0)
+    head = file.read(22)
+    is_riff = head[:4] == b"RIFF" and head[20:] != MP3_IN_WAV
+    return is_riff or head.startswith((b"fLaC", b"OggS"))
+
+
+class _Longer(io.BytesIO):
+    """An MP3 file that seems to be much longer, with an empty tag at its end: libmpg123 guesses the number of
+    frames from the length where no header counts them, and libsndfile reads no further."""
+
+    END = 1 << 30
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        from_end = whence == io.SEEK_END
+        return super().seek(offset + self.END if from_end else offset, io.SEEK_SET if from_end else whence)
+
+    def readinto(self, buffer: Any) -> int:
+        if self.END - TAG <= self.tell() < self.END:
+            buffer[:] = bytes(len(buffer))
+            self.seek(len(buffer), io.SEEK_CUR)
+            return len(buffer)
+        return super().readinto(buffer)
 
 
 class _Forward(soundfile.SoundFile):  # type: ignore[misc]
@@ -75,15 +109,20 @@ class _Forward(soundfile.SoundFile):  # type: ignore[misc]
         return False
 
 
-def _read(file: BinaryIO, name: str, heard: int) -> tuple[Float32, float, int, bool]:
-    """(samples [n, channels], rate, samples that the header promises, whether none is known to lack)."""
+def _read(file: BinaryIO, name: str, heard: int) -> tuple[Float32, float, int, bool, bool]:
+    """(samples [n, channels], rate, samples that the header promises, whether none is known to lack, whether
+    they were computed and not stored)."""
     file.seek(0)
     with _Forward(file) as source:
         rate = checked_rate(source.samplerate, name)
+        lossy = source.subtype not in ("FLOAT", "DOUBLE")
         wanted, declared = seen(rate, heard), source.frames if source.frames < 2**62 else 0
         try:
             samples = source.read(wanted, dtype="float32", always_2d=True)
-            return samples, rate, declared, len(samples) == wanted or not _is_cut(source)
+            if source.subtype == "MPEG_LAYER_III" and len(samples) == declared < wanted:
+                samples = _to_the_end(file, samples, wanted)
+            whole = len(samples) == wanted or not _is_cut(source)
+            return samples, rate, declared, whole, lossy
         except soundfile.LibsndfileError as error:
             damaged = error
     file.seek(0)
@@ -93,7 +132,15 @@ def _read(file: BinaryIO, name: str, heard: int) -> tuple[Float32, float, int, b
             blocks.append(source.read(BLOCK, dtype="float32", always_2d=True))
     if not blocks:
         raise damaged
-    return np.concatenate(blocks)[:wanted], rate, declared, False
+    return np.concatenate(blocks)[:wanted], rate, declared, False, lossy
+
+
+def _to_the_end(file: BinaryIO, samples: Float32, wanted: int) -> Float32:
+    """All of an MP3 file whose number of frames may have been a guess, or the samples that were read."""
+    with suppress(soundfile.LibsndfileError), _Forward(_Longer(_rest(file))) as source:
+        more: Float32 = source.read(wanted, dtype="float32", always_2d=True)
+        return max(samples, more, key=len)
+    return samples
 
 
 def _is_cut(source: Any) -> bool:

@@ -48,7 +48,7 @@ def sound_of(audio: Any, sample_rate: float | None = None, heard: int = CLIP_SAM
         samples = audio.get_all_samples()
         return _array(samples.data, samples.sample_rate, "array", heard)
     if is_pair(audio):
-        array, rate = audio if np.isscalar(audio[1]) else audio[::-1]
+        array, rate = audio if _is_one(audio[1]) else audio[::-1]
         return _array(array, rate, "array", heard)
     if hasattr(audio, "__array__") or isinstance(audio, list):
         return _array(audio, SAMPLE_RATE if sample_rate is None else sample_rate, "array", heard)
@@ -60,7 +60,12 @@ def sound_of(audio: Any, sample_rate: float | None = None, heard: int = CLIP_SAM
 
 def is_pair(audio: object) -> bool:
     """Whether it is (array, rate), in either order."""
-    return isinstance(audio, tuple) and len(audio) == 2 and np.isscalar(audio[0]) != np.isscalar(audio[1])
+    return isinstance(audio, tuple) and len(audio) == 2 and _is_one(audio[0]) != _is_one(audio[1])
+
+
+def _is_one(value: object) -> bool:
+    """Whether it is one value, also as an array or a tensor without a dimension."""
+    return bool(np.isscalar(value)) or getattr(value, "ndim", None) == 0
 
 
 def _path(name: str, heard: int) -> Sound:
@@ -74,6 +79,10 @@ def _path(name: str, heard: int) -> Sound:
         if stat.S_ISFIFO(mode):  # also the shell's <(command)
             return decode(io.BytesIO(Path(name).read_bytes()), name, heard)
     except FileNotFoundError:
+        if "://" in name:
+            raise AudioError(
+                f"{name}: is an address on the web, not a path; download the recording first"
+            ) from None
         raise AudioError(f"{name}: no such file; check the path") from None
     except (OSError, ValueError) as error:  # not allowed, too long, a NUL in it
         raise AudioError(
@@ -91,13 +100,20 @@ def _open_file(file: Any, heard: int) -> Sound:
         if isinstance(file, (io.BufferedReader, io.BytesIO)) and start == 0 and file.seekable():
             return decode(file, name, heard)
         data = file.read()
+    except io.UnsupportedOperation:
+        raise AudioError(f'{name}: is not open for reading; open it with mode "rb"') from None
     except (AttributeError, OSError, ValueError) as error:
         raise AudioError(f"{name}: cannot be read: {error}; give an open binary file") from None
     if not isinstance(data, bytes):
         raise AudioError(f'{name}: is opened as text; open it with mode "rb"')
     if start and not data:
         raise AudioError(f"{name}: is at its end; go back with seek(0)")
-    return decode(io.BytesIO(data), name, heard)
+    try:
+        return decode(io.BytesIO(data), name, heard)
+    except AudioError as error:
+        if not start:
+            raise
+        raise AudioError(f"{name}: holds no recording from byte {start} on; go back with seek(0)") from error
 
 
 def _entry(entry: Mapping[str, Any], heard: int) -> Sound:
@@ -105,21 +121,26 @@ def _entry(entry: Mapping[str, Any], heard: int) -> Sound:
     name = str(entry.get("path") or "array")
     if "array" in entry and "sampling_rate" in entry:
         return _array(entry["array"], entry["sampling_rate"], name, heard)
-    if isinstance(entry.get("bytes"), bytes):
+    if isinstance(entry.get("bytes"), (bytes, bytearray, memoryview)):
         return decode(io.BytesIO(entry["bytes"]), name if entry.get("path") else "bytes", heard)
     if isinstance(entry.get("path"), (str, PathLike)):
         return _path(os.fsdecode(entry["path"]), heard)
+    if entry.keys() >= {"bytes", "path"} and entry["bytes"] is entry["path"] is None:
+        raise AudioError("a dictionary whose 'bytes' and 'path' are None is no recording; give one of them")
     raise AudioError(
         f"a dictionary of {', '.join(map(repr, entry)) or 'nothing'} is no recording; "
         "it needs 'array' and 'sampling_rate', or 'bytes' or 'path'"
     )
 
 
-def _array(given: Any, rate: object, name: str, heard: int) -> Sound:
-    rate = checked_rate(rate, name)
+def _array(given: Any, rate: Any, name: str, heard: int) -> Sound:
+    rate = checked_rate(rate.item() if getattr(rate, "ndim", None) == 0 else rate, name)
     if np.ma.is_masked(given):
         raise AudioError(f"{name}: has masked samples; fill them first, with filled(0)")
     try:
+        if hasattr(given, "detach"):  # a tensor: with a gradient, on a device, in bfloat16
+            given = given.detach().cpu()
+            given = given.float() if given.is_floating_point() else given
         array = np.asarray(given)
     except (
         TypeError,

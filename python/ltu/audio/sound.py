@@ -12,6 +12,7 @@ from ltu.defaults import SAMPLE_RATE
 from ltu.errors import AudioError
 
 Float32 = npt.NDArray[np.float32]
+LOUDEST = 32.0  # full scale is 1; louder floats are integers that nobody has divided
 RATES = 1_000, 10_000_000  # Hz; what a damaged header says lies outside more often than not
 
 

@@ -1,5 +1,6 @@
 """What the commands share: how they end, one-line errors, --json, --version."""
 
+import errno
 import functools
 import inspect
 import json
@@ -7,6 +8,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated, Any, cast
 
 import typer
@@ -18,7 +20,7 @@ from ltu.show.json import as_written
 from ltu.version import __version__
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
-NOTES = Console(stderr=True, highlight=False)
+NOTES = Console(stderr=True, highlight=False, emoji=False)
 """Everything that is not the command's result: progress, tables of --verbose, warnings."""
 UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])  # of click, which newer typers hold inside
 
@@ -62,6 +64,11 @@ class Application(typer.Typer):
             code = USAGE
         except typer.Abort:
             code = INTERRUPTED
+        except OSError as error:  # --help and --version, where nothing can be written
+            if not isinstance(error, BrokenPipeError):
+                print_error(error)
+            drop_output()
+            code = FAILED
         sys.exit(code or OK)
 
 
@@ -146,11 +153,17 @@ def show(values: dict[str, Any], json: bool) -> None:
 
 
 def print_error(error: Exception) -> None:
-    print(f"error: {_line(error)}", file=sys.stderr)
+    _tell(f"error: {_line(error)}")
 
 
 def print_warning(message: Warning | str) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    _tell(f"warning: {message}")
+
+
+def _tell(line: str) -> None:
+    """A line on standard error. Where nothing can be written, the work and its exit code still count."""
+    with suppress(OSError):
+        print(line, file=sys.stderr)
 
 
 def spread(arguments: list[str], option: str) -> list[str]:
@@ -173,7 +186,10 @@ def _line(error: Exception) -> str:
     if isinstance(error, UsageError):
         return _usage_line(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}; check the path" if error.filename else error.strerror
+        if error.filename:
+            return f"{error.filename}: {error.strerror}; check the path"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        return f"output: {error.strerror}; free some space, or write elsewhere" if full else error.strerror
     if isinstance(error, ModuleNotFoundError):
         return f"{text}; pip install {error.name}"
     if isinstance(error, ImportError):  # an engine that was compiled for another processor says so itself

@@ -9,6 +9,7 @@ from ltu.cli.console import wrong_usage
 
 MOST_THREADS = 512  # of the engine
 LARGEST = 2**31 - 1  # of the engine's whole numbers
+LARGEST_SEED = 2**63 - 1  # what a database holds, too
 
 
 Gguf = Annotated[

@@ -27,4 +27,4 @@ def progress_bar() -> Progress:
         Rate(),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=NOTES)
+    return Progress(*columns, console=NOTES, disable=not NOTES.is_terminal)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ltu.cli.console import NOTES, Json, application, command, print_json, show, spread, wrong_usage
+from ltu.cli.options import LARGEST, LARGEST_SEED
 from ltu.cli.progress import progress_bar
 from ltu.errors import Error
 from ltu.files import write_text
@@ -36,10 +37,12 @@ Output = Annotated[
         "started again, the work goes on from there.",
     ),
 ]
+MOST_REQUESTS = 1024  # at a time: as many connections as a process may usually have open
 Subset = Annotated[
     int | None,
     typer.Option(
         min=1,
+        max=LARGEST,
         metavar="N",
         help="Draw N items; kinds and datasets keep their shares, a smaller draw is part of a larger one. "
         "The paper's sets have 40000 and 1000000.",
@@ -47,7 +50,9 @@ Subset = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option(min=0, help="Decides the draw, and each item's variation and temperature."),
+    typer.Option(
+        min=0, max=LARGEST_SEED, help="Decides the draw, and each item's variation and temperature."
+    ),
 ]
 Datasets = Annotated[
     str,
@@ -72,9 +77,13 @@ ApiKey = Annotated[
         help="The endpoint's key; better set in the environment, because others can see a command line.",
     ),
 ]
-Concurrency = Annotated[int, typer.Option(min=1, help="How many requests are made at a time.")]
-Timeout = Annotated[float, typer.Option(min=0.1, help="How many seconds one request may take.")]
-Tries = Annotated[int, typer.Option(min=1, help="How many refused answers make an item count as failed.")]
+Concurrency = Annotated[
+    int, typer.Option(min=1, max=MOST_REQUESTS, help="How many requests are made at a time.")
+]
+Timeout = Annotated[float, typer.Option(min=0.1, max=86_400, help="How many seconds one request may take.")]
+Tries = Annotated[
+    int, typer.Option(min=1, max=LARGEST, help="How many refused answers make an item count as failed.")
+]
 Offline = Annotated[
     bool,
     typer.Option("--offline", help="Make prompts by rules, not by a language model; the provenance says so."),

@@ -17,7 +17,7 @@ from ltu.cli.console import (
     spread,
     wrong_usage,
 )
-from ltu.cli.options import LARGEST, BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
+from ltu.cli.options import LARGEST, LARGEST_SEED, BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
 from ltu.cli.session import Format, Session, ask_for_clips, converse, read, read_windows
 from ltu.cli.usage import usage_table
 from ltu.cli.windows import ask_windows
@@ -79,7 +79,7 @@ Term = Annotated[
     typer.Option(metavar="TERM", help="With --exact: what the prompt asks about, such as bird."),
 ]
 Seed = Annotated[
-    int, typer.Option(min=0, max=2**63 - 1, help="Decides the draws: equal seeds give equal answers.")
+    int, typer.Option(min=0, max=LARGEST_SEED, help="Decides the draws: equal seeds give equal answers.")
 ]
 Temperature = Annotated[
     float | None,

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from ltu.cli.console import application, command, wrong_usage
-from ltu.cli.options import BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
+from ltu.cli.options import LARGEST, BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
 from ltu.errors import needs
 from ltu.model import load
 
@@ -43,7 +43,8 @@ def serve(
     ] = None,
     allow_origin: Origins = None,
     max_requests: Annotated[
-        int, typer.Option(min=1, help="Requests that are computed or wait; others get status 429.")
+        int,
+        typer.Option(min=1, max=LARGEST, help="Requests that are computed or wait; others get status 429."),
     ] = 256,
     max_body: Annotated[
         str, typer.Option(metavar="SIZE", help="The largest body of a request, as in 25M.")

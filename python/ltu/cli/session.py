@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 from ltu.audio import Clip, load_audio, load_windows
 from ltu.cli.console import NOTES, print_error, print_warning
-from ltu.cli.streams import silenced_libraries
 from ltu.errors import AudioError, PromptError
 from ltu.model import Model
 from ltu.prompt import AUDIO
@@ -145,7 +144,7 @@ def _read(file: str, load: Callable[..., Heard], channel: int | None) -> Heard:
     if file == "-":
         source = io.BytesIO(sys.stdin.buffer.read())
         source.name = "standard input"
-    with warnings.catch_warnings(record=True) as notes, silenced_libraries():
+    with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         heard = load(source, channel=channel)
     for note in notes:

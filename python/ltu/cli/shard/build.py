@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ltu.cli.console import NOTES, Json, command, print_json, show, wrong_usage
+from ltu.cli.options import LARGEST, LARGEST_SEED
 from ltu.shard.spec.build import build as build_spec
 from ltu.shard.spec.clips import Reader, choose, from_audioset
 from ltu.shard.spec.layouts import from_layouts
@@ -57,8 +58,8 @@ WordTable = Annotated[
 ]
 Ways = Annotated[Questions, typer.Option(help="Table 1's two ways of asking, or all.")]
 Paper = Annotated[bool, typer.Option("--paper", help="As in Table 2: balanced by clip, not by term.")]
-PerWord = Annotated[int, typer.Option(min=1, help="Clips of each word.")]
-Seed = Annotated[int, typer.Option(min=0, help="Of the choice of clips and negatives.")]
+PerWord = Annotated[int, typer.Option(min=1, max=LARGEST, help="Clips of each word.")]
+Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Of the choice of clips and negatives.")]
 
 
 @command

@@ -1,5 +1,6 @@
 """ltu-shard list: the runs of a result file, or the words of a specification."""
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -39,7 +40,8 @@ def list_(
 def _text(name: str, value: object) -> str:
     """A time as people read it, else what it is."""
     if name == "created" and isinstance(value, float):
-        return datetime.fromtimestamp(value).strftime("%Y-%m-%d %H:%M")
+        with suppress(OverflowError, OSError, ValueError):  # of a damaged file
+            return datetime.fromtimestamp(value).strftime("%Y-%m-%d %H:%M")
     return str(value)
 
 

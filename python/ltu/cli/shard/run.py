@@ -10,7 +10,16 @@ from typing import Annotated
 import typer
 
 from ltu.cli.console import FAILED, NOTES, Json, command, show, wrong_usage
-from ltu.cli.options import BatchInvariant, Device, Gguf, KvMemory, Threads, memory_of
+from ltu.cli.options import (
+    LARGEST,
+    LARGEST_SEED,
+    BatchInvariant,
+    Device,
+    Gguf,
+    KvMemory,
+    Threads,
+    memory_of,
+)
 from ltu.cli.progress import progress_bar
 from ltu.query import MOST_REPEATS
 from ltu.shard import HEADLINE
@@ -28,13 +37,14 @@ class Engine(str, Enum):
 SpecFile = Annotated[Path, typer.Option(metavar="FILE", help="From ltu-shard build.")]
 Results = Annotated[Path, typer.Option(metavar="FILE", help="Results (SQLite); gone on with if there.")]
 Clips = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="Where the recordings are now; absent: as built.")
+    Path | None,
+    typer.Option(metavar="FOLDER", help="Where the recordings are now; absent: as built."),
 ]
 Repeats = Annotated[int, typer.Option(min=1, max=MOST_REPEATS, help="Independent answers to each question.")]
-Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal answers.")]
+Seed = Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Equal seeds give equal answers.")]
 Tasks = Annotated[str, typer.Option(metavar="TASK[,TASK…]", help="identity, or a relation; absent: all.")]
 Words = Annotated[str, typer.Option(metavar="WORD[,WORD…]", help="Only clips of these words.")]
-Limit = Annotated[int | None, typer.Option(min=1, help="Only so many questions, at random.")]
+Limit = Annotated[int | None, typer.Option(min=1, max=LARGEST, help="Only so many questions, at random.")]
 Controls = Annotated[
     bool, typer.Option("--controls", help="Ask also with the word, silence, noise or another clip.")
 ]
@@ -42,23 +52,23 @@ Exact = Annotated[bool, typer.Option("--exact", help="Also the exact probabiliti
 Untempered = Annotated[
     bool, typer.Option("--untempered", help="--exact: at temperature 1, as ltu-shard calibrate wants them.")
 ]
-Epsilon = Annotated[float, typer.Option(help="--exact: what may stay undecided.")]
+Epsilon = Annotated[float, typer.Option(min=0, max=1, help="--exact: what may stay undecided.")]
 NodeBudget = Annotated[
-    int, typer.Option(min=1, help="--exact: most positions for a question, decided or not.")
+    int, typer.Option(min=1, max=LARGEST, help="--exact: most positions for a question, decided or not.")
 ]
 Scores = Annotated[bool, typer.Option("--scores", help="Also the untempered log-odds of yes against no.")]
 StopWhenDecided = Annotated[
     bool, typer.Option("--stop-when-decided", help="End answers once the careful reading can't change.")
 ]
 MaxNewTokens = Annotated[
-    int | None, typer.Option(min=1, help="Most tokens of an answer; absent: the file's.")
+    int | None, typer.Option(min=1, max=LARGEST, help="Most tokens of an answer; absent: the file's.")
 ]
 Embeddings = Annotated[
     Path | None, typer.Option(metavar="FOLDER", help="Keep the clips' embeddings here, for the next sweep.")
 ]
 AllowMixed = Annotated[bool, typer.Option("--allow-mixed", help="Go on with a run that other kernels began.")]
 Where = Annotated[Engine, typer.Option(help="ray: on the workers of a Ray cluster.")]
-Workers = Annotated[int, typer.Option(min=1, help="ray: how many, each with a model.")]
+Workers = Annotated[int, typer.Option(min=1, max=LARGEST, help="ray: how many, each with a model.")]
 
 
 @command
@@ -96,6 +106,10 @@ def run(
 
     if untempered and not exact:
         raise wrong_usage("--untempered", "belongs to --exact")
+    if not 0 <= epsilon <= 1:  # NaN, which is in every range
+        raise wrong_usage("--epsilon", "is no number from 0 to 1")
+    if clips is not None and not clips.is_dir():
+        raise wrong_usage("--clips", f"{clips} is not a folder")
     benchmark = read_spec(spec)
     settings = Settings(
         repeats=repeats,

@@ -26,4 +26,5 @@ def validate(
         show({"file": str(file), "runs": len(store.runs())}, json)
     else:
         spec = read_spec(file)
-        show({"file": str(file), **spec.header["counts"], "sha256": spec.hash}, json)
+        counts = {name: len(getattr(spec, name)) for name in ("words", "clips", "questions")}
+        show({"file": str(file), **counts, "sha256": spec.hash}, json)

@@ -27,13 +27,19 @@ QUESTIONS = (
     ),
 )
 DOCUMENTS = ("sampling", "selection", "header")
+KINDS = {  # declared type → what may stand there: SQLite itself takes anything anywhere
+    "INTEGER": ("integer", "null"),
+    "REAL": ("real", "integer", "null"),
+    "TEXT": ("text", "null"),
+}
+TABLES = {"runs": "id", "words": "run", "clips": "run", "questions": "run", "answers": "run"}
 
 
 def contradictions(store: Store, row: Mapping[str, Any]) -> Iterator[str]:
     """One line for each kind of what is wrong with a run, `row` of the table of runs."""
     run = row["id"]
-    found = []
-    for name in DOCUMENTS:
+    found = list(_other_types(store, run))
+    for name in () if found else DOCUMENTS:
         try:
             value = parse_json(row[name], f"run {run}: its {name} is no JSON")
             if not isinstance(value, dict):
@@ -48,6 +54,16 @@ def contradictions(store: Store, row: Mapping[str, Any]) -> Iterator[str]:
         statement = f"SELECT id FROM questions WHERE run = :run AND {condition} ORDER BY id"
         if ids := [r["id"] for r in store.select(statement, {"run": run, "repeats": row["repeats"]})]:
             yield f"run {run}: {len(ids)} questions have {what}, the first: {ids[0]}"
+
+
+def _other_types(store: Store, run: int) -> Iterator[str]:
+    for table, key in TABLES.items():
+        for column in store.select(f"PRAGMA table_info({table})"):
+            name, kinds = column["name"], KINDS[column["type"]]
+            statement = f"SELECT count(*) FROM {table} WHERE {key} = ? AND typeof({name}) NOT IN "
+            [[count]] = store.select(f"{statement} ({', '.join('?' * len(kinds))})", (run, *kinds))
+            if count:
+                yield f"run {run}: {count} rows of {table} have no {column['type']} in {name}"
 
 
 def _words_and_clips(store: Store, row: Mapping[str, Any]) -> Iterator[str]:

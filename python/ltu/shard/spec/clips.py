@@ -1,5 +1,6 @@
 """Where a word's evaluation clips come from: ESC-10, one folder per label, or AudioSet's evaluation set."""
 
+import os
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -66,8 +67,17 @@ class Reader:
     def __call__(self, candidate: Candidate) -> Candidate | None:
         """The candidate with its hash; None for one that cannot be read, or that is another's double."""
         candidate = replace(candidate, file=as_on_disk(self._folder, candidate.file))
+        if not _fits(candidate.file, "utf-8"):
+            self._say(
+                f"left out: {candidate.file}: its name is not UTF-8, which specifications are; rename it"
+            )
+            return None
+        path = self._folder / candidate.file
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            self._say(f"left out: {path}: is no file")
+            return None
         try:
-            hash = load_audio(self._folder / candidate.file).hash
+            hash = load_audio(path).hash
         except AudioError as error:
             self._say(f"left out: {error}")
             return None
@@ -101,17 +111,25 @@ def from_labels_csv(
         if row.label in label_of and (not folds or row.fold in folds)
     ]
     if not found:
-        raise Error(
-            f"{folder / name}: no recording of these classes and folds {list(folds)}; choose other --folds"
-        )
+        which = f" and folds {list(folds)}; choose other --folds" if folds else ""
+        raise Error(f"{folder / name}: no recording of these classes{which}")
     return found
 
 
 def as_on_disk(folder: Path, name: str) -> str:
-    """A table's name for a file as the folder has it: accents as one character or two, \\ as /."""
+    """A table's name for a file as the folder has it: accents as one character, two or a byte, \\ as /."""
     forms = (name, name.replace("\\", "/"))
     tried = [form for n in forms for form in (n, normalize("NFC", n), normalize("NFD", n))]
+    tried += [os.fsdecode(n.encode("cp1252")) for n in forms if _fits(n, "cp1252")]
     return next((form for form in tried if "\0" not in form and (folder / form).is_file()), name)
+
+
+def _fits(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_recording(file: Path) -> bool:

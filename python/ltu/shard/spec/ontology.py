@@ -38,6 +38,9 @@ class Ontology:
         self.labels = tuple(node.name for node in nodes if node.is_label)
         self._above: dict[str, frozenset[str]] = {}
 
+    def has(self, name: str) -> bool:
+        return name.casefold() in self._ids
+
     def id(self, name: str) -> str:
         """Raises KeyError for a name that is not in the ontology."""
         return self._ids[name.casefold()]

@@ -141,6 +141,10 @@ def read_spec(path: Path) -> Spec:
 
 def check(spec: Spec) -> Iterator[str]:
     """What contradicts itself in a specification, one line each."""
+    for name, count in (spec.header.get("counts") or {}).items():
+        rows = getattr(spec, name, None)
+        if rows is not None and len(rows) != count:
+            yield f"{len(rows)} of {count} {name} are there: was it cut off?"
     labels = {word.label for word in spec.words}
     clips = {clip.id: clip for clip in spec.clips}
     relations = {relation.name: relation for relation in spec.relations}

@@ -7,6 +7,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Literal
 
+from ltu.checks import short
 from ltu.errors import Error
 from ltu.files import read_json_lines
 from ltu.shard.spec.ontology import audioset, label_parts
@@ -75,11 +76,21 @@ class Word:
 
     @classmethod
     def from_json(cls, row: dict[str, Any], asked: Sequence[Relation] | None = None) -> "Word":
-        """Raises TypeError for a column that is neither a field nor one of the relations'."""
+        """Raises TypeError for a column that is neither a field nor one of the relations', ValueError for
+        one of another form, and for a label that AudioSet's ontology lacks."""
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
         columns = [relation.terms for relation in asked or relations()]
         terms = {column: values.pop(column) for column in columns if column in values}
-        return cls(**values, terms=terms)
+        word = cls(**values, terms=terms)
+        for name in ("label", "word", "group", "synset"):
+            if not isinstance(getattr(word, name), str):
+                raise ValueError(f"{name} is {short(getattr(word, name))}, and no text")
+        for name, column in (*terms.items(), ("outside", word.outside), ("related", word.related)):
+            if not isinstance(column, tuple) or not all(isinstance(term, str) for term in column):
+                raise ValueError(f"{name} is {short(column)}, and no list of texts")
+        if not audioset().has(word.label):
+            raise ValueError(f"the label {word.label!r} is no class of AudioSet's ontology")
+        return word
 
 
 def names_of(word: Word) -> frozenset[str]:
@@ -140,7 +151,7 @@ def read_words(path: Path) -> list[Word]:
     for number, row in read_json_lines(path, "a row of a word table"):
         try:
             words.append(Word.from_json(row))
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise Error(f"{path}:{number}: is not a row of a word table: {error}") from None
     return words
 
