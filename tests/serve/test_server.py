@@ -157,7 +157,8 @@ def test_a_light_client_beside_a_heavy_one_waits_few_steps(server: str, model: l
         before = model.description()["steps"]
         found = post(server, CHAT, SHORT, Authorization="Bearer light")
         assert found.json["choices"] == expected
-        assert model.description()["steps"] - before <= alone + 60  # the heavy one's answers take 1500
+        # The heavy one's answers take 1500; a tiny model takes a few while a busy machine reads a request.
+        assert model.description()["steps"] - before <= alone + 300
     finally:
         for client in heavy:
             client.close()

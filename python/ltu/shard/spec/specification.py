@@ -85,7 +85,8 @@ class Spec:
         write_text(path, "".join(f"{line}\n" for line in self._lines()))
 
     def _lines(self) -> Iterator[str]:
-        yield _line("header", {"format": FORMAT, **self.header})
+        counts = {name: len(getattr(self, name)) for name in self.header.get("counts", ())}
+        yield _line("header", {"format": FORMAT, **self.header, **({"counts": counts} if counts else {})})
         yield from (_line("word", word.to_json()) for word in self.words)
         yield from (_line("clip", asdict(clip)) for clip in self.clips)
         yield from (_line("question", asdict(question)) for question in self.questions)
