@@ -276,7 +276,7 @@ def test_a_training_that_loses_most_of_its_items_ends(recordings: Path, base_fol
         (recordings / name).write_text("no sound")
     path = write_run(recordings.parent, base_folder, ["lora"])
     code, output = run(path)
-    assert (code, output.count("\n")) == (1, 1)
+    assert (code, len(output.strip().splitlines())) == (1, 1)  # a bar of older releases leaves an empty line
     assert "3 of 4 items are about clips that can't be read" in output
     assert run(path, "--allow-missing")[0] == 0
 
