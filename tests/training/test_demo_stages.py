@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import ltu
-from ltu.audio import load_audio
+from ltu.audio import load_audio, log_mel
 from ltu.errors import Error
 from ltu.training.demo import bank, distil, made, sounds
 from ltu.training.demo.bank import Maker, follow, mix, read_bank, vary
@@ -130,7 +130,7 @@ def test_variations_and_mixtures_keep_what_they_are_made_of() -> None:
         assert 540 < peak < 1830  # three deviations of the speed
     spectrum = np.abs(np.fft.rfft(mix(tone(1000), tone(3000, 0.5), 0.8))) ** 2
     assert spectrum[1000] / spectrum[3000] == pytest.approx(4, rel=0.01)
-    behind = mix(tone(1000), bank.noise(RATE, rng), 0.8)
+    behind = mix(tone(1000), made.coloured(RATE, bank.COLOURS, rng), 0.8)
     spectrum = np.abs(np.fft.rfft(behind)) ** 2
     assert spectrum[1000] / spectrum.sum() == pytest.approx(0.8, abs=0.03)
 
@@ -252,10 +252,12 @@ def test_what_is_heard_at_a_frame_lies_between_the_teachers_moments() -> None:
     embeddings = np.zeros((2, bank.MOMENTS, EMBEDDING), np.float16)
     embeddings[0, :, 0] = np.arange(bank.MOMENTS)
     embeddings[1, :, 0] = 3  # heard once
-    frames = np.array([96, 40])
-    nothing = np.zeros(2, np.float32)
-    counts = np.array([bank.MOMENTS, 1])
-    read = bank.Bank([], frames, np.zeros((2, 2), np.int64), nothing, nothing, counts, embeddings)
+    frames, nothing = np.array([bank.FRAMES, 40]), np.zeros(2, np.float32)
+    read = bank.Bank([], frames, np.zeros((2, 2), np.int64), nothing, nothing, embeddings)
+    assert read.moments.tolist() == [bank.MOMENTS, 1]
+    for seconds in (0.2, 1.0, 2.9, 5.0):  # as often as the teacher hears
+        sound = tone(500, seconds)
+        assert replace(read, frames=np.array([len(log_mel(sound))])).moments == len(patches_of(sound))
     asked = np.array([0, 48, 72, 96, 100 * 48])
     np.testing.assert_allclose(read.embedding(0, asked)[:, 0], [0, 0, 0.5, 1, bank.MOMENTS - 1])
     np.testing.assert_allclose(read.embedding(1, asked)[:, 0], 3)

@@ -7,6 +7,7 @@ float16[256, 512, 128], `heard-000.npz` what was heard. A piece that is there is
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import torch
 from ltu.audio import log_mel
 from ltu.defaults import MELS, SAMPLE_RATE
 from ltu.files import replacing
+from ltu.training.demo.made import coloured
 from ltu.training.demo.yamnet import HOP, PATCH, YAMNet, load_yamnet
 
 PIECE = 256  # entries
@@ -28,6 +30,7 @@ MOMENTS = 1 + (FRAMES - PATCH) // HOP  # that the teacher hears at most
 MIXED = 0.5  # share of the entries that hold two recordings
 FOLLOWED = 0.3  # share of those in which one follows the other
 NOISY = 0.3  # share of the entries with noise behind
+COLOURS = -1.0, 0.25  # powers of the frequency that its amplitude goes with
 SPEED = 0.2  # deviation of a speed's logarithm
 REVERSED = 0.1  # share of the recordings that run backwards
 EQUALISED = 4.0  # decibels that a recording's spectrum is bent by on average
@@ -46,8 +49,12 @@ class Bank:
     labels: npt.NDArray[np.int64]  # [entries, 2] numbers of the recordings' labels
     share: Float32  # of the power that the first recording has
     scores: Float32  # [entries, 521]
-    moments: npt.NDArray[np.int64]  # that the teacher heard
     embeddings: npt.NDArray[np.float16]  # [entries, MOMENTS, 1024]; the last moment's are repeated
+
+    @cached_property
+    def moments(self) -> npt.NDArray[np.int64]:
+        """[entries] that the teacher heard."""
+        return np.maximum(1, 1 + (self.frames - PATCH) // HOP)
 
     def embedding(self, entry: int, frames: npt.NDArray[np.int64]) -> Float32:
         """What the teacher heard at an entry's frames, [n, 1024]: between the two moments nearest to each."""
@@ -87,7 +94,6 @@ def read_bank(folder: Path) -> Bank:
         joined["labels"].astype(np.int64),
         joined["share"],
         joined["scores"].astype(np.float32),
-        joined["moments"].astype(np.int64),
         joined["embeddings"],
     )
 
@@ -119,16 +125,15 @@ class Maker:
     def make(self, number: int) -> None:
         rng = np.random.default_rng((self._seed, number))
         features = np.full((PIECE, FRAMES, MELS), -15.94, np.float16)
-        names = ("frames", "labels", "share", "scores", "moments", "embeddings")
+        names = ("frames", "labels", "share", "scores", "embeddings")
         rows: dict[str, list[object]] = {name: [] for name in names}
         for row in range(PIECE):
             waveform, labels, share = self._entry(rng)
             mel = log_mel(waveform)[:FRAMES]
             features[row, : len(mel)] = mel
             scores, heard = self._teacher.hear(waveform)
-            moments = min(len(heard), MOMENTS)
-            embeddings = heard[np.minimum(np.arange(MOMENTS), moments - 1)]
-            values = (len(mel), labels, share, scores, moments, embeddings)
+            embeddings = heard[np.minimum(np.arange(MOMENTS), len(heard) - 1)]
+            values = (len(mel), labels, share, scores, embeddings)
             for name, value in zip(rows, values, strict=True):
                 rows[name].append(value)
         arrays = {name: np.array(values) for name, values in rows.items()}
@@ -148,7 +153,8 @@ class Maker:
             other, share = vary(self._sounds[second], rng), float(rng.beta(0.5, 0.5))
             waveform = (follow if rng.random() < FOLLOWED else mix)(waveform, other, share)
         if rng.random() < NOISY:
-            waveform = mix(waveform, noise(len(waveform), rng), 1 / (1 + 10 ** rng.uniform(-4, -0.3)))
+            behind = np.asarray(coloured(len(waveform), COLOURS, rng), np.float32)
+            waveform = mix(waveform, behind, 1 / (1 + 10 ** rng.uniform(-4, -0.3)))
         labels = (self._labels[first], self._labels[second])
         return waveform * np.float32(10 ** rng.uniform(-1, 0)), labels, share
 
@@ -183,13 +189,6 @@ def _curve(places: npt.NDArray[Any], decibels: float, rng: Rng) -> npt.NDArray[A
     order = np.arange(1, 6)
     waves = np.cos(np.pi * (order[:, None] * places + rng.random((5, 1))))
     return np.asarray(rng.normal(0, decibels / order**0.7) @ waves)
-
-
-def noise(samples: int, rng: Rng) -> Float32:
-    """Steady noise whose power falls, or rises, with the frequency."""
-    spectrum = np.fft.rfft(rng.standard_normal(samples, np.float32))
-    slope = rng.uniform(-2, 0.5) / 2
-    return np.asarray(np.fft.irfft(spectrum * np.arange(1, len(spectrum) + 1) ** slope, samples), np.float32)
 
 
 def mix(first: Float32, second: Float32, share: float) -> Float32:

@@ -52,11 +52,15 @@ def silence(rng: Rng) -> npt.NDArray[np.float32]:
 
 def noise(rng: Rng) -> npt.NDArray[np.float32]:
     """Steady noise whose power falls or rises with frequency, from brown to blue."""
-    count = int(SECONDS * SAMPLE_RATE)
-    spectrum = np.fft.rfft(rng.normal(size=count))
-    spectrum[1:] *= np.arange(1, len(spectrum)) ** rng.uniform(-1.0, 0.5)
-    samples = np.fft.irfft(spectrum, count)
+    samples = coloured(int(SECONDS * SAMPLE_RATE), (-1.0, 0.5), rng)
     return np.asarray(samples / np.abs(samples).max() * 10 ** rng.uniform(-1.5, 0), np.float32)
+
+
+def coloured(count: int, slopes: tuple[float, float], rng: Rng) -> npt.NDArray[np.float64]:
+    """Noise whose amplitude goes with the frequency to a power between two."""
+    spectrum = np.fft.rfft(rng.normal(size=count))
+    spectrum[1:] *= np.arange(1, len(spectrum)) ** rng.uniform(*slopes)
+    return np.asarray(np.fft.irfft(spectrum, count))
 
 
 def speak(path: Path, number: int) -> None:

@@ -55,14 +55,18 @@ class Clips:
     def features_of(self, name: str) -> Float16:
         """float16[1024, 128]. Raises Error where they are not those that were written."""
         clip = self.stored[name]
-        found: Float16 = self.features[clip.row]
-        if clip.crc is not None and crc32(found.tobytes()) != clip.crc:
-            where = Path(getattr(self.features, "filename", None) or "features.f16")
-            raise Error(
-                f"{where}: the features of {name} are damaged; remove that file, and all of its clips are "
-                "read again"
-            )
-        return found
+        if clip.crc is None:
+            return self.features[clip.row]  # type: ignore[no-any-return]
+        damaged = f"the features of {name} are damaged; remove that file, and all of its clips are read again"
+        return checked_row(self.features, clip.row, clip.crc, damaged)
+
+
+def checked_row(mapped: Float16, row: int, crc: int, damaged: str) -> Float16:
+    """A row of a mapped file. Raises Error, which says `damaged`, for another than was written."""
+    found: Float16 = mapped[row]
+    if crc32(found.tobytes()) != crc:
+        raise Error(f"{getattr(mapped, 'filename', None) or 'features.f16'}: {damaged}")
+    return found
 
 
 def frames_of(clip: Clip) -> int:

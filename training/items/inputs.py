@@ -15,10 +15,9 @@ from torch import Tensor
 
 from ltu.audio import Clip
 from ltu.defaults import FEATURE_MEAN, FEATURE_STD
-from ltu.errors import Error
 from ltu.files import replacing
 from ltu.training.items.augment import Float32, random_view
-from ltu.training.items.clips import Clips, Float16, StoredClip, frames_of
+from ltu.training.items.clips import Clips, Float16, StoredClip, checked_row, frames_of
 from ltu.training.model.device import has_bfloat16
 from ltu.training.model.encoder import AudioEncoder
 
@@ -34,13 +33,10 @@ class ClipInputs(Mapping[str, Tensor]):
 
     def __getitem__(self, name: str) -> Tensor:
         row = self._rows[name]
-        found = self._values[row]
-        if crc32(found.tobytes()) != self._sums[row]:
-            where = getattr(self._values, "filename", None) or "encoded.f16"
-            raise Error(
-                f"{where}: what the encoder made of {name} is damaged; remove that file, and all clips are "
-                "encoded again"
-            )
+        damaged = (
+            f"what the encoder made of {name} is damaged; remove that file, and all clips are encoded again"
+        )
+        found = checked_row(self._values, row, int(self._sums[row]), damaged)
         return torch.from_numpy(found.astype(np.float32))
 
     def __iter__(self) -> Iterator[str]:
@@ -98,9 +94,10 @@ def encoded(
                     [_views(clips.features_of(name), clips.stored[name], views, seed) for name in part]
                 )
                 outputs = _encode(encoder, inputs, autocast).cpu().numpy().astype(np.float16)
-                for values in outputs.reshape(len(part), *shape[1:]):
-                    file.write(values.tobytes())
-                    sums.append(crc32(values.tobytes()))
+                for values in outputs.reshape(len(part), -1):
+                    data = values.tobytes()
+                    file.write(data)
+                    sums.append(crc32(data))
             file.write(np.array(sums, np.uint32).tobytes())
     values = np.memmap(path, np.float16, "r", shape=shape)
     return ClipInputs(rows, values, np.fromfile(path, np.uint32, offset=size))

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -95,12 +94,11 @@ def write_label_questions(folder: Folder, sounds: Path, sizes: Sizes) -> None:
         _spec(sounds, study_words(), DEVELOPMENT_FOLD, sizes.label_clips_per_word, name), PAPER_CELLS
     )
     folder.label_questions.parent.mkdir(parents=True, exist_ok=True)
-    named = tuple(q for q in spec.questions if q.task == IDENTITY)
-    replace(spec, questions=named).write(folder.label_questions)
+    spec.part(lambda question: question.task == IDENTITY).write(folder.label_questions)
 
 
 def of_cells(spec: Spec, cells: Collection[Cell]) -> Spec:
-    return replace(spec, questions=tuple(q for q in spec.questions if q.cell in cells))
+    return spec.part(lambda question: question.cell in cells)
 
 
 def _spec(sounds: Path, words: Sequence[Word], fold: int, per_word: int, name: str) -> Spec:

@@ -5,8 +5,8 @@ Each line has a `kind`: "header" (first), "word", "clip", "question". docs/shard
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,12 +81,17 @@ class Spec:
     def word(self, label: str) -> Word:
         return next(word for word in self.words if word.label == label)
 
+    def part(self, asked: Callable[[Question], bool]) -> "Spec":
+        """With some of its questions alone."""
+        kept = tuple(question for question in self.questions if asked(question))
+        counts = {**self.header["counts"], "questions": len(kept)}
+        return replace(self, header={**self.header, "counts": counts}, questions=kept)
+
     def write(self, path: Path) -> None:
         write_text(path, "".join(f"{line}\n" for line in self._lines()))
 
     def _lines(self) -> Iterator[str]:
-        counts = {name: len(getattr(self, name)) for name in self.header.get("counts", ())}
-        yield _line("header", {"format": FORMAT, **self.header, **({"counts": counts} if counts else {})})
+        yield _line("header", {"format": FORMAT, **self.header})
         yield from (_line("word", word.to_json()) for word in self.words)
         yield from (_line("clip", asdict(clip)) for clip in self.clips)
         yield from (_line("question", asdict(question)) for question in self.questions)
