@@ -104,12 +104,7 @@ def run(
     from ltu.model import load as load_model
     from ltu.shard.run.cluster import Cluster
 
-    if untempered and not exact:
-        raise wrong_usage("--untempered", "belongs to --exact")
-    if not 0 <= epsilon <= 1:  # NaN, which is in every range
-        raise wrong_usage("--epsilon", "is no number from 0 to 1")
-    if clips is not None and not clips.is_dir():
-        raise wrong_usage("--clips", f"{clips} is not a folder")
+    _check_options(exact, untempered, epsilon, clips)
     benchmark = read_spec(spec)
     settings = Settings(
         repeats=repeats,
@@ -135,6 +130,16 @@ def run(
     with _progress() as progress:
         summary = run_session(model, benchmark, out, settings, computed_by, clips, allow_mixed, progress)
     _end(out, summary, repeats, json)
+
+
+def _check_options(exact: bool, untempered: bool, epsilon: float, clips: Path | None) -> None:
+    """What typer doesn't see. Raises UsageError."""
+    if untempered and not exact:
+        raise wrong_usage("--untempered", "belongs to --exact")
+    if not 0 <= epsilon <= 1:  # NaN, which is in every range
+        raise wrong_usage("--epsilon", "is no number from 0 to 1")
+    if clips is not None and not clips.is_dir():
+        raise wrong_usage("--clips", f"{clips} is not a folder")
 
 
 def _end(out: Path, summary: Summary, repeats: int, json: bool) -> None:
