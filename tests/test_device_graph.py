@@ -64,7 +64,10 @@ def test_masked_attention_and_plain_products_give_the_same_logits(
 def test_head_sizes_groups_and_types_of_weights_give_the_same_distributions(
     heads: tuple[int, int], outtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tiny_gguf(tmp_path / "tiny.gguf", outtype=outtype, feed_forward=256, blocks=1, **HEADS[heads])
+    encoder = {"encoder_width": 128, "encoder_feed_forward": 256}  # heads of 64, too
+    path = tiny_gguf(
+        tmp_path / "tiny.gguf", outtype=outtype, feed_forward=256, blocks=1, **encoder, **HEADS[heads]
+    )
     ours = ltu.load(path, device="cpu", threads=2)
     if DEVICE == "cpu":
         monkeypatch.setenv("LTU_KERNELS", "ggml")
@@ -74,6 +77,11 @@ def test_head_sizes_groups_and_types_of_weights_give_the_same_distributions(
         ids = np.random.default_rng(count).integers(3, 260, count).tolist()
         there, here = (probabilities(model.logits(ids)) for model in (device, ours))
         assert 0.5 * np.abs(there - here).sum(1).mean() < MOVES[outtype], count
+    rng = np.random.default_rng(0)
+    clips = [Clip(rng.standard_normal(16_000).astype(np.float32), f"noise {i}") for i in range(3)]
+    device.prepare(clips)  # together
+    there, here = (np.stack([model.encode(clip) for clip in clips]) for model in (device, ours))
+    assert np.linalg.norm(there - here) < MOVES[outtype] * np.linalg.norm(here)
     told = device.description()
     assert told["graph_parts"] <= 1, told["left_to_cpu"]
     if told["kernels"] == "ggml":

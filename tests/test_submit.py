@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -183,9 +184,10 @@ def test_what_a_prompt_finds_in_the_tree_is_told(path: Path) -> None:
         assert 0 < other.found < again.found - 32
 
 
+@pytest.mark.parametrize("under_way", [1, 2])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_size_of_steps_changes_no_bit(path: Path, model: ltu.Model, seed: int) -> None:
-    """Prompts in random pieces, few or many answers a step, in random company."""
+def test_the_size_of_steps_changes_no_bit(path: Path, model: ltu.Model, seed: int, under_way: int) -> None:
+    """Prompts in random pieces, few or many answers a step, in random company; some of it goes away."""
     from ltu import _engine
     from ltu.model import Model
 
@@ -199,12 +201,33 @@ def test_the_size_of_steps_changes_no_bit(path: Path, model: ltu.Model, seed: in
     ]
     expected = {(a.tag, a.repeat): a for query in asked for a in model.answers([query])}
     sizes = {"step_answers": int(random.integers(1, 9)), "step_prompt_positions": int(random.integers(1, 40))}
+    sizes["steps_under_way"] = under_way
     with Model(_engine.Engine(str(path), "cpu", 1, **sizes), str(path)) as other:
         order = [asked[n] for n in random.permutation(len(asked))]
         tickets = [other.submit(query, caller=int(random.integers(3))) for query in order]
+        company = [other.submit(long_query(other), caller=int(random.integers(3))) for _ in range(3)]
+        for ticket in company:
+            time.sleep(random.uniform(0, 0.02))
+            ticket.cancel()
         for ticket in tickets:
             for answer in ticket.result():
                 assert answer == expected[answer.tag, answer.repeat]
+
+
+@pytest.mark.parametrize("step_answers", [3, 5])
+def test_repeats_that_part_beside_a_step_under_way(path: Path, model: ltu.Model, step_answers: int) -> None:
+    """Answers of a query that don't fit into one step say the same at different times: a token that is drawn
+    may stand in the tree already, in a row of a step that is gone when it is read."""
+    from ltu import _engine
+    from ltu.model import Model
+
+    alike = ltu.Sampling(temperature=0.3, top_k=3)
+    asked = [model.query(PROMPT, CLIPS[n], 7, n, alike, 12, tag=n) for n in range(3)]
+    expected = {(a.tag, a.repeat): a for query in asked for a in model.answers([query])}
+    sizes = {"step_answers": step_answers, "steps_under_way": 2, "draft_width": 1}
+    with Model(_engine.Engine(str(path), "cpu", 1, **sizes), str(path)) as other:
+        for answer in other.answers(asked):
+            assert answer == expected[answer.tag, answer.repeat]
 
 
 def test_a_broken_query_fails_alone(model: ltu.Model) -> None:

@@ -11,7 +11,7 @@ module=$work/module-$architecture
 
 if [ ! -x "$work/venv/bin/ninja" ]; then
   "${PYTHON312:-python3.12}" -m venv "$work/venv"
-  "$work/venv/bin/python" -m pip install --quiet pybind11 ninja
+  "$work/venv/bin/python" -m pip install --quiet pybind11 ninja scikit-build-core
 fi
 libraries=$work/cublas/nvidia/cu13/lib
 if [ ! -e "$libraries/libcublas.so" ]; then

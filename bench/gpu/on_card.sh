@@ -54,7 +54,7 @@ for name in "${parts[@]}"; do
     sweep-*) part 120 "$name" bash -c "sweep ${name#sweep-} $CLIPS --encoder --json $OUT/$name.json" ;;
     profile-*) part 60 "$name" bash -c "sweep ${name#profile-} $((CLIPS / 3)) --profile" ;;
     gemm) part 60 "$name" python3 bench/gpu/gemm.py "${small[@]}" --device "$DEVICE" --json "$OUT/gemm.json" ;;
-    huggingface) part 100 "$name" python3 bench/gpu/huggingface.py "$SHAPE" 400 --seconds 15 --device "$DEVICE" --work .gpu/work.json.gz --json "$OUT/huggingface.json" ;;
+    huggingface) part 100 "$name" python3 bench/gpu/huggingface.py "$SHAPE" 400 --seconds "${PEER_SECONDS:-15}" --device "$DEVICE" --work .gpu/work.json.gz --json "$OUT/huggingface.json" ;;
     train) part 80 "$name" python3 bench/gpu/train.py "$SHAPE" --steps "$STEPS" --device "$DEVICE" --json "$OUT/train.json" ;;
     *) echo "no part $name" ;;
   esac

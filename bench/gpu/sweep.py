@@ -43,12 +43,14 @@ class Sweep:
         self._embeddings: dict[int, Float32] = {}
         self.encode_seconds = 0.0
         self.steps: list[tuple[int, float]] = []  # rows, seconds
+        self.logprobs: dict[tuple[int, tuple[int, ...], int], float] = {}  # of clip, question, repeat
 
     def run(self, work: Sequence[Question]) -> int:
         """The number of answers that finished."""
         room: int = self.engine.description()["step_answers"]
         sampling = SAMPLING.engine()
         waiting, asked, done = list(reversed(work)), 0, 0
+        questions: dict[int, Question] = {}
         self._clips = 1 + max(question.clip for question in work)
         before = self._positions()
         while waiting or not self.engine.idle():
@@ -58,7 +60,8 @@ class Sweep:
                 clip = (hash, self._embedded(question.clip))
                 answers = [[*answer, EOS] for answer in question.answers]
                 how = _engine.Score(answers, sampling, by_token=True)
-                self.engine.add(_engine.Query(question.ids, [clip], how, len(waiting), MAX_NEW_TOKENS))
+                number = self.engine.add(_engine.Query(question.ids, [clip], how, 0, MAX_NEW_TOKENS))
+                questions[number] = question
                 asked += len(answers)
             start = time.perf_counter()
             events = self.engine.step()
@@ -70,6 +73,9 @@ class Sweep:
             before = after
             asked -= len(events)
             done += len(events)
+            for event in events:
+                question = questions[event.query]
+                self.logprobs[question.clip, tuple(question.ids), event.repeat] = event.logprob
         return done
 
     def _embedded(self, clip: int) -> Float32:
@@ -84,6 +90,24 @@ class Sweep:
     def _positions(self) -> int:
         d = self.engine.description()
         return int(d["prompt_positions"] + d["answer_positions"] + d["draft_positions"])
+
+
+def in_other_company(
+    engine: _engine.Engine, features: Float32, sweep: Sweep, work: Sequence[Question]
+) -> dict[str, int]:
+    """Answers whose log-probabilities change when the clips are encoded one by one and the questions asked in
+    another order among fewer, or each by itself; to be 0 where nothing depends on company."""
+    few = [question for question in work if question.clip < 20]
+    again = Sweep(engine, features, 1, "again")
+    again.run(few[::-1])
+    alone = Sweep(engine, features, 1, "alone")
+    for question in few[::10]:
+        alone.run([question])
+    other = {
+        name: sum(sweep.logprobs[key] != logprob for key, logprob in asked.logprobs.items())
+        for name, asked in (("among_fewer", again), ("alone", alone))
+    }
+    return other | {"asked_again": len(again.logprobs), "asked_alone": len(alone.logprobs)}
 
 
 def by_rows(steps: Sequence[tuple[int, float]]) -> list[dict[str, Any]]:
@@ -131,6 +155,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--answers", type=int, default=0, help="most in a step; 0: what suits the device")
     parser.add_argument("--prompt-positions", type=int, default=0, help="most in a step, likewise")
+    parser.add_argument("--under-way", type=int, default=0, help="steps at once; 0: what suits the device")
+    parser.add_argument("--batch-invariant", action="store_true")
     parser.add_argument("--kv-gb", type=float, default=0, help="of KV cache; 0: what suits the device")
     parser.add_argument("--together", type=int, default=32, help="clips encoded at once")
     parser.add_argument("--encoder", action="store_true", help="measure the encoder alone, too")
@@ -150,6 +176,8 @@ def main() -> None:
         draft_width=1,
         step_answers=options.answers,
         step_prompt_positions=options.prompt_positions,
+        steps_under_way=options.under_way,
+        batch_invariant=options.batch_invariant,
     )
     load_seconds = time.perf_counter() - start
     about = engine.description()
@@ -172,6 +200,7 @@ def main() -> None:
     start = time.perf_counter()
     answers = sweep.run(work)
     seconds = time.perf_counter() - start
+    company = in_other_company(engine, features, sweep, work)
     positions, step_seconds = (sum(column) for column in zip(*sweep.steps, strict=True))
     record = {
         "shape": options.shape,
@@ -184,6 +213,7 @@ def main() -> None:
         "load_seconds": load_seconds,
         "seconds": seconds,
         "answers_per_second": answers / seconds,
+        "in_other_company": company,
         "encode_seconds": sweep.encode_seconds,
         "step_seconds": step_seconds,
         "steps": len(sweep.steps),
@@ -198,7 +228,7 @@ def main() -> None:
         f"{options.shape} {options.type} on {about['device']}: {answers} answers, clips encoded, in "
         f"{seconds:.2f} s = {answers / seconds:.0f} answers/s; encoding {sweep.encode_seconds:.2f} s, "
         f"{len(sweep.steps)} steps {step_seconds:.2f} s, {record['rows_a_step']:.0f} rows a step, "
-        f"{positions} positions"
+        f"{positions} positions; other bits in other company: {company}"
     )
     for row in record["by_rows"]:
         print(f"  {row['steps']} steps from {row['rows_from']} rows on: median {row['median_ms']:.2f} ms")

@@ -16,9 +16,13 @@ using Clips = std::vector<std::pair<py::bytes, Floats>>; // content hash, embedd
 std::vector<Clip> clips_of(const Clips &clips) {
   std::vector<Clip> out;
   for (const auto &[hash, embeddings] : clips)
-    out.push_back({std::string(hash), {embeddings.data(), embeddings.data() + embeddings.size()}});
+    out.push_back({std::string(hash), {embeddings.data(), static_cast<size_t>(embeddings.size())}});
   return out;
 }
+
+struct HeldQuery : Query { // with what its clips' embeddings lie in
+  Clips held;
+};
 
 const char *name_of(Event::Kind kind) {
   switch (kind) {
@@ -34,18 +38,17 @@ const char *name_of(Event::Kind kind) {
 
 py::dict description(const Engine &engine) {
   const Counters &c = engine.counters();
-  const bool invariant = engine.batch_invariant();
   const std::string kernels = engine.device().own_kernels() ? std::string("ltu ") + kernels::processor()
-                              : invariant                   ? "ggml, batch-invariant"
                               : engine.model().on_card()    ? "ltu cuda"
+                              : engine.one_at_a_time()      ? "ggml, batch-invariant"
                                                             : "ggml";
   const Cells &cells = engine.kv().cells();
   return py::dict(
       "device"_a = engine.device().name(), "threads"_a = engine.device().threads(), "kernels"_a = kernels,
-      "batch_invariant"_a = invariant, "step_answers"_a = engine.step_answers(),
-      "weight_bytes"_a = engine.weight_bytes(), "kv_cell_bytes"_a = engine.kv().cell_bytes(),
-      "kv_cells"_a = cells.capacity(), "kv_cells_used"_a = cells.used_end(),
-      "kv_cells_taken"_a = cells.capacity() - cells.available(),
+      "batch_invariant"_a = engine.batch_invariant(), "step_answers"_a = engine.step_answers(),
+      "clips_at_once"_a = engine.clips_at_once(), "weight_bytes"_a = engine.weight_bytes(),
+      "kv_cell_bytes"_a = engine.kv().cell_bytes(), "kv_cells"_a = cells.capacity(),
+      "kv_cells_used"_a = cells.used_end(), "kv_cells_taken"_a = cells.capacity() - cells.available(),
       "kv_type"_a = engine.kv().half() ? "f16" : "f32", "converted"_a = engine.model().converted(),
       "graph_parts"_a = engine.device().graph_parts(), "left_to_cpu"_a = engine.device().left_to_cpu(),
       "context"_a = engine.model().llama().context, "clips"_a = c.clips, "steps"_a = c.steps,
@@ -74,10 +77,11 @@ void bind_queries(py::module_ &m) {
                        const std::optional<Sampling> &sampling, bool end,
                        bool by_token) { return Score{std::move(continuations), sampling, end, by_token}; }),
            "continuations"_a, "sampling"_a = std::nullopt, "end"_a = false, "by_token"_a = false);
-  py::class_<Query>(m, "Query")
-      .def(py::init([](std::vector<int32_t> ids, const Clips &clips, std::variant<Sample, Exact, Score> mode,
+  py::class_<HeldQuery>(m, "Query")
+      .def(py::init([](std::vector<int32_t> ids, Clips clips, std::variant<Sample, Exact, Score> mode,
                        uint64_t seed, int64_t max_new_tokens, uint64_t caller) {
-             return Query{std::move(ids), clips_of(clips), std::move(mode), seed, max_new_tokens, caller};
+             Query query{std::move(ids), clips_of(clips), std::move(mode), seed, max_new_tokens, caller};
+             return HeldQuery{std::move(query), std::move(clips)};
            }),
            "ids"_a, "clips"_a, "mode"_a, "seed"_a = 0, "max_new_tokens"_a = 400, "caller"_a = 0);
   py::class_<Logprobs>(m, "Logprobs")
@@ -121,20 +125,21 @@ void bind_engine(py::module_ &m) {
   py::class_<Engine>(m, "Engine")
       .def(py::init([](const std::string &path, const std::string &device, int threads, size_t kv_memory,
                        bool tree, int draft_width, bool batch_invariant, int64_t step_answers,
-                       int64_t step_prompt_positions) {
+                       int64_t step_prompt_positions, int steps_under_way) {
              const py::gil_scoped_release release;
              return std::make_unique<Engine>(path, EngineOptions{device, threads, kv_memory, tree,
                                                                  draft_width, batch_invariant, step_answers,
-                                                                 step_prompt_positions});
+                                                                 step_prompt_positions, steps_under_way});
            }),
            "path"_a, "device"_a = "auto", "threads"_a = 0, "kv_memory"_a = 0, "tree"_a = true,
            "draft_width"_a = 0, "batch_invariant"_a = false, "step_answers"_a = 0,
-           "step_prompt_positions"_a = 0)
+           "step_prompt_positions"_a = 0, "steps_under_way"_a = 0)
       .def(
           "encode", [=](Engine &e, const Floats &f) { return encode(e, f, false); }, "features"_a)
       .def(
           "encode_pooled", [=](Engine &e, const Floats &f) { return encode(e, f, true); }, "features"_a)
-      .def("add", &Engine::add, "query"_a)
+      .def(
+          "add", [](Engine &engine, const HeldQuery &query) { return engine.add(query); }, "query"_a)
       .def(
           "set_token_bytes",
           [](Engine &engine, const std::vector<py::bytes> &tokens) {

@@ -101,9 +101,7 @@ ggml_tensor *pool(Graph &graph, const AudioConfig &audio, ggml_tensor *x, int64_
   return ggml_scale(c, pooled, 1.0F / static_cast<float>(rows * audio.time_pool));
 }
 
-} // namespace
-
-AudioEmbeddings audio_encode(const Model &model, Device &device, const float *features, int64_t clips) {
+AudioEmbeddings compute(const Model &model, Device &device, const float *features, int64_t clips) {
   const AudioConfig &audio = model.audio();
   const ClipPaths clip_paths(audio.patches(), clips);
   Graph graph(device);
@@ -146,6 +144,26 @@ AudioEmbeddings audio_encode(const Model &model, Device &device, const float *fe
     return std::vector<float>(values.begin(), values.end());
   };
   return {.pooled = copy(pooled), .projected = copy(projected)};
+}
+
+class GraphEncoder : public AudioEncoder {
+public:
+  GraphEncoder(const Model &model, Device &device) : model_(model), device_(device) {}
+  AudioEmbeddings encode(const float *features, int64_t clips) override {
+    AudioEmbeddings result = compute(model_, device_, features, clips);
+    device_.release_memory(); // many times what a step of answers needs
+    return result;
+  }
+
+private:
+  const Model &model_;
+  Device &device_;
+};
+
+} // namespace
+
+std::unique_ptr<AudioEncoder> audio_graph(const Model &model, Device &device) {
+  return std::make_unique<GraphEncoder>(model, device);
 }
 
 } // namespace ltu

@@ -32,20 +32,31 @@ struct RowDraw {
   std::vector<Candidate> *candidates; // empty until they are computed
 };
 
-// The language model on one device.
+// The language model on one device. A step is one `forward`, the draws from its rows, and one `collect`,
+// which waits for them. A device may begin with a step while the host reads the one before: then `forward`
+// and `distributions` only queue, and two steps can be under way.
 class LanguageModel {
 public:
   virtual ~LanguageModel() = default;
 
-  // Computes keys and values of every position into its cell, and the logits of the outputs, which stay until
-  // the next call.
+  // Computes keys and values of every position into its cell, and the logits of the outputs.
   virtual void forward(const ClipStore &clips, KvCells &cells, const LlamaBatch &batch) = 0;
-  // Logits of one output, [vocabulary]; valid until the next `forward`.
+  // Whether the device itself draws from such a row.
+  virtual bool draws(const Sampling & /*sampling*/) const { return false; }
+  // For rows of the youngest step: the next `collect` of it fills their candidates. Those that are empty then
+  // are left to the caller. What `rows` point to stays where it is until then.
+  virtual void distributions(const std::vector<RowDraw> & /*rows*/) {}
+  // Waits for the oldest step that is under way, if there is one.
+  virtual void collect() {}
+  virtual void abandon() {} // every step that is under way
+  // Logits of one output of the step that was collected last, [vocabulary]: valid until the next `collect`,
+  // or `forward` of a device on which one step is under way at most.
   virtual std::span<const float> logits(int64_t output) = 0;
-  // Fills the candidates of those rows that the device itself draws from; the others are left to the caller.
-  virtual void distributions(std::span<RowDraw> /*rows*/) {}
+  virtual int steps_under_way() const { return 1; } // that suit the device
   // Rows of answers that a step should have so that the device is busy; 0: what suits a CPU.
   virtual int64_t rows_at_once() const { return 0; }
+  // Whether a row has the same bits in any company.
+  virtual bool batch_invariant() const { return false; }
   virtual size_t bytes() const { return 0; } // of weights that it holds beside the model's
 };
 

@@ -17,6 +17,8 @@ void AttentionPlan::make(std::span<const int32_t *const> paths, std::span<const 
   std::iota(order.begin(), order.end(), 0);
   const auto before = [&](int32_t a, int32_t b) {
     const auto i = static_cast<size_t>(a), j = static_cast<size_t>(b);
+    if (paths[i] == paths[j]) // rows of one prompt, or patches of one clip
+      return lengths[i] < lengths[j];
     return std::lexicographical_compare(paths[i], paths[i] + lengths[i], paths[j], paths[j] + lengths[j]);
   };
   std::stable_sort(order.begin(), order.end(), before);

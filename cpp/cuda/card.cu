@@ -8,7 +8,9 @@ namespace ltu::cuda {
 
 namespace {
 
-constexpr size_t workspace_bytes = size_t{32} << 20; // what cuBLAS recommends for Hopper
+// Too little for sums in parts (split-k), whose number would follow from the number of rows: the only
+// products that cuBLAS then sums in an order of their own are those of few rows (bench/gpu/gemm.py asks).
+constexpr size_t workspace_bytes = size_t{128} << 10;
 
 void check(cudaError_t result, const char *what) {
   if (result != cudaSuccess)
@@ -25,7 +27,8 @@ void check(cublasStatus_t result, const char *what) {
 Card::Card(int number) : number_(number) {
   check(cudaSetDevice(number), "start");
   check(cudaDeviceGetAttribute(&multiprocessors_, cudaDevAttrMultiProcessorCount, number), "start");
-  check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "start");
+  for (CUstream_st **stream : {&stream_, &beside_})
+    check(cudaStreamCreateWithFlags(stream, cudaStreamNonBlocking), "start");
   check(cublasCreate(&products_), "start its products");
   check(cublasSetStream(products_, stream_), "start its products");
   check(cublasSetMathMode(products_, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION), "start its products");
@@ -36,12 +39,17 @@ Card::Card(int number) : number_(number) {
 Card::~Card() {
   cublasDestroy(products_);
   release(workspace_);
+  cudaStreamDestroy(beside_);
   cudaStreamDestroy(stream_);
+}
+
+void Card::use() {
+  check(cudaSetDevice(number_), "start");
 }
 
 void *Card::allocate(size_t bytes) {
   void *memory = nullptr;
-  check(cudaSetDevice(number_), "start");
+  use();
   check(cudaMalloc(&memory, bytes), "give memory");
   return memory;
 }
@@ -68,13 +76,18 @@ void Card::download(void *to, const void *from, size_t bytes) {
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "give data");
 }
 
-void Card::download(void *to, const void *from, size_t bytes, size_t stride, size_t rows) {
-  check(cudaMemcpy2DAsync(to, stride, from, stride, bytes, rows, cudaMemcpyDeviceToHost, stream_),
-        "give data");
-}
-
 void Card::wait() {
   check(cudaStreamSynchronize(stream_), "compute");
+}
+
+void Card::fetch(void *to, const void *from, size_t bytes) {
+  fetch(to, from, bytes, bytes, 1);
+}
+
+void Card::fetch(void *to, const void *from, size_t bytes, size_t stride, size_t rows) {
+  check(cudaMemcpy2DAsync(to, stride, from, stride, bytes, rows, cudaMemcpyDeviceToHost, beside_),
+        "give data");
+  check(cudaStreamSynchronize(beside_), "give data");
 }
 
 void Card::check_launch() const {
@@ -86,10 +99,26 @@ void Card::multiply(const Half *weights, int64_t rows, int64_t columns, const Ha
                     bool add) {
   const float one = 1, kept = add ? 1 : 0;
   const auto m = static_cast<int>(rows), k = static_cast<int>(columns);
-  check(cublasGemmEx(products_, CUBLAS_OP_T, CUBLAS_OP_N, m, static_cast<int>(n), k, &one, weights,
-                     CUDA_R_16F, k, x, CUDA_R_16F, k, &kept, y, CUDA_R_32F, m, CUBLAS_COMPUTE_32F,
+  check(cublasGemmEx(products_, CUBLAS_OP_T, CUBLAS_OP_N, m, static_cast<int>(product_rows(n)), k, &one,
+                     weights, CUDA_R_16F, k, x, CUDA_R_16F, k, &kept, y, CUDA_R_32F, m, CUBLAS_COMPUTE_32F,
                      CUBLAS_GEMM_DEFAULT),
         "multiply");
+}
+
+Moment::Moment(Card &card) : card_(card) {
+  check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "start");
+}
+
+Moment::~Moment() {
+  cudaEventDestroy(event_);
+}
+
+void Moment::mark() {
+  check(cudaEventRecord(event_, card_.stream()), "compute");
+}
+
+void Moment::wait() {
+  check(cudaEventSynchronize(event_), "compute");
 }
 
 } // namespace ltu::cuda

@@ -22,8 +22,11 @@ struct dim3 {
   unsigned x = 1, y = 1, z = 1;
   dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {} // NOLINT
 };
-struct float2 {
-  float x, y;
+struct float4 {
+  float x, y, z, w;
+};
+struct uint2 {
+  unsigned x, y;
 };
 using cudaStream_t = void *;
 

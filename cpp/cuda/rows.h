@@ -5,6 +5,7 @@
 namespace ltu::cuda {
 
 // What LLaMA does to each row by itself, between products. A row's result depends on nothing but the row.
+// Widths are multiples of 4.
 
 // x [n, width]: row i is token places[i] of the table [vocabulary, width], or row −1 − places[i] of `heard`.
 void embed(Card &card, const int32_t *places, const Half *table, const float *heard, float *x, int64_t n,

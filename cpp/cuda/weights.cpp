@@ -111,4 +111,26 @@ size_t LlamaWeights::bytes() const {
   return halves * sizeof(Half);
 }
 
+AudioWeights::AudioWeights(const Model &model, Card &card, ThreadPool &pool)
+    : patch_(card), projector_(card) {
+  Loader loader(model.file(), card, pool);
+  loader.fill(patch_, {model.patch.source});
+  loader.fill(projector_, {model.projector.source});
+  for (const AudioBlock &block : model.audio_blocks) {
+    Block &place = blocks_.emplace_back(
+        Block{CardArray<Half>(card), CardArray<Half>(card), CardArray<Half>(card), CardArray<Half>(card)});
+    loader.fill(place.qkv, {block.qkv.source});
+    loader.fill(place.out, {block.out.source});
+    loader.fill(place.up, {block.up.source});
+    loader.fill(place.down, {block.down.source});
+  }
+}
+
+size_t AudioWeights::bytes() const {
+  size_t halves = patch_.size() + projector_.size();
+  for (const Block &block : blocks_)
+    halves += block.qkv.size() + block.out.size() + block.up.size() + block.down.size();
+  return halves * sizeof(Half);
+}
+
 } // namespace ltu::cuda

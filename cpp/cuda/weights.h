@@ -30,4 +30,23 @@ private:
   bool tied_;
 };
 
+// The encoder's and the projector's, likewise. Norms and biases stay where the model has them.
+class AudioWeights {
+public:
+  struct Block {
+    CardArray<Half> qkv, out, up, down; // as in file/table.h
+  };
+
+  AudioWeights(const Model &model, Card &card, ThreadPool &pool);
+
+  size_t bytes() const;
+  const std::vector<Block> &blocks() const { return blocks_; }
+  const Half *patch() const { return patch_.data(); }         // [width, patch²]
+  const Half *projector() const { return projector_.data(); } // [LLaMA width, width]
+
+private:
+  std::vector<Block> blocks_;
+  CardArray<Half> patch_, projector_;
+};
+
 } // namespace ltu::cuda

@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 #ifdef LTU_CUDA_KERNELS
+#include "cuda/audio_encoder.h"
 #include "cuda/card.h"
 #include "cuda/llama.h"
 #endif
@@ -19,14 +20,25 @@ namespace {
 constexpr int64_t logits_batch = 256; // positions: bounds the memory of `logits`
 constexpr int64_t repeats_of_row = 4; // answers that share a row, about: SHARD's repeats, most of which agree
 
-std::unique_ptr<LanguageModel> language_model(const Model &model, Device &device) {
+// Without products of the back end's own a card's rows have the same bits in any company.
+std::unique_ptr<LanguageModel> language_model(const Model &model, Device &device,
+                                              [[maybe_unused]] bool batch_invariant) {
 #ifdef LTU_CUDA_KERNELS
   if (model.on_card()) {
+    const bool narrow = model.quantised() && !batch_invariant;
     return cuda::llama(model, device, std::make_unique<cuda::Card>(device.card()),
-                       model.quantised() ? llama_graph(model, device) : nullptr);
+                       narrow ? llama_graph(model, device) : nullptr);
   }
 #endif
   return llama_graph(model, device);
+}
+
+std::unique_ptr<AudioEncoder> audio_encoder(const Model &model, Device &device) {
+#ifdef LTU_CUDA_KERNELS
+  if (model.audio_on_card())
+    return cuda::audio_encoder(model, device, std::make_unique<cuda::Card>(device.card()));
+#endif
+  return audio_graph(model, device);
 }
 
 StepWidth::Options widths(const EngineOptions &options, bool one_at_a_time, int64_t rows_at_once) {
@@ -34,17 +46,25 @@ StepWidth::Options widths(const EngineOptions &options, bool one_at_a_time, int6
   if (rows_at_once)
     widths = {.answers = repeats_of_row * rows_at_once,
               .answer_rows = rows_at_once,
-              .prompt_positions = rows_at_once};
+              .prompt_positions = rows_at_once,
+              .rows = rows_at_once};
   if (options.step_answers)
     widths.answers = widths.answer_rows = options.step_answers;
   if (options.step_prompt_positions)
     widths.prompt_positions = options.step_prompt_positions;
+  if (!rows_at_once)
+    widths.rows = widths.answer_rows + widths.prompt_positions;
   widths.draft_rows = one_at_a_time ? 1 : options.draft_width;
   return widths;
 }
 
 double logprob_of(const std::vector<Candidate> &candidates, int32_t token) {
   return std::log(probability_of(candidates, token));
+}
+
+std::optional<int32_t> logprobs_wanted(const Draw &draw) { // so many of the best beside the drawn one
+  const Sample *sample = draw.request->sample();
+  return sample ? sample->logprobs : std::nullopt;
 }
 
 Logprobs logprobs_of(const Draw &draw, const Candidate &chosen, size_t best) {
@@ -63,19 +83,20 @@ Logprobs logprobs_of(const Draw &draw, const Candidate &chosen, size_t best) {
 
 Engine::Engine(const std::string &path, const EngineOptions &options)
     : options_(options), device_(options.device, options.threads), model_(path, device_),
-      language_(language_model(model_, device_)), kv_(model_, device_, options.kv_memory),
-      clips_(model_.audio().embeddings, model_.llama().width),
+      encoder_(audio_encoder(model_, device_)),
+      language_(language_model(model_, device_, options.batch_invariant)),
+      kv_(model_, device_, options.kv_memory), clips_(model_.audio().embeddings, model_.llama().width),
       scheduler_(kv_.cells(), {.shared_tree = options.tree,
-                               .one_at_a_time = options.batch_invariant && !device_.own_kernels()}),
-      width_(widths(options, one_at_a_time(), language_->rows_at_once())) {
+                               .one_at_a_time = options.batch_invariant && !rows_invariant()}),
+      width_(widths(options, one_at_a_time(), language_->rows_at_once())),
+      steps_under_way_(options.steps_under_way ? options.steps_under_way : language_->steps_under_way()) {
   trim_heap();
 }
 
 AudioEmbeddings Engine::encode(const float *features, int64_t clips) {
   const Stopwatch watch;
   trim_heap(); // what computing the features left
-  AudioEmbeddings result = audio_encode(model_, device_, features, clips);
-  device_.release_memory(); // many times what a step of answers needs
+  AudioEmbeddings result = encoder_->encode(features, clips);
   trim_heap();
   counters_.clips += clips;
   counters_.encode_seconds += watch.seconds();
@@ -90,37 +111,102 @@ int64_t Engine::add(Query query) {
 
 std::vector<Event> Engine::step() {
   const Stopwatch watch;
-  std::vector<Event> events;
+  std::vector<Event> events = std::exchange(early_, {});
   if (one_at_a_time() && scheduler_.live().empty())
     scheduler_.drop_kept(); // cells follow the order of positions, whatever was there before
   scheduler_.admit(step_answers());
   if (scheduler_.live().empty())
     return events;
-  try {
+  compute(events, [&] {
     Step step = plan(scheduler_, width_, drafts_, [this](int64_t rows) { return seconds_of_step(rows); });
-    if (step.batch.size() > 0) {
-      forward(step.batch);
-      sample(step, events);
-    }
-    finish_walks(events);
-    for (Node *node : step.drafts)
-      scheduler_.tree().release(node);
-    counters_.prompt_positions += step.prompt_positions;
-    counters_.answer_positions += step.answer_positions;
-    counters_.draft_positions += step.draft_positions;
-    (step.prompt_positions ? counters_.prompt_seconds : counters_.answer_seconds) += watch.seconds();
-    width_.learn_prompt(step.prompt_positions, watch.seconds());
-  } catch (const Interrupted &) {
-    scheduler_.forget_positions();
-  } catch (const std::exception &error) {
-    scheduler_.forget_positions();
-    for (const auto &request : scheduler_.take_live())
-      events.push_back(
-          {.kind = Event::Kind::failed, .query = request->id, .repeat = 0, .stop = error.what()});
-  }
-  scheduler_.remove_finished();
+    begin(step);
+    finish_step_under_way(events);
+    const int64_t prompt_positions = step.prompt_positions;
+    if (may_stay_under_way(step))
+      leave_under_way(std::move(step));
+    else
+      finish(step, events);
+    (prompt_positions ? counters_.prompt_seconds : counters_.answer_seconds) += watch.seconds();
+    width_.learn_prompt(prompt_positions, watch.seconds());
+  });
   ++counters_.steps;
   return events;
+}
+
+// Whatever breaks off loses the positions of all that is live; a failure the requests, too.
+void Engine::compute(std::vector<Event> &events, const std::function<void()> &work) {
+  const auto lose_positions = [this] {
+    under_way_.reset();
+    language_->abandon();
+    scheduler_.forget_positions();
+  };
+  try {
+    work();
+  } catch (const Interrupted &) {
+    lose_positions();
+  } catch (const std::exception &error) {
+    const std::string why = error.what();
+    lose_positions();
+    for (const auto &request : scheduler_.take_live())
+      events.push_back({.kind = Event::Kind::failed, .query = request->id, .repeat = 0, .stop = why});
+  }
+  scheduler_.remove_finished();
+}
+
+void Engine::begin(Step &step) {
+  counters_.prompt_positions += step.prompt_positions;
+  counters_.answer_positions += step.answer_positions;
+  counters_.draft_positions += step.draft_positions;
+  if (step.batch.size() == 0)
+    return;
+  for (const Draw &draw : step.draws)
+    draw.request->under_way = true;
+  forward(step.batch);
+  request_distributions(step.draws, step);
+}
+
+// While the device computes a wide step, the host reads the one before and plans the next. Narrow ones are
+// not worth it: two of them take as long as both together, twice.
+bool Engine::may_stay_under_way(const Step &step) const {
+  const int64_t wide = std::min(width_.answer_rows(), width_.rows());
+  return steps_under_way_ > 1 && step.batch.size() >= wide && step.drafts.empty();
+}
+
+void Engine::leave_under_way(Step step) {
+  const auto by_device = [this](const Draw &draw) {
+    const Sampling *sampling = draw.request->sampling();
+    return sampling && language_->draws(*sampling) && !logprobs_wanted(draw);
+  };
+  if (!std::ranges::all_of(step.draws, by_device)) { // their logits don't stay
+    distribute(step.draws, step);
+    step.drawn = true;
+  }
+  under_way_ = std::move(step);
+}
+
+void Engine::finish_step_under_way(std::vector<Event> &events) {
+  if (!under_way_)
+    return;
+  Step step = std::move(*under_way_);
+  under_way_.reset();
+  step.behind = true;
+  finish(step, events);
+}
+
+// Nothing is under way then.
+void Engine::settle() {
+  compute(early_, [this] { finish_step_under_way(early_); });
+}
+
+// Takes the answers of a step further.
+void Engine::finish(Step &step, std::vector<Event> &events) {
+  for (const Draw &draw : step.draws)
+    draw.request->under_way = false;
+  if (step.batch.size() > 0)
+    sample(step, events);
+  finish_walks(events);
+  for (Node *node : step.drafts)
+    scheduler_.tree().release(node);
 }
 
 double Engine::seconds_of_step(int64_t rows) {
@@ -139,6 +225,7 @@ double Engine::seconds_of_step(int64_t rows) {
   for (int run = 0; run < 2; ++run) {
     const Stopwatch watch;
     forward(batch);
+    language_->collect();
     seconds = std::min(seconds, watch.seconds());
   }
   for (const int32_t cell : cells)
@@ -149,8 +236,11 @@ double Engine::seconds_of_step(int64_t rows) {
 // Draws for every answer that waits, and again for those whose token was a draft: its row is there already.
 void Engine::sample(Step &step, std::vector<Event> &events) {
   std::vector<Draw> draws = std::move(step.draws);
+  if (draws.empty())
+    language_->collect(); // prompts alone
   while (!draws.empty()) {
-    distribute(draws, step);
+    if (!std::exchange(step.drawn, false))
+      distribute(draws, step);
     std::vector<Draw> next;
     for (const Draw &draw : draws) {
       if (!draw.failure.empty())
@@ -164,29 +254,30 @@ void Engine::sample(Step &step, std::vector<Event> &events) {
         Answer &answer = draw.request->answers[i];
         if (!answer.finished) // a request fails as a whole
           advance(*draw.request, answer, draw, events);
-        if (!answer.finished)
+        if (!answer.finished && !step.behind)
           follow_drafts(step, draw, i, next);
       }
     }
     draws = std::move(next);
+    if (!draws.empty())
+      request_distributions(draws, step);
   }
 }
 
-// What each draw can come to: by the device where it can, else by our threads.
-void Engine::distribute(std::vector<Draw> &draws, const Step &step) {
+void Engine::request_distributions(std::vector<Draw> &draws, const Step &step) {
   std::vector<RowDraw> rows;
   for (Draw &draw : draws)
     if (const Sampling *sampling = draw.request->sampling())
       rows.push_back({step.logits.at(draw.node), draw.history, sampling, &draw.candidates});
   language_->distributions(rows);
+}
 
-  const auto logprobs = [](const Draw &draw) -> std::optional<int32_t> {
-    const Sample *sample = draw.request->sample();
-    return sample ? sample->logprobs : std::nullopt;
-  };
+// What each draw can come to: by the device where it can, else by our threads.
+void Engine::distribute(std::vector<Draw> &draws, const Step &step) {
+  language_->collect();
   std::vector<Draw *> left;
   for (Draw &draw : draws)
-    if (draw.candidates.empty() || logprobs(draw)) {
+    if (draw.candidates.empty() || logprobs_wanted(draw)) {
       draw.logits = language_->logits(step.logits.at(draw.node));
       left.push_back(&draw);
     }
@@ -197,7 +288,7 @@ void Engine::distribute(std::vector<Draw> &draws, const Step &step) {
       if (draw.candidates.empty())
         draw.candidates =
             sampling ? distribution(draw.logits, draw.history, *sampling) : softmax(draw.logits);
-      if (const std::optional<int32_t> best = logprobs(draw))
+      if (const std::optional<int32_t> best = logprobs_wanted(draw))
         draw.raw = raw_logprobs(draw.logits, static_cast<size_t>(*best));
     } catch (const std::exception &error) { // concerns this request alone
       draw.failure = error.what();
@@ -273,7 +364,7 @@ void Engine::advance(Request &request, Answer &answer, const Draw &draw_, std::v
 
 void Engine::finish_walks(std::vector<Event> &events) {
   for (const auto &request : scheduler_.live()) {
-    if (!request->walking || !request->walk->finished())
+    if (!request->walking || request->under_way || !request->walk->finished())
       continue;
     events.push_back({.kind = Event::Kind::finished,
                       .query = request->id,
@@ -328,6 +419,8 @@ void Engine::fail(Request &request, const std::string &why, std::vector<Event> &
 }
 
 std::vector<Event> Engine::cancel(int64_t id, std::optional<int64_t> repeat) {
+  if (const Request *request = scheduler_.find(id); request && request->under_way)
+    settle();
   std::vector<Event> events;
   Request *request = scheduler_.find(id);
   if (!request)
@@ -348,6 +441,7 @@ std::vector<float> Engine::logits(const std::vector<int32_t> &ids, const std::ve
                                   bool last_only) {
   const Request request(0, {.ids = ids, .clips = clips, .mode = Sample{}, .max_new_tokens = 1},
                         model_.llama(), token_bytes_, clips_, kv_.cells().capacity());
+  settle();
   const int64_t end = std::ssize(request.labels);
   if (one_at_a_time() && scheduler_.live().empty())
     scheduler_.drop_kept();
@@ -370,6 +464,7 @@ std::vector<float> Engine::logits(const std::vector<int32_t> &ids, const std::ve
       if (!wanted)
         batch.outputs.push_back(0);
       forward(batch);
+      language_->collect();
       for (int64_t i = 0; wanted && i < std::ssize(batch.outputs); ++i) {
         const std::span<const float> row = language_->logits(i);
         result.insert(result.end(), row.begin(), row.end());
@@ -386,6 +481,7 @@ std::vector<float> Engine::logits(const std::vector<int32_t> &ids, const std::ve
     give_back();
     return result;
   } catch (...) {
+    language_->abandon();
     give_back();
     throw;
   }

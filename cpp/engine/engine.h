@@ -11,6 +11,7 @@
 #include "tree/clip_store.h"
 #include "tree/kv_cells.h"
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -34,6 +35,7 @@ struct EngineOptions {
   bool batch_invariant = false; // on devices: each answer alone, in steps whose shapes follow from its query
   int64_t step_answers = 0;     // that advance in one step; 0: what suits the device
   int64_t step_prompt_positions = 0; // of one step; 0: what suits the device
+  int steps_under_way = 0; // 2: the next wide step begins while the host reads one; 0: what suits the device
 };
 
 // Answers queries. All live requests and their repeats are one token tree; each step advances them together.
@@ -46,7 +48,7 @@ public:
   int64_t add(Query query); // returns its id; throws PromptError when it can't be answered
   // The bytes of each token, for queries with a reading.
   void set_token_bytes(std::vector<std::string> bytes) { token_bytes_ = std::move(bytes); }
-  bool idle() const { return scheduler_.idle(); }
+  bool idle() const { return scheduler_.idle() && early_.empty(); }
   // What happened. A step that was interrupted makes no event and loses nothing but time; one that fails
   // makes a `failed` event for every request that was live.
   std::vector<Event> step();
@@ -58,18 +60,28 @@ public:
 
   const Model &model() const { return model_; }
   const Device &device() const { return device_; }
-  size_t weight_bytes() const { return model_.bytes() + language_->bytes(); }
+  size_t weight_bytes() const { return model_.bytes() + encoder_->bytes() + language_->bytes(); }
   const KvCells &kv() const { return kv_; }
   const Counters &counters() const { return counters_; }
   int64_t preempted() const { return scheduler_.preempted(); }
-  int64_t step_answers() const { return scheduler_.options().one_at_a_time ? 1 : width_.answers(); }
+  // Answers that are live together.
+  int64_t step_answers() const { return one_at_a_time() ? 1 : steps_under_way_ * width_.answers(); }
   // Whether an answer is the same whatever was asked beside it.
-  bool batch_invariant() const { return device_.own_kernels() || options_.batch_invariant; }
+  bool batch_invariant() const { return options_.batch_invariant || (rows_invariant() && clips_invariant()); }
+  // Whether each answer is computed alone for it.
+  bool one_at_a_time() const { return scheduler_.options().one_at_a_time; }
+  // Clips that should be encoded together: on the CPU they gain nothing by it.
+  int64_t clips_at_once() const {
+    const bool alone = device_.own_kernels() || (options_.batch_invariant && !clips_invariant());
+    return alone ? 1 : clips_at_once_;
+  }
 
 private:
+  static constexpr int64_t clips_at_once_ = 32; // that a device is busy with
   EngineOptions options_;
   Device device_;
   Model model_;
+  std::unique_ptr<AudioEncoder> encoder_;
   std::unique_ptr<LanguageModel> language_;
   KvCells kv_;
   ClipStore clips_; // before what holds clips
@@ -79,11 +91,23 @@ private:
   Counters counters_;
   std::vector<std::string> token_bytes_;
   int64_t next_id_ = 0;
+  int steps_under_way_;           // at most
+  std::optional<Step> under_way_; // a step whose rows nobody has read yet
+  std::vector<Event> early_;      // what happened between two calls of `step`
 
-  bool one_at_a_time() const { return scheduler_.options().one_at_a_time; }
+  bool rows_invariant() const { return device_.own_kernels() || language_->batch_invariant(); }
+  bool clips_invariant() const { return device_.own_kernels() || encoder_->batch_invariant(); }
   void forward(const LlamaBatch &batch) { language_->forward(clips_, kv_, batch); }
   double seconds_of_step(int64_t rows);
+  void compute(std::vector<Event> &events, const std::function<void()> &work);
+  void begin(Step &step);
+  bool may_stay_under_way(const Step &step) const;
+  void leave_under_way(Step step);
+  void finish_step_under_way(std::vector<Event> &events);
+  void settle();
+  void finish(Step &step, std::vector<Event> &events);
   void sample(Step &step, std::vector<Event> &events);
+  void request_distributions(std::vector<Draw> &draws, const Step &step);
   void distribute(std::vector<Draw> &draws, const Step &step);
   void advance(Request &request, Answer &answer, const Draw &draw, std::vector<Event> &events);
   void advance_given(Request &request, Answer &answer, const Draw &draw, std::vector<Event> &events);

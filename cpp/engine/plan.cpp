@@ -19,6 +19,7 @@ public:
     for (const auto &request : scheduler.live()) {
       streaming = streaming || request->streaming();
       sampled = sampled || !request->walk;
+      beside_another_ = beside_another_ || request->under_way;
     }
     most_prompt_positions_ = width.prompt_positions(streaming && !scheduler.options().one_at_a_time);
     walk_room_ = sampled ? std::max<int64_t>(1, most_answers_ / walk_share) : most_answers_;
@@ -28,6 +29,8 @@ public:
   Step plan(const Drafts &drafts, const std::function<double(int64_t rows)> &seconds) {
     std::map<uint64_t, int64_t> rooms = shares();
     for (const auto &request : scheduler_.live()) {
+      if (request->under_way)
+        continue;
       int64_t &room = rooms.at(request->caller);
       if (request->walk)
         plan_walk(*request, room);
@@ -46,6 +49,7 @@ private:
   StepWidth &width_;
   Step step_;
   int64_t most_answers_, most_prompt_positions_, walk_room_;
+  bool beside_another_ = false; // step that is under way
 
   // Rows for each caller: all that it wants, or as many as the others get. With more callers than rows, those
   // that come first have one each.
@@ -53,6 +57,8 @@ private:
     std::map<uint64_t, int64_t> rooms;
     std::vector<std::pair<uint64_t, int64_t>> wanted; // by precedence
     for (const auto &request : scheduler_.live()) {
+      if (request->under_way)
+        continue;
       const int64_t rows = request->walk ? walk_room_ : request->unfinished();
       if (rooms.try_emplace(request->caller, 0).second)
         wanted.emplace_back(request->caller, 0);
@@ -70,7 +76,12 @@ private:
     return rooms;
   }
 
-  bool rows_are_left() const { return step_.answer_positions < width_.answer_rows(); }
+  int64_t rows_left() const { return width_.rows() - step_.batch.size(); }
+  bool rows_are_left() const { return step_.answer_positions < width_.answer_rows() && rows_left() > 0; }
+  bool place(Request &request, size_t answer) {
+    return scheduler_.place(request, answer, step_,
+                            std::min(most_prompt_positions_, step_.prompt_positions + rows_left()));
+  }
 
   void plan_answers(Request &request, int64_t &room) {
     std::unordered_map<Node *, size_t> draw_of;
@@ -79,7 +90,7 @@ private:
       if (answer.finished)
         continue;
       --room;
-      if (!scheduler_.place(request, i, step_, most_prompt_positions_))
+      if (!place(request, i))
         continue;
       // Answers at one node have the same tokens behind them, so the same history and distribution.
       const auto [draw, first] = draw_of.try_emplace(answer.cursor.node, step_.draws.size());
@@ -90,9 +101,9 @@ private:
   }
 
   void plan_walk(Request &request, int64_t &caller_room) {
-    int64_t room = std::min(caller_room, walk_room_);
+    int64_t room = std::min({caller_room, walk_room_, std::max<int64_t>(0, rows_left())});
     if (!request.walking) {
-      if (room == 0 || !scheduler_.place(request, 0, step_, most_prompt_positions_))
+      if (room == 0 || !place(request, 0))
         return;
       Node *node = request.prompt.node;
       tree_.hold(node); // for the draw
@@ -122,7 +133,7 @@ private:
 
   // Continuations that are given follow at once, as far as the step has room.
   void plan_continuations() {
-    int64_t room = most_prompt_positions_ - step_.prompt_positions;
+    int64_t room = std::min(most_prompt_positions_ - step_.prompt_positions, rows_left());
     for (size_t d = 0; d < step_.draws.size(); ++d) {
       const Draw &draw = step_.draws[d];
       const Score *score = draw.request->score();
@@ -138,11 +149,11 @@ private:
     }
   }
 
-  // Drafts fill what is then free of a narrow step.
+  // Drafts fill what is then free of a narrow step; how many, is measured on a device that does nothing else.
   void plan_drafts(const Drafts &drafts, const std::function<double(int64_t rows)> &seconds) {
     const auto by_token = [](const Draw &draw) { return draw.request->by_token(); };
     const auto sampled = std::count_if(step_.draws.begin(), step_.draws.end(), by_token);
-    if (!sampled || step_.batch.size() >= width_.widest_draft_step())
+    if (!sampled || beside_another_ || step_.batch.size() >= width_.widest_draft_step())
       return;
     const int64_t share = (width_.draft_rows(seconds) - step_.batch.size()) / sampled;
     for (size_t d = 0; d < step_.draws.size() && share > 0; ++d) {

@@ -46,6 +46,7 @@ public:
   std::vector<int32_t> history; // distinct ids of the prompt
   RandomStream stream{0};
   std::vector<Answer> answers;
+  bool under_way = false; // it has draws in a step that nobody has read yet: until then it stays as it is
   std::optional<int64_t> found; // positions of the prompt that were in the tree when it was first placed
 
   std::optional<Walk> walk; // of an exact request, until it is finished

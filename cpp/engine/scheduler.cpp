@@ -1,7 +1,5 @@
 #include "engine/scheduler.h"
 #include <algorithm>
-#include <map>
-#include <set>
 #include <utility>
 
 namespace ltu {
@@ -35,10 +33,8 @@ int64_t Scheduler::claimed() const {
 }
 
 // The oldest request of the caller with the fewest live ones.
-std::deque<std::unique_ptr<Request>>::iterator Scheduler::next_waiting() {
-  std::map<uint64_t, int64_t> live;
-  for (const auto &request : live_)
-    ++live[request->caller];
+std::deque<std::unique_ptr<Request>>::iterator
+Scheduler::next_waiting(const std::map<uint64_t, int64_t> &live) {
   const auto count = [&](uint64_t caller) {
     const auto found = live.find(caller);
     return found == live.end() ? 0 : found->second;
@@ -50,18 +46,13 @@ std::deque<std::unique_ptr<Request>>::iterator Scheduler::next_waiting() {
   return best;
 }
 
-// Whether a caller without live requests takes rows and cells from callers with more than one answer.
-bool Scheduler::takes_turn(const Request &request) const {
-  std::set<uint64_t> callers;
-  for (const auto &other : live_)
-    callers.insert(other->caller);
-  return !options_.one_at_a_time && !callers.contains(request.caller) && unfinished() > std::ssize(callers);
-}
-
 void Scheduler::admit(int64_t most) {
-  int64_t claims = claimed();
+  int64_t claims = claimed(), answers = unfinished();
+  std::map<uint64_t, int64_t> live; // requests of each caller
+  for (const auto &request : live_)
+    ++live[request->caller];
   while (!waiting_.empty()) {
-    const auto next = next_waiting();
+    const auto next = next_waiting(live);
     const Request &request = **next;
     const auto wanted_by_request = [&] {
       return missing(request, request.prompt, no_tokens) + request.unfinished();
@@ -69,10 +60,15 @@ void Scheduler::admit(int64_t most) {
     while (claims + wanted_by_request() > available() && !kept_.empty())
       drop_oldest_kept();
     const int64_t wanted = wanted_by_request();
-    const bool fits = unfinished() < most && claims + wanted <= available();
-    if (!live_.empty() && !fits && !takes_turn(request))
+    const bool fits = answers < most && claims + wanted <= available();
+    // A caller without live requests takes rows and cells from callers with more than one answer.
+    const bool takes_turn =
+        !options_.one_at_a_time && !live.contains(request.caller) && answers > std::ssize(live);
+    if (!live_.empty() && !fits && !takes_turn)
       break;
     claims += wanted;
+    answers += request.unfinished();
+    ++live[request.caller];
     live_.push_back(std::move(*next));
     waiting_.erase(next);
   }
@@ -160,6 +156,8 @@ bool Scheduler::make_room(int64_t cells, const Request &request, size_t number) 
   for (size_t i = live_.size(); available() < cells && i-- > 0;) {
     Request &other = *live_[i];
     const bool own = &other == &request;
+    if (other.under_way)
+      continue;
     if (other.walk && !own)
       restart(other);
     for (size_t j = other.answers.size(); available() < cells && j-- > (own ? number + 1 : 0);)
@@ -265,6 +263,7 @@ void Scheduler::forget_positions() {
       tree_.clear(*cursor.own_root);
   };
   for (const auto &request : live_) {
+    request->under_way = false;
     for (Answer &answer : request->answers)
       forget(answer.cursor);
     forget(request->prompt);

@@ -5,14 +5,15 @@
 #include "tree/token_tree.h"
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <vector>
 
 namespace ltu {
 
 // Who waits, who is live, and who holds cells of the KV cache. When cells are short, a live request takes
-// them from those behind it alone: nothing of a step that is being planned is taken away, and the first
-// always goes on.
+// them from those behind it alone: nothing of a step that is being planned or under way is taken away, and
+// the first always goes on.
 class Scheduler {
 public:
   struct Options {
@@ -73,8 +74,7 @@ private:
   int64_t missing(const Request &request, const Cursor &cursor, const std::vector<int32_t> &tokens);
   int64_t unfinished() const;
   int64_t claimed() const;
-  std::deque<std::unique_ptr<Request>>::iterator next_waiting();
-  bool takes_turn(const Request &request) const;
+  std::deque<std::unique_ptr<Request>>::iterator next_waiting(const std::map<uint64_t, int64_t> &live);
   void sort_live();
   void preempt(Cursor &cursor);
   void drop_oldest_kept();

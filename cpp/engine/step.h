@@ -33,6 +33,8 @@ struct Step {
   std::vector<Node *> drafts;             // the tree holds them until the step is over
   std::deque<std::vector<int32_t>> paths; // of rows that no cursor's path covers
   int64_t prompt_positions = 0, answer_positions = 0, draft_positions = 0;
+  bool drawn = false;  // the draws have their candidates
+  bool behind = false; // another step has begun since: other rows than those of the draws are gone
 
   // Gives a node a row, unless it has one; `path` holds its cells from the root. True: the row is new.
   bool add(Node *node, const int32_t *path) {

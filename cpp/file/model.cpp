@@ -53,10 +53,13 @@ Model::Model(const std::string &path, Device &device)
     file_.fail("key clip.audio.projection_dim is " + std::to_string(audio_.projection) +
                ", llama.embedding_length " + std::to_string(llama_.width) +
                ": the parts of this file come from different models");
-  std::vector<TensorSpec> table = audio_table(audio_, *this), llama_rows = llama_table(llama_, *this);
+  const std::vector<TensorSpec> audio_rows = audio_table(audio_, *this),
+                                llama_rows = llama_table(llama_, *this);
+  std::vector<TensorSpec> table = audio_rows;
   std::ranges::copy(llama_rows, std::back_inserter(table));
   check(table);
-  on_card_ = half_cache_ && fits_card(llama_rows);
+  on_card_ = half_cache_ && fits_card(llama_rows, llama_.head_size);
+  audio_on_card_ = fits_card(audio_rows, audio_.head_size());
   for (const TensorSpec &row : table)
     if (const TensorInfo *tensor = file_.find_tensor(row.name))
       std::visit([&](auto place) { load(*tensor, place); }, row.place);
@@ -101,16 +104,21 @@ void Model::check(const std::vector<TensorSpec> &table) {
                ggml_is_quantized(file_.find_tensor(tied ? "token_embd.weight" : "output.weight")->type);
 }
 
-// In float16, beside what the file has and a cache of the same size as the weights.
-bool Model::fits_card(const std::vector<TensorSpec> &llama) const {
-  const bool known_heads = llama_.head_size == 64 || llama_.head_size == 128; // to cuda/path_attention.cu
+// In float16, beside what the file has and a cache of the same size as the weights. A part whose matrices are
+// all float32 stays so, in the back end's graph.
+bool Model::fits_card(const std::vector<TensorSpec> &part, int64_t head_size) const {
+  const bool known_heads = head_size == 64 || head_size == 128; // to cuda/path_attention.cu
   if (device_.card() < 0 || !known_heads)
     return false;
   size_t bytes = 0;
-  for (const TensorSpec &spec : llama)
-    if (const TensorInfo *tensor = file_.find_tensor(spec.name); tensor && spec.matrix())
+  bool all_float32 = true, known_widths = true;
+  for (const TensorSpec &spec : part)
+    if (const TensorInfo *tensor = file_.find_tensor(spec.name); tensor && spec.matrix()) {
       bytes += static_cast<size_t>(tensor->columns() * tensor->rows()) * sizeof(ggml_fp16_t);
-  return 2 * bytes < device_.free_memory();
+      all_float32 = all_float32 && tensor->type == GGML_TYPE_F32;
+      known_widths = known_widths && tensor->columns() % 4 == 0; // to cuda/row_code.h
+    }
+  return !all_float32 && known_widths && 2 * bytes < device_.free_memory();
 }
 
 void Model::note_conversion(const TensorInfo &tensor, ggml_type type) {
@@ -162,9 +170,10 @@ void Model::load(const TensorInfo &info, Matrix *place) {
   result.source = &info;
   result.rows = info.rows();
   result.columns = info.columns();
-  if (on_card_ && !info.name.starts_with("a.") && !info.name.starts_with("mm.")) {
+  const bool audio = info.name.starts_with("a.") || info.name.starts_with("mm.");
+  if (audio ? audio_on_card_ : on_card_) {
     note_conversion(info, GGML_TYPE_F16); // cuda/weights.h makes its copies
-    if (!quantised_)
+    if (audio || !quantised_)
       return;
   }
   if (device_.own_kernels()) {

@@ -25,7 +25,8 @@ public:
   // Whether our kernels on the card compute the language model, from copies of their own (cuda/weights.h).
   // Its matrices are then in no other place, unless all are quantised: those serve narrow steps.
   bool on_card() const { return on_card_; }
-  bool quantised() const { return quantised_; } // every matrix of the language model's products
+  bool audio_on_card() const { return audio_on_card_; } // likewise the encoder and the projector
+  bool quantised() const { return quantised_; }         // every matrix of the language model's products
   size_t bytes() const { return bytes_; }
   // Matrices that the device holds in another type than the file: "bf16 as f16" → how many.
   const std::map<std::string, int> &converted() const { return converted_; }
@@ -40,12 +41,12 @@ private:
   AudioConfig audio_;
   LlamaConfig llama_;
   std::unique_ptr<Buffers> buffers_;
-  bool half_cache_ = false, quantised_ = false, on_card_ = false;
+  bool half_cache_ = false, quantised_ = false, on_card_ = false, audio_on_card_ = false;
   size_t bytes_ = 0;
   std::map<std::string, int> converted_;
 
   void check(const std::vector<TensorSpec> &table);
-  bool fits_card(const std::vector<TensorSpec> &llama) const;
+  bool fits_card(const std::vector<TensorSpec> &part, int64_t head_size) const;
   void load(const TensorInfo &tensor, Matrix *place);
   void load(const TensorInfo &tensor, ggml_tensor **place);
   void load(const TensorInfo &tensor, const TensorInfo **place);

@@ -10,13 +10,13 @@ namespace ltu::cuda {
 Card::Card(int number) : number_(number), multiprocessors_(4) {}
 Card::~Card() = default;
 
-void *Card::allocate(size_t bytes) {
+void *Card::allocate_pinned(size_t bytes) {
   void *memory = std::malloc(bytes);
   std::memset(memory, 0xff, bytes); // NaN in every float: what nobody wrote shows
   return memory;
 }
-void *Card::allocate_pinned(size_t bytes) {
-  return allocate(bytes);
+void *Card::allocate(size_t bytes) {
+  return allocate_pinned(bytes);
 }
 void Card::release(void *memory) {
   std::free(memory);
@@ -30,12 +30,16 @@ void Card::upload(void *to, const void *from, size_t bytes) {
 void Card::download(void *to, const void *from, size_t bytes) {
   std::memcpy(to, from, bytes);
 }
-void Card::download(void *to, const void *from, size_t bytes, size_t stride, size_t rows) {
+void Card::wait() {}
+void Card::use() {}
+void Card::fetch(void *to, const void *from, size_t bytes) {
+  std::memcpy(to, from, bytes);
+}
+void Card::fetch(void *to, const void *from, size_t bytes, size_t stride, size_t rows) {
   for (size_t i = 0; i < rows; ++i)
     std::memcpy(static_cast<std::byte *>(to) + i * stride, static_cast<const std::byte *>(from) + i * stride,
                 bytes);
 }
-void Card::wait() {}
 void Card::check_launch() const {}
 
 void Card::multiply(const Half *weights, int64_t rows, int64_t columns, const Half *x, int64_t n, float *y,
@@ -50,5 +54,10 @@ void Card::multiply(const Half *weights, int64_t rows, int64_t columns, const Ha
       y[i * rows + r] = add ? y[i * rows + r] + sum : sum;
     }
 }
+
+Moment::Moment(Card &card) : card_(card) {}
+Moment::~Moment() = default;
+void Moment::mark() {}
+void Moment::wait() {}
 
 } // namespace ltu::cuda

@@ -1,10 +1,13 @@
-// test_cuda_model MODEL.gguf: the whole language model on the emulated card against ggml's graph on the CPU,
-// with a tree of clips, questions and answers in the same KV cells. Prints the relative error of all logits;
-// tests/gpu runs it.
+// test_cuda_model MODEL.gguf: encoder and language model on the emulated card against ggml's graph on the
+// CPU: clips, and a tree of clips, questions and answers in the same KV cells. Prints the relative errors of
+// all embeddings and of all logits; tests/test_cuda_emulated.py runs it.
 #include "check.h"
+#include "compute/audio_encoder.h"
 #include "compute/language_model.h"
+#include "cuda/audio_encoder.h"
 #include "cuda/card.h"
 #include "cuda/llama.h"
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <deque>
@@ -37,6 +40,33 @@ struct Side { // one implementation with a cache of its own
   KvCells cells;
 };
 
+double relative_error(const std::vector<float> &a, const std::vector<float> &b) {
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    error += (double{a[i]} - b[i]) * (double{a[i]} - b[i]);
+    norm += double{b[i]} * b[i];
+  }
+  return std::sqrt(error / norm);
+}
+
+// Of the card's embeddings; each clip has them in other company, too.
+double encoder_error(const Model &model, Device &device) {
+  const auto ours = cuda::audio_encoder(model, device, std::make_unique<cuda::Card>(0));
+  const auto size = static_cast<size_t>(model.audio().frames * model.audio().mels);
+  std::mt19937 random(2);
+  std::normal_distribution<float> normal(0, 0.5F);
+  std::vector<float> features(3 * size);
+  for (float &x : features)
+    x = normal(random);
+  const AudioEmbeddings together = ours->encode(features.data(), 3),
+                        alone = ours->encode(features.data() + size, 1),
+                        other = audio_graph(model, device)->encode(features.data(), 3);
+  const auto second = together.projected.begin() + std::ssize(alone.projected);
+  CHECK(std::equal(alone.projected.begin(), alone.projected.end(), second));
+  return std::max(relative_error(together.pooled, other.pooled),
+                  relative_error(together.projected, other.projected));
+}
+
 } // namespace
 
 int main(int, char **arguments) {
@@ -56,10 +86,10 @@ int main(int, char **arguments) {
   ClipStore clips(heard, width);
   std::vector<ClipStore::Hold> holds;
   for (const char *name : {"a", "b"}) {
-    Clip clip{name, std::vector<float>(static_cast<size_t>(heard * width))};
-    for (float &x : clip.embeddings)
+    std::vector<float> embeddings(static_cast<size_t>(heard * width));
+    for (float &x : embeddings)
       x = normal(random);
-    holds.push_back(clips.hold(clip));
+    holds.push_back(clips.hold({name, embeddings}));
   }
 
   // Two clips, two questions about each that share its beginning, then answers that part from each question.
@@ -92,7 +122,7 @@ int main(int, char **arguments) {
     }
   }
 
-  double error = 0, norm = 0;
+  std::vector<float> our_logits, other_logits;
   const Sampling sampling{.temperature = 0.7F, .top_k = 40, .top_p = 0.95F, .repetition_penalty = 1.1F};
   const std::vector<int32_t> history{1, 5};
   for (const LlamaBatch *batch : {&prompts.batch, &answers.batch}) {
@@ -103,12 +133,12 @@ int main(int, char **arguments) {
     for (size_t i = 0; i < candidates.size(); ++i)
       draws.push_back({static_cast<int64_t>(i), history, &sampling, &candidates[i]});
     ours.language->distributions(draws);
+    for (Side *side : {&ours, &other})
+      side->language->collect();
     for (int64_t i = 0; i < std::ssize(batch->outputs); ++i) {
       const std::span<const float> a = ours.language->logits(i), b = other.language->logits(i);
-      for (size_t t = 0; t < a.size(); ++t) {
-        error += (double{a[t]} - b[t]) * (double{a[t]} - b[t]);
-        norm += double{b[t]} * b[t];
-      }
+      our_logits.insert(our_logits.end(), a.begin(), a.end());
+      other_logits.insert(other_logits.end(), b.begin(), b.end());
       const std::vector<Candidate> &drawn = candidates[static_cast<size_t>(i)];
       const std::vector<Candidate> expected = distribution(a, history, sampling);
       CHECK(drawn.size() == expected.size());
@@ -116,6 +146,6 @@ int main(int, char **arguments) {
         CHECK(drawn[c].token == expected[c].token && drawn[c].probability == expected[c].probability);
     }
   }
-  std::printf("relative error %.3g\n", std::sqrt(error / norm));
+  std::printf("%.3g %.3g\n", encoder_error(model, device), relative_error(our_logits, other_logits));
   return 0;
 }

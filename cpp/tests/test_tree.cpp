@@ -87,8 +87,10 @@ void clearing_a_long_path_does_not_recurse() {
 
 void clips_are_kept_once_as_long_as_somebody_holds_them() {
   ClipStore store(2, 3);
-  const Clip dog{"dog", {1, 2, 3, 4, 5, 6}}, cat{"cat", {7, 8, 9, 10, 11, 12}};
-  CHECK_THROWS(store.check({"short", {1}}), PromptError);
+  const std::vector<float> dog_embeddings{1, 2, 3, 4, 5, 6}, cat_embeddings{7, 8, 9, 10, 11, 12},
+      one_value{1};
+  const Clip dog{"dog", dog_embeddings}, cat{"cat", cat_embeddings};
+  CHECK_THROWS(store.check({"short", one_value}), PromptError);
   ClipStore::Hold one = store.hold(dog), other = store.hold(cat);
   {
     const ClipStore::Hold again = store.hold(dog);

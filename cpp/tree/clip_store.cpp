@@ -12,7 +12,7 @@ ClipStore::Hold ClipStore::hold(const Clip &clip) {
   const auto [place, fresh] = by_hash_.try_emplace(clip.hash);
   if (fresh) {
     place->second.number = next_++;
-    place->second.embeddings = clip.embeddings;
+    place->second.embeddings.assign(clip.embeddings.begin(), clip.embeddings.end());
     by_number_[place->second.number] = &place->second;
   }
   return {*this, place};

@@ -2,6 +2,7 @@
 #include "tree/token_tree.h"
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -9,8 +10,8 @@
 namespace ltu {
 
 struct Clip {
-  std::string hash;              // of its content
-  std::vector<float> embeddings; // [embeddings, width]
+  std::string hash;                  // of its content
+  std::span<const float> embeddings; // [embeddings, width]; they stay where they are until the clip is held
 };
 
 // The embeddings of the clips that requests ask about, each clip once, as long as somebody holds it.

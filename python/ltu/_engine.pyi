@@ -132,12 +132,14 @@ class Engine:
         batch_invariant: bool = False,
         step_answers: int = 0,
         step_prompt_positions: int = 0,
+        steps_under_way: int = 0,
     ) -> None:
         """Opens, checks and loads a model file.
 
         threads 0: physical cores, no more than the container grants. kv_memory: bytes of KV cache, 0: a
-        quarter of the memory. step_answers, step_prompt_positions: so many advance in one step, 0: what suits
-        the device; no bit depends on them.
+        quarter of the memory. step_answers, step_prompt_positions: so many advance in one step;
+        steps_under_way 2: the host reads a wide step while the device computes the next; 0: what suits the
+        device; no bit depends on them.
         Raises ModelFileError (names the key or tensor), Error for an unknown device.
         """
     def encode(self, features: Float32) -> Float32:

@@ -37,7 +37,6 @@ Audio = Clip | AudioInput
 Float32 = npt.NDArray[np.float32]
 Embedded = tuple[bytes, Float32]  # content hash of a clip, its embeddings [32, width]
 
-CLIPS_AT_ONCE = 32  # that a device encodes together
 CLIP_THREADS = 8  # that read clips for it, at most
 DECISION_TEMPERATURE = "ltu.decision.temperature"
 TOKENIZER_KEY = "tokenizer.huggingface.json"
@@ -140,16 +139,16 @@ class Model:
         front_end = FrontEnd.of_file(info, path)
         self._engine = engine
         description = engine.description()
-        # On the CPU clips gain nothing from company, and reading ahead takes cores from the steps.
-        alone = description["batch_invariant"]
+        at_once: int = description["clips_at_once"]
         self._embeddings = Embeddings(
             engine.encode,
             front_end,
             folder,
-            at_once=1 if alone else CLIPS_AT_ONCE,
+            at_once=at_once,
             shape=(info.get("ltu.audio.embedding_count"), self.width),
         )
-        self.clip_threads: int = 1 if alone else min(description["threads"], CLIP_THREADS)
+        # On the CPU clips gain nothing from company, and reading ahead takes cores from the steps.
+        self.clip_threads: int = 1 if at_once == 1 else min(description["threads"], CLIP_THREADS)
         self._room: int = description["step_answers"]
         self._knows_token_bytes = False
         self._owner = Owner(engine)
