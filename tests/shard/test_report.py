@@ -287,6 +287,45 @@ def test_the_exact_probability_stands_beside_the_examples(
     assert set(found) <= shown
 
 
+@pytest.mark.parametrize(("number", "type"), [(7, "q8_0"), (2, "q4_0"), (14, "q4_k"), (1, "f16"), (0, "f32")])
+def test_a_run_is_named_with_the_type_of_its_weights(
+    benchmark: Benchmark, ask: Ask, tmp_path: Path, number: int, type: str
+) -> None:
+    """Numbers are those of gguf.LlamaFileType."""
+    model = benchmark.model(tmp_path / "m.gguf", **{"general.file_type": number})
+    run = ask(model, tasks=("identity",), limit=1, repeats=1)
+    assert run.row["model"] == f"fake, {type}"
+    assert title(report_of(run)).startswith(f"SHARD: fake, {type} on ")
+
+
+def test_a_run_of_a_file_without_a_type_has_the_models_name_alone(
+    benchmark: Benchmark, ask: Ask, tmp_path: Path
+) -> None:
+    asked = {"tasks": ("identity",), "limit": 1, "repeats": 1}
+    assert ask(benchmark.model(tmp_path / "m.gguf"), **asked).row["model"] == "fake"
+    nameless = benchmark.model(tmp_path / "a model.gguf", **{"general.name": "", "general.file_type": 7})
+    assert ask(nameless, "nameless.db", **asked).row["model"] == "a model, q8_0"
+
+
+def test_a_comparison_tells_its_runs_apart(benchmark: Benchmark, ask: Ask, tmp_path: Path) -> None:
+    """Both were called X (run 1)."""
+
+    def asked(name: str, skill: float, **info: Any) -> Run:
+        return ask(benchmark.model(tmp_path / f"{name}.gguf", skill=skill, **info), f"{name}.db", repeats=1)
+
+    mine = asked("a", 0.8, **{"general.file_type": 7})
+    theirs = asked("b", 0.7, **{"general.file_type": 14})
+    same = asked("c", 0.8, **{"general.file_type": 7})
+    named = {row["name"] for row in report(mine, theirs)["comparisons"] if "fake" in row["name"]}
+    assert len(named) == 1
+    one, other = named.pop().split(" − ")
+    assert one.startswith("fake, q8_0 ")
+    assert other.startswith("fake, q4_k ")
+    alike = {row["name"] for row in report(mine, same)["comparisons"] if "fake" in row["name"]}
+    assert len(alike) == 1
+    assert alike.pop().endswith(", this file − the other file")
+
+
 def test_samples_have_the_layout_of_lm_evaluation_harness(good: Run) -> None:
     found = list(samples(good, ("hypernym", "interleaved", "short")))
     keys = (

@@ -76,7 +76,7 @@ def _about(run: RunRow) -> str:
 
 def _examples(run: Run) -> str:
     """Answers with their clips, beside the exact P(yes) if the run has it."""
-    columns: tuple[str, ...] = ("word", "clip", "asked", "", "prompt", "distinct answers", "P(yes)")
+    columns: tuple[str, ...] = ("word", "clip", "asked", "outcome", "prompt", "distinct answers", "P(yes)")
     rows: list[list[str]] = []
     players: dict[int, str] = {}
     for condition, kind, s in _chosen(run):

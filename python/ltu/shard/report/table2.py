@@ -76,7 +76,8 @@ def beside_table(found: Sequence[Beside]) -> Table:
         shown = ("–" if value is None else f"{value:.2f}" for value in values)
         rows.append((row.source, row.model, way(row.position, row.wording), *shown))
     titles = ("Acc.", "Prec.", "Rec.", "F1")
-    columns = ("", "model", "asked", "Identity", *(f"{t} {r[:3]}" for t in titles for r in PAPER_RELATIONS))
+    cells = tuple(f"{title} {task[:3]}" for title in titles for task in PAPER_RELATIONS)
+    columns = ("from", "model", "asked", "Identity", *cells)
     note = (
         "Per cent. Ours under the paper's reading, neither counted as no; clips and models differ. Accuracy"
         " and F1 where right and wrong terms are as many as in the paper."
