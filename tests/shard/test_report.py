@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ltu.query import Query
 from ltu.shard.report.document import report as report_of
 from ltu.shard.report.export import samples
 from ltu.shard.report.page import page
+from ltu.shard.report.table2 import beside
 from ltu.shard.report.tables import tables
 from ltu.shard.report.text import figures_csv, title
 from ltu.shard.run.runs import Settings, prepare
@@ -305,6 +307,25 @@ def test_a_run_of_a_file_without_a_type_has_the_models_name_alone(
     assert ask(benchmark.model(tmp_path / "m.gguf"), **asked).row["model"] == "fake"
     nameless = benchmark.model(tmp_path / "a model.gguf", **{"general.name": "", "general.file_type": 7})
     assert ask(nameless, "nameless.db", **asked).row["model"] == "a model, q8_0"
+
+
+@pytest.mark.parametrize(("right", "shown"), [(0.5, True), (408 / (408 + 624), False), (0.6, False)])
+def test_what_depends_on_the_balance_is_compared_where_it_is_the_papers(
+    good: Run, right: float, shown: bool
+) -> None:
+    """Who always says no has 50.8 % right in the paper; at 408 to 624, which once stood beside it, 60.5 %."""
+    rows = [
+        replace(row, positives=round(right * row.questions))
+        for row in report_of(good).conditions
+        if row.part == "paper"
+    ]
+    measured = [row.cells for row in beside(rows, []) if row.source == "measured"]
+    assert len(measured) == 2
+    for cells in measured:
+        for task in ("synonym", "hypernym"):
+            assert cells[f"{task}_recall"] is not None
+            for figure in ("accuracy", "precision", "f1"):
+                assert (cells[f"{task}_{figure}"] is not None) == shown
 
 
 def test_a_comparison_tells_its_runs_apart(benchmark: Benchmark, ask: Ask, tmp_path: Path) -> None:
