@@ -139,4 +139,4 @@ def _player(file: Path, label: str) -> str:
     data = base64.b64encode(out.getvalue()).decode()
     name = f'aria-label="{escape(label)}"'
     player = f'<audio controls {name} preload="none" src="data:audio/ogg;base64,{data}"></audio>'
-    return player + _picture(clip, label)
+    return f'<div class="heard">{player}{_picture(clip, label)}</div>'
