@@ -55,3 +55,12 @@ def test_every_table_can_be_scrolled_to_its_last_column(page: Page) -> None:
     tables = page.query_selector_all("table")
     assert len(tables) > 5
     assert [table.inner_text()[:60] for table in tables if not table.evaluate(REACHED)] == []
+
+
+def test_every_player_can_be_touched(page: Page) -> None:
+    """Beside its picture it had no width."""
+    boxes = [player.bounding_box() for player in page.query_selector_all("audio")]
+    assert len(boxes) > 10
+    assert all(
+        box and box["width"] > 170 and box["height"] > 24 and box["x"] + box["width"] <= 375 for box in boxes
+    )

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ltu.query import Query
 from ltu.shard.report.document import report as report_of
 from ltu.shard.report.export import samples
 from ltu.shard.report.page import page
+from ltu.shard.report.table2 import beside
 from ltu.shard.report.tables import tables
 from ltu.shard.report.text import figures_csv, title
 from ltu.shard.run.runs import Settings, prepare
@@ -285,6 +287,64 @@ def test_the_exact_probability_stands_beside_the_examples(
     found = re.findall(r"</i></span> ([−.0-9]+)</td></tr>", examples)
     assert found
     assert set(found) <= shown
+
+
+@pytest.mark.parametrize(("number", "type"), [(7, "q8_0"), (2, "q4_0"), (14, "q4_k"), (1, "f16"), (0, "f32")])
+def test_a_run_is_named_with_the_type_of_its_weights(
+    benchmark: Benchmark, ask: Ask, tmp_path: Path, number: int, type: str
+) -> None:
+    """Numbers are those of gguf.LlamaFileType."""
+    model = benchmark.model(tmp_path / "m.gguf", **{"general.file_type": number})
+    run = ask(model, tasks=("identity",), limit=1, repeats=1)
+    assert run.row["model"] == f"fake, {type}"
+    assert title(report_of(run)).startswith(f"SHARD: fake, {type} on ")
+
+
+def test_a_run_of_a_file_without_a_type_has_the_models_name_alone(
+    benchmark: Benchmark, ask: Ask, tmp_path: Path
+) -> None:
+    asked = {"tasks": ("identity",), "limit": 1, "repeats": 1}
+    assert ask(benchmark.model(tmp_path / "m.gguf"), **asked).row["model"] == "fake"
+    nameless = benchmark.model(tmp_path / "a model.gguf", **{"general.name": "", "general.file_type": 7})
+    assert ask(nameless, "nameless.db", **asked).row["model"] == "a model, q8_0"
+
+
+@pytest.mark.parametrize(("right", "shown"), [(0.5, True), (408 / (408 + 624), False), (0.6, False)])
+def test_what_depends_on_the_balance_is_compared_where_it_is_the_papers(
+    good: Run, right: float, shown: bool
+) -> None:
+    """Who always says no has 50.8 % right in the paper; at 408 to 624, which once stood beside it, 60.5 %."""
+    rows = [
+        replace(row, positives=round(right * row.questions))
+        for row in report_of(good).conditions
+        if row.part == "paper"
+    ]
+    measured = [row.cells for row in beside(rows, []) if row.source == "measured"]
+    assert len(measured) == 2
+    for cells in measured:
+        for task in ("synonym", "hypernym"):
+            assert cells[f"{task}_recall"] is not None
+            for figure in ("accuracy", "precision", "f1"):
+                assert (cells[f"{task}_{figure}"] is not None) == shown
+
+
+def test_a_comparison_tells_its_runs_apart(benchmark: Benchmark, ask: Ask, tmp_path: Path) -> None:
+    """Both were called X (run 1)."""
+
+    def asked(name: str, skill: float, **info: Any) -> Run:
+        return ask(benchmark.model(tmp_path / f"{name}.gguf", skill=skill, **info), f"{name}.db", repeats=1)
+
+    mine = asked("a", 0.8, **{"general.file_type": 7})
+    theirs = asked("b", 0.7, **{"general.file_type": 14})
+    same = asked("c", 0.8, **{"general.file_type": 7})
+    named = {row["name"] for row in report(mine, theirs)["comparisons"] if "fake" in row["name"]}
+    assert len(named) == 1
+    one, other = named.pop().split(" − ")
+    assert one.startswith("fake, q8_0 ")
+    assert other.startswith("fake, q4_k ")
+    alike = {row["name"] for row in report(mine, same)["comparisons"] if "fake" in row["name"]}
+    assert len(alike) == 1
+    assert alike.pop().endswith(", this file − the other file")
 
 
 def test_samples_have_the_layout_of_lm_evaluation_harness(good: Run) -> None:

@@ -2,6 +2,8 @@
 
 import re
 from collections import Counter
+from difflib import SequenceMatcher
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ import pytest
 
 from ltu.shard.spec.ontology import audioset, label_parts
 from ltu.shard.spec.wordnet import UNINFORMATIVE, Doubt, doubtful, doubts, senses, stem, synonyms
-from ltu.shard.spec.words import Word, shipped_words, true_terms
+from ltu.shard.spec.words import Word, shipped_words, stands_in, true_terms
 
 WORDS = shipped_words("words")
 ESC10 = shipped_words("esc10")
@@ -101,6 +103,28 @@ def test_two_hypernyms_are_not_two_names_of_one_synset() -> None:
     assert not [word.label for word in ALL if set(word.terms["hypernyms"]) in one_synset]
 
 
+def test_two_synonyms_are_not_two_spellings_of_one() -> None:
+    """As electric storm and electrical storm are."""
+    for word in ALL:
+        for one, other in combinations(word.terms["synonyms"], 2):
+            assert SequenceMatcher(None, one, other).ratio() < 0.9, (word.label, one, other)
+
+
+@pytest.mark.parametrize(
+    ("label", "term", "stands"),
+    [
+        ("Violin, fiddle", "fiddle", True),
+        ("Bird vocalization, bird call, bird song", "birdcall", True),
+        ("Roaring cats (lions, tigers)", "big cat", True),
+        ("Drum", "marching drums", True),
+        ("Piano", "pianoforte", False),
+        ("Dog", "pooch", False),
+    ],
+)
+def test_a_term_stands_in_a_label_in_either_number(label: str, term: str, stands: bool) -> None:
+    assert stands_in(label, term) == stands
+
+
 @pytest.mark.parametrize("table", [WORDS, ESC10, ESC50], ids=["78", "esc10", "esc50"])
 def test_what_a_reader_would_not_call_wrong_is_in_the_tables(table: list[Word]) -> None:
     terms = {term for word in table for term in word.all_terms}
@@ -155,6 +179,8 @@ def test_a_words_own_terms_are_never_its_negatives(word: Word) -> None:
         ("Bird vocalization, bird call, bird song", "poultry"),
         ("Motorcycle", "chopper"),  # another sense of the term
         ("Vehicle horn, car horn, honking", "automobile"),
+        ("Foghorn", "boat"),
+        ("Snare drum", "signal"),
     ],
 )
 def test_what_is_true_in_another_sense_or_in_the_ontology_is_no_negative(label: str, term: str) -> None:

@@ -1,14 +1,16 @@
 """The page's figures, as SVG text."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from typing import Any
 
 from ltu.shard.report.document import Report
 from ltu.shard.report.tables import with_interval
 from ltu.shard.score.records import CalibrationRow, Condition, ErrorSplit, Figure, Part, WordRow
-from ltu.show.svg import GREY, PALETTE, axes_of, drawing, svg_of
+from ltu.show.svg import GREY, PALETTE, axes_of, drawing, ink_on, name_points, svg_of
+
+Points = Sequence[tuple[float, float]]
 
 CAUSES = {"not heard": "#b8c4ce", "not known": "#e0b25b", "not joined": "#a33b3b"}
 
@@ -63,7 +65,7 @@ def _j(report: Report, whole: Sequence[Part]) -> str:
     marks = {"word": "s", "noise": "^", "other": "x"}
     for place, row in enumerate(reversed(whole)):
         j = row.figures["j"]
-        _interval(axes, j, place, colours[row.task])
+        _interval(axes, j, place, colours[row.task], label="the clip" if place == 0 else None)
         for lower, (name, mark) in enumerate(marks.items(), 1):
             control = controls.get((row.task, row.way, name))
             if control is not None and control.value is not None:
@@ -136,9 +138,9 @@ def _heat(groups: Sequence[Part]) -> str:
             values[place] = _number(row.over_noise.value)
             texts[place] = with_interval(row.over_noise).replace(" [", "\n[")
     figure, axes = axes_of(1.4 * len(names) + 2.4, 0.55 * len(ways) + 1)
-    axes.imshow(values, cmap="RdYlBu", vmin=-1, vmax=1, aspect="auto")
+    image = axes.imshow(values, cmap="RdYlBu", vmin=-1, vmax=1, aspect="auto")
     for (y, x), value in np.ndenumerate(values):
-        ink = "#fefefe" if abs(value) > 0.6 else "#111111"
+        ink = GREY if np.isnan(value) else ink_on(image.to_rgba(value))
         axes.text(x, y, texts[y, x], ha="center", va="center", color=ink, fontsize=8)
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(ways)), [f"{task}, {asked}" for task, asked in ways])
@@ -147,46 +149,64 @@ def _heat(groups: Sequence[Part]) -> str:
 
 def _scatter(words: Sequence[WordRow]) -> str:
     ways = list(dict.fromkeys((row.task, row.way) for row in words))
-    figure, axes = axes_of(3.1 * len(ways), 3.1, columns=len(ways))
+    height = (len(ways) + 1) // 2
+    figure, axes = axes_of(5.6, 2.7 * height, columns=2, rows=height)
     colours = colours_of(words)
-    for one, (task, asked) in zip(axes, ways, strict=True):
-        rows = [row for row in words if (row.task, row.way) == (task, asked)]
+    for one, (task, asked) in zip(axes, ways, strict=False):
         one.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
-        named: list[tuple[float, float]] = []
-        for row in rows:
-            if row.recall is None or row.specificity is None:
-                continue
-            x, y = 1 - row.specificity, row.recall
-            one.plot(x, y, "o", color=colours[task], markersize=4, alpha=0.6)
-            if all(abs(x - a) + abs(y - b) > 0.07 for a, b in named):
-                named.append((x, y))
-                name = row.label.split(",")[0]
-                one.annotate(name, (x, y), fontsize=6, xytext=(3, 3), textcoords="offset points")
         one.set(xlim=(-0.05, 1.1), ylim=(-0.05, 1.1), title=f"{task}\n{asked}", xlabel="1 − specificity")
-    axes[0].set_ylabel("recall")
+        points = [
+            (row.label.split(",")[0], 1 - row.specificity, row.recall)
+            for row in words
+            if (row.task, row.way) == (task, asked) and row.recall is not None and row.specificity is not None
+        ]
+        for _, x, y in points:
+            one.plot(x, y, "o", color=colours[task], markersize=4, alpha=0.6)
+        name_points(one, points)
+    for one in axes[::2]:
+        one.set_ylabel("recall")
+    for one in axes[len(ways) :]:
+        one.remove()
+    return svg_of(figure)
+
+
+def _curves(
+    rows: Sequence[CalibrationRow],
+    points_of: Callable[[CalibrationRow], Points],
+    xlabel: str,
+    ylabel: str,
+    diagonal: bool = False,
+) -> str:
+    """A panel a task, in each a curve for each way of asking and source of P(yes)."""
+    tasks = list(dict.fromkeys(row.task for row in rows))
+    figure, drawn = axes_of(5.6, 3.6, columns=len(tasks))
+    panels = drawn if len(tasks) > 1 else [drawn]
+    named: dict[str, Any] = {}
+    for axes, task in zip(panels, tasks, strict=True):
+        mine = [row for row in rows if row.task == task]
+        colours = dict(zip(dict.fromkeys(row.way for row in mine), cycle(PALETTE), strict=False))
+        if diagonal:
+            axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
+        for row in mine:
+            dotted = {} if row.source == "log-odds" else {"linestyle": ":", "markerfacecolor": "none"}
+            x, y = zip(*points_of(row), strict=True)
+            line, *_ = axes.plot(x, y, marker="o", markersize=4, color=colours[row.way], **dotted)
+            named[f"{row.way} ({row.source})"] = line
+        axes.set(title=task, xlabel=xlabel, xlim=(-0.03, 1.03))
+    panels[0].set(ylabel=ylabel, ylim=(-0.03, 1.03) if diagonal else (0, None))
+    figure.legend(named.values(), named, fontsize=7, frameon=False, loc="outside lower center", ncols=2)
     return svg_of(figure)
 
 
 def _reliability(rows: Sequence[CalibrationRow]) -> str:
-    figure, axes = axes_of(4.6, 4.2)
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8)
-    for row, colour in zip(rows, cycle(PALETTE), strict=False):
-        points = [(b.probability, b.share) for b in row.found.reliability]
-        label = f"{row.task}: {row.way} ({row.source})"
-        axes.plot(*zip(*points, strict=True), "o-", color=colour, markersize=4, label=label)
-    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), xlabel="P(yes)", ylabel="share whose answer is yes")
-    axes.legend(fontsize=6, frameon=False, loc="upper left")
-    return svg_of(figure)
+    def points(row: CalibrationRow) -> Points:
+        return [(b.probability, b.share) for b in row.found.reliability]
+
+    return _curves(rows, points, xlabel="P(yes)", ylabel="share whose answer is yes", diagonal=True)
 
 
 def _risk(rows: Sequence[CalibrationRow]) -> str:
-    figure, axes = axes_of(4.6, 3.4)
-    for row, colour in zip(rows, cycle(PALETTE), strict=False):
-        label = f"{row.task}: {row.way} ({row.source})"
-        axes.plot(*zip(*row.found.risk, strict=True), "o-", color=colour, markersize=3, label=label)
-    axes.set(xlim=(0, 1.03), ylim=(0, None), xlabel="coverage", ylabel="share that is wrong")
-    axes.legend(fontsize=6, frameon=False, loc="upper left")
-    return svg_of(figure)
+    return _curves(rows, lambda row: row.found.risk, xlabel="coverage", ylabel="share that is wrong")
 
 
 def _causes(errors: Sequence[ErrorSplit]) -> str:

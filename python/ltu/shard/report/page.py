@@ -76,7 +76,7 @@ def _about(run: RunRow) -> str:
 
 def _examples(run: Run) -> str:
     """Answers with their clips, beside the exact P(yes) if the run has it."""
-    columns: tuple[str, ...] = ("word", "clip", "asked", "", "prompt", "distinct answers", "P(yes)")
+    columns: tuple[str, ...] = ("word", "clip", "asked", "outcome", "prompt", "distinct answers", "P(yes)")
     rows: list[list[str]] = []
     players: dict[int, str] = {}
     for condition, kind, s in _chosen(run):
@@ -139,4 +139,4 @@ def _player(file: Path, label: str) -> str:
     data = base64.b64encode(out.getvalue()).decode()
     name = f'aria-label="{escape(label)}"'
     player = f'<audio controls {name} preload="none" src="data:audio/ogg;base64,{data}"></audio>'
-    return player + _picture(clip, label)
+    return f'<div class="heard">{player}{_picture(clip, label)}</div>'

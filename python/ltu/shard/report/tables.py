@@ -167,7 +167,7 @@ def parts(report: Report) -> Table:
         " balanced inside each group. A part that is not balanced by term has no J; J over noise is J minus"
         " that of noise in the clips' place, which is 0 for who does not listen."
     )
-    columns = ("task", "asked", "part", "", "J", "J over noise", "recall", "specificity", "questions")
+    columns = ("task", "asked", "part", "which", "J", "J over noise", "recall", "specificity", "questions")
     return Table("Parts", columns, rows, note)
 
 

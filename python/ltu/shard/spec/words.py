@@ -121,10 +121,10 @@ def group_of(label: str) -> str:
 
 
 def stands_in(label: str, term: str) -> bool:
-    """Whether a term is a part of the label, or of its words: who repeats the label knows it."""
+    """Whether a term is a part of the label or of its words, in either number: to name it is to know it."""
 
     def plain(text: str) -> str:
-        return "".join(letter for letter in text.casefold() if letter.isalnum())
+        return "".join(letter for letter in text.casefold() if letter.isalnum()).removesuffix("s")
 
     words = {plain(word) for word in label.split()}
     return plain(term) in {plain(part) for part in label_parts(label)} or any(
