@@ -70,7 +70,8 @@ def load(
     positions up to which drafted tokens fill a step, None: measured, 1: no drafts. tree: False to compute
     each answer's prompt by itself. These three change how long answers take, never the answers, on a CPU.
     batch_invariant: on other devices an answer's last bits follow from what is computed beside it; True
-    computes each answer alone, in steps of equal shapes, and takes longer.
+    computes each answer alone, in steps of equal shapes, and takes longer. CUDA cards need it for quantised
+    files alone, and leave out the back end's products for it.
     embeddings: a folder that keeps the clips' embeddings, as float16, for the next time; answers then follow
     from the rounded ones.
     Raises ModelFileError, or Error for an unknown device.
