@@ -144,3 +144,23 @@ def test_a_processor_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     environment = os.environ | {"LTU_PROCESSOR": "abacus"}  # read once in a process
     run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert "abacus" in run.stdout
+
+
+def test_a_step_of_more_than_a_thousand_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mask is larger than its rows."""
+    from ltu import _engine
+
+    path = str(tiny_gguf(tmp_path / "tiny.gguf", context=1300))
+    ids = np.random.default_rng(0).integers(3, 260, 1100).tolist()
+
+    def score() -> float:
+        engine = _engine.Engine(path, "cpu", 2, step_prompt_positions=1200)
+        engine.add(_engine.Query(ids, [], _engine.Score([[5, 6, 7]])))
+        events = [event for _ in iter(engine.idle, True) for event in engine.step()]
+        assert engine.description()["prompt_positions"] >= 1100 > 256 * engine.description()["steps"]
+        [logprob] = [event.logprob for event in events]
+        return float(logprob)
+
+    expected = score()
+    monkeypatch.setenv("LTU_KERNELS", "ggml")
+    assert score() == pytest.approx(expected, abs=1e-3)

@@ -214,8 +214,11 @@ def test_the_size_of_steps_changes_no_bit(path: Path, model: ltu.Model, seed: in
                 assert answer == expected[answer.tag, answer.repeat]
 
 
+@pytest.mark.parametrize("interrupted", [False, True])
 @pytest.mark.parametrize("step_answers", [3, 5])
-def test_repeats_that_part_beside_a_step_under_way(path: Path, model: ltu.Model, step_answers: int) -> None:
+def test_repeats_that_part_beside_a_step_under_way(
+    path: Path, model: ltu.Model, step_answers: int, interrupted: bool
+) -> None:
     """Answers of a query that don't fit into one step say the same at different times: a token that is drawn
     may stand in the tree already, in a row of a step that is gone when it is read."""
     from ltu import _engine
@@ -225,9 +228,23 @@ def test_repeats_that_part_beside_a_step_under_way(path: Path, model: ltu.Model,
     asked = [model.query(PROMPT, CLIPS[n], 7, n, alike, 12, tag=n) for n in range(3)]
     expected = {(a.tag, a.repeat): a for query in asked for a in model.answers([query])}
     sizes = {"step_answers": step_answers, "steps_under_way": 2, "draft_width": 1}
-    with Model(_engine.Engine(str(path), "cpu", 1, **sizes), str(path)) as other:
-        for answer in other.answers(asked):
-            assert answer == expected[answer.tag, answer.repeat]
+    engine, stop = _engine.Engine(str(path), "cpu", 1, **sizes), threading.Event()
+
+    def interrupt() -> None:
+        while not stop.wait(0.003):
+            engine.interrupt()
+
+    thread = threading.Thread(target=interrupt)
+    with Model(engine, str(path)) as other:
+        if interrupted:
+            thread.start()
+        try:
+            for answer in other.answers(asked):
+                assert answer == expected[answer.tag, answer.repeat]
+        finally:
+            stop.set()
+        if interrupted:
+            thread.join()
 
 
 def test_a_broken_query_fails_alone(model: ltu.Model) -> None:

@@ -10,6 +10,11 @@ namespace ltu {
 
 namespace {
 
+// ggml's attention on CUDA reads large masks by up to 64 rows together, and beyond the last one.
+int64_t mask_rows(int64_t n) {
+  return n < 1024 ? n : GGML_PAD(n, 64);
+}
+
 // Attention of a batch of tree positions, on our kernels or through a mask.
 class PathAttention {
 public:
@@ -28,7 +33,7 @@ public:
     for (size_t i = 0; i < seen_.size(); ++i)
       last = std::max(last, *std::max_element(batch.paths[i], batch.paths[i] + seen_[i]));
     visible_ = std::min(cells.cells().capacity(), (last / KvCells::tile + 1) * KvCells::tile);
-    mask_ = graph.input(GGML_TYPE_F16, visible_, batch.size());
+    mask_ = graph.input(GGML_TYPE_F16, visible_, mask_rows(batch.size()));
     targets_ = graph.input(GGML_TYPE_I64, batch.size(), 1);
   }
 
@@ -50,7 +55,7 @@ public:
     }
     if (!mask_)
       return;
-    std::vector<ggml_fp16_t> mask(static_cast<size_t>(visible_) * n, ggml_fp32_to_fp16(-INFINITY));
+    std::vector<ggml_fp16_t> mask(static_cast<size_t>(ggml_nelements(mask_)), ggml_fp32_to_fp16(-INFINITY));
     std::vector<int64_t> targets(n);
     for (size_t i = 0; i < n; ++i) {
       for (int32_t j = 0; j < seen_[i]; ++j)

@@ -32,7 +32,7 @@ struct EngineOptions {
   size_t kv_memory = 0;         // bytes; 0: a quarter of the machine's memory
   bool tree = true;             // false: every answer computes its own prompt, for comparison
   int draft_width = 0;          // rows up to which drafts fill a step; 0: measured; 1: no drafts
-  bool batch_invariant = false; // on devices: each answer alone, in steps whose shapes follow from its query
+  bool batch_invariant = false; // where rows depend on company: each answer alone, in steps of its own shapes
   int64_t step_answers = 0;     // that advance in one step; 0: what suits the device
   int64_t step_prompt_positions = 0; // of one step; 0: what suits the device
   int steps_under_way = 0; // 2: the next wide step begins while the host reads one; 0: what suits the device

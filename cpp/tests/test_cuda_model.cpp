@@ -40,6 +40,25 @@ struct Side { // one implementation with a cache of its own
   KvCells cells;
 };
 
+struct Drawn { // from every row of the youngest step; filled when it is collected
+  const std::vector<int32_t> history{1, 5};
+  const Sampling sampling{.temperature = 0.7F, .top_k = 40, .top_p = 0.95F, .repetition_penalty = 1.1F};
+  std::vector<std::vector<Candidate>> candidates;
+
+  Drawn(LanguageModel &language, size_t rows) : candidates(rows) {
+    std::vector<RowDraw> draws;
+    for (size_t i = 0; i < rows; ++i)
+      draws.push_back({static_cast<int64_t>(i), history, &sampling, &candidates[i]});
+    language.distributions(draws);
+  }
+};
+
+bool same(const std::vector<Candidate> &a, const std::vector<Candidate> &b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Candidate &x, const Candidate &y) {
+    return x.token == y.token && x.probability == y.probability;
+  });
+}
+
 double relative_error(const std::vector<float> &a, const std::vector<float> &b) {
   double error = 0, norm = 0;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -123,27 +142,35 @@ int main(int, char **arguments) {
   }
 
   std::vector<float> our_logits, other_logits;
-  const Sampling sampling{.temperature = 0.7F, .top_k = 40, .top_p = 0.95F, .repetition_penalty = 1.1F};
-  const std::vector<int32_t> history{1, 5};
-  for (const LlamaBatch *batch : {&prompts.batch, &answers.batch}) {
+  const LlamaBatch *batches[] = {&prompts.batch, &answers.batch};
+  std::deque<Drawn> one_by_one; // which stay where they are
+  for (const LlamaBatch *batch : batches) {
     for (Side *side : {&ours, &other})
       side->language->forward(clips, side->cells, *batch);
-    std::vector<std::vector<Candidate>> candidates(batch->outputs.size());
-    std::vector<RowDraw> draws;
-    for (size_t i = 0; i < candidates.size(); ++i)
-      draws.push_back({static_cast<int64_t>(i), history, &sampling, &candidates[i]});
-    ours.language->distributions(draws);
+    const Drawn &drawn = one_by_one.emplace_back(*ours.language, batch->outputs.size());
     for (Side *side : {&ours, &other})
       side->language->collect();
     for (int64_t i = 0; i < std::ssize(batch->outputs); ++i) {
       const std::span<const float> a = ours.language->logits(i), b = other.language->logits(i);
       our_logits.insert(our_logits.end(), a.begin(), a.end());
       other_logits.insert(other_logits.end(), b.begin(), b.end());
-      const std::vector<Candidate> &drawn = candidates[static_cast<size_t>(i)];
-      const std::vector<Candidate> expected = distribution(a, history, sampling);
-      CHECK(drawn.size() == expected.size());
-      for (size_t c = 0; c < drawn.size(); ++c)
-        CHECK(drawn[c].token == expected[c].token && drawn[c].probability == expected[c].probability);
+      CHECK(same(drawn.candidates[static_cast<size_t>(i)], distribution(a, drawn.history, drawn.sampling)));
+    }
+  }
+
+  // Both under way at once: each is collected with its own draws and logits.
+  std::deque<Drawn> together;
+  for (const LlamaBatch *batch : batches) {
+    ours.language->forward(clips, ours.cells, *batch);
+    together.emplace_back(*ours.language, batch->outputs.size());
+  }
+  for (size_t step = 0, row = 0; step < 2; ++step) {
+    ours.language->collect();
+    for (size_t i = 0; i < together[step].candidates.size(); ++i, ++row) {
+      CHECK(same(together[step].candidates[i], one_by_one[step].candidates[i]));
+      const std::span<const float> logits = ours.language->logits(static_cast<int64_t>(i));
+      CHECK(std::equal(logits.begin(), logits.end(),
+                       our_logits.begin() + static_cast<ptrdiff_t>(row * logits.size())));
     }
   }
   std::printf("%.3g %.3g\n", encoder_error(model, device), relative_error(our_logits, other_logits));
