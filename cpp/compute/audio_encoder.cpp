@@ -1,6 +1,7 @@
 #include "compute/audio_encoder.h"
 #include "compute/graph.h"
 #include "kernels/attention.h"
+#include "support/memory.h"
 #include <cmath>
 #include <numeric>
 
@@ -150,8 +151,10 @@ class GraphEncoder : public AudioEncoder {
 public:
   GraphEncoder(const Model &model, Device &device) : model_(model), device_(device) {}
   AudioEmbeddings encode(const float *features, int64_t clips) override {
+    trim_heap(); // what computing the features left
     AudioEmbeddings result = compute(model_, device_, features, clips);
     device_.release_memory(); // many times what a step of answers needs
+    trim_heap();
     return result;
   }
 

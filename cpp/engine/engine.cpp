@@ -95,9 +95,7 @@ Engine::Engine(const std::string &path, const EngineOptions &options)
 
 AudioEmbeddings Engine::encode(const float *features, int64_t clips) {
   const Stopwatch watch;
-  trim_heap(); // what computing the features left
   AudioEmbeddings result = encoder_->encode(features, clips);
-  trim_heap();
   counters_.clips += clips;
   counters_.encode_seconds += watch.seconds();
   return result;
