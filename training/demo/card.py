@@ -67,9 +67,9 @@ def write_card(
         views=config.data.views,
         projector_rate=config.train.projector_learning_rate,
         log=_log(work),
-        named=_named(figures, known),
-        table=_table(figures.asked),
-        esc10=_table([a for a in figures.asked if a.term.true_of <= set(figures.esc10)]),
+        named=named_table(figures, known),
+        table=terms_table(figures.asked),
+        esc10=terms_table([a for a in figures.asked if a.term.true_of <= set(figures.esc10)]),
         by_term=_by_term(figures.asked),
         authors=_authors(trained),
     )
@@ -85,7 +85,7 @@ def _log(work: Path) -> str:
     return "\n".join(lines)
 
 
-def _named(figures: Figures, known: Collection[str]) -> str:
+def named_table(figures: Figures, known: Collection[str]) -> str:
     """Labels named wholly and alone, by kind of sound; "yes" about unknown ones."""
     unknown = {name.label for name in figures.named} - set(known)
     kinds: dict[str, Collection[str]] = {
@@ -106,7 +106,7 @@ def _named(figures: Figures, known: Collection[str]) -> str:
     return "\n".join(lines)
 
 
-def _table(asked: Sequence[Asked]) -> str:
+def terms_table(asked: Sequence[Asked]) -> str:
     rows: dict[str, Callable[[Asked], bool]] = {
         "names of the classes": lambda a: a.term.kind == "name",
         "synonyms, seen in training": lambda a: a.term.kind == "synonym" and a.term.seen,

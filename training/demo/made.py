@@ -35,11 +35,14 @@ def make_unknown(folder: Path, each: int, seed: int) -> list[Recording]:
     for label, samples in (("Silence", silence), ("Noise", noise)):
         for number in range(each):
             path = folder / f"{label.lower()}-{number:02}.flac"
-            soundfile.write(path, samples(rng), SAMPLE_RATE)
+            made = samples(rng)
+            if not path.is_file():
+                soundfile.write(path, made, SAMPLE_RATE)
             found.append(path)
     for number in range(each):
         path = folder / f"speech-{number:02}.wav"
-        speak(path, number)
+        if not path.is_file():
+            speak(path, number)
         found.append(path)
     return [Recording(str(p.resolve()), p.name.partition("-")[0].capitalize(), load_audio(p)) for p in found]
 

@@ -1,6 +1,6 @@
 """The stages of the demo model; each reads what the one before left, and goes on where it was killed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -92,22 +92,23 @@ def learn_language(recordings: Sequence[Recording], config: Config, number: int)
     round, rng = ROUNDS[number], np.random.default_rng(SEED + number)
     scale = Scale([recording.clip for recording in recordings])
     heard = {recording.file: scale.words(recording.clip) for recording in recordings}
-    items = [item for _ in range(round.pools) for item in _pool(recordings, heard, round, rng)]
+    by_class: dict[str, list[str]] = {}
+    for recording in recordings:
+        by_class.setdefault(recording.label, []).append(recording.file)
+    items = [item for _ in range(round.pools) for item in pool(by_class, heard, round, rng)]
     config.data.items.parent.mkdir(parents=True, exist_ok=True)
     write_json_lines(config.data.items, (item.row() for item in items))
     train(replace(config, train=replace(config.train, learning_rate=round.learning_rate)))
 
 
-def _pool(
-    recordings: Sequence[Recording],
-    heard: dict[str, tuple[str, ...]],
+def pool(
+    by_class: Mapping[str, Sequence[str]],
+    heard: Mapping[str, Sequence[str]],
     round: Round,
     rng: np.random.Generator,
 ) -> list[Item]:
-    """Many questions about few clips: they share the clips' positions."""
-    by_class: dict[str, list[str]] = {}
-    for recording in recordings:
-        by_class.setdefault(recording.label, []).append(recording.file)
+    """Many questions about few clips, which share the clips' positions. `by_class`: the clips of each class;
+    `heard`: what words are true of each."""
     clips = {
         file: name
         for name, files in by_class.items()
