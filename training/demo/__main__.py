@@ -34,7 +34,8 @@ def main(
         Path | None, typer.Option(help="student.safetensors of an earlier run, whose encoder learns on")
     ] = None,
     until: Annotated[
-        str, typer.Option(help="encoder: end with encoder.pt, for the study; language: before fold 4 is asked")
+        str,
+        typer.Option(help="encoder: end with encoder.pt, for the study; language: before fold 4 is asked"),
     ] = "",
     threads: Annotated[int, typer.Option(help="processor cores to use")] = 2,
     fresh: Annotated[
