@@ -35,7 +35,7 @@ def main(
     ] = None,
     until: Annotated[
         str,
-        typer.Option(help="encoder: end with encoder.pt, for the study; language: before fold 4 is asked"),
+        typer.Option(help="end early: encoder (encoder.pt, for the study), language (fold 4 is not asked)"),
     ] = "",
     threads: Annotated[int, typer.Option(help="processor cores to use")] = 2,
     fresh: Annotated[

@@ -6,7 +6,7 @@ entries of a batch are of which kind is fixed, so all batches of a length have t
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +72,7 @@ class Maker:
         chosen = [self._pick(count) for count in (size, size - together, size - third, size - fourth)]
         plain = torch.arange(sum(map(len, chosen)), device=self._device) < begin["single"]
         samples = WINDOW + SHIFT * (frames - 1)
-        parts = self._varied(torch.cat(chosen), samples, plain).split([len(each) for each in chosen])
+        parts = torch.split(self._varied(torch.cat(chosen), samples, plain), [len(each) for each in chosen])
         waveforms, shares = parts[0].clone(), torch.ones(size, 1, device=self._device)
         pairs = slice(together, size), slice(third, size), slice(fourth, size)
         weights = [shares]
@@ -230,7 +230,8 @@ class Maker:
         strength = -decibels * self._uniform(rows, 1).clamp(min=1e-6).log() / order**0.7
         height = strength * self._normal(rows, WAVES)
         phase = math.pi * self._uniform(rows, WAVES)
-        return (height * phase.cos()) @ angles.cos() - (height * phase.sin()) @ angles.sin()
+        curves: Tensor = (height * phase.cos()) @ angles.cos() - (height * phase.sin()) @ angles.sin()
+        return curves
 
     def _room(self, rows: int, size: int) -> Tensor:
         """The spectrum of an impulse and its decaying echoes."""
@@ -266,5 +267,5 @@ def _envelope(waveforms: Tensor) -> Tensor:
 
 def _quick_size(samples: int) -> int:
     """The next product of small primes, for which Fourier transforms are quick."""
-    sizes = (2**a * 3**b * 5**c for a in range(1, 19) for b in range(5) for c in range(4))
+    sizes: Iterator[int] = (2**a * 3**b * 5**c for a in range(1, 19) for b in range(5) for c in range(4))
     return min(size for size in sizes if size >= samples)

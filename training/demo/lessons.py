@@ -135,7 +135,7 @@ def batches(lessons: Lessons, workers: int) -> Iterable[Arrays]:
     return DataLoader(
         lessons,
         batch_size=None,
-        collate_fn=same,
+        collate_fn=same,  # type: ignore[arg-type]
         num_workers=workers,
         prefetch_factor=4,
         multiprocessing_context="spawn",  # the card's context does not survive a fork

@@ -20,7 +20,8 @@ def log_mel(waveforms: Tensor) -> Tensor:
     window, matrix = _constants(device)
     spectrum = torch.fft.rfft((frames - PRE_EMPHASIS * previous) * window, FFT)
     power = spectrum.real.square() + spectrum.imag.square()
-    return (power @ matrix).clamp(min=FLOOR).log()
+    energies: Tensor = power @ matrix
+    return energies.clamp(min=FLOOR).log()
 
 
 def normalised(log: Tensor, frames: Tensor) -> Tensor:

@@ -108,7 +108,7 @@ def learn_language(
     model.audio_encoder.load_state_dict(torch.load(work / "encoder.pt", weights_only=True))
     model.to(device)
     views = encode(recordings, model, settings, device)
-    own = views.unflatten(0, (len(recordings), settings.views))
+    own = views.view(len(recordings), settings.views, *views.shape[1:])
     model.cpu()  # the projector is fitted there, in float64
     names = [table("sounds")[r.label].get("names", [UNNAMED])[0].lower() for r in recordings]
     fit_projector(
