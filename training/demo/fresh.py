@@ -239,7 +239,8 @@ class Maker:
         decay = ECHO_SECONDS * (0.1 + self._uniform(rows, 1))
         echo = self._normal(rows, size) * (-times / decay).exp()
         echo = echo / echo.square().sum(1, keepdim=True).sqrt() * self._uniform(rows, 1) * 1.5
-        return 1 + torch.fft.rfft(echo, size)
+        found: Tensor = 1 + torch.fft.rfft(echo, size)
+        return found
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self._random, device=self._device)
