@@ -11,17 +11,21 @@ import typer
 from ltu.demo_model import demo_base
 from ltu.training.config import Config, read_config
 from ltu.training.demo import endless, lessons, quick, stages
+from ltu.training.demo.card import FIGURES
 from ltu.training.demo.distil import Recipe
 from ltu.training.demo.log import logged
 from ltu.training.demo.made import make_unknown
 from ltu.training.demo.questions import table
 from ltu.training.demo.report import evaluate
-from ltu.training.demo.sounds import Sound, read_folds
+from ltu.training.demo.sounds import Recording, Sound, read_folds
 from ltu.training.demo.terms import sound_classes
+from ltu.training.demo.yamnet import load_yamnet
 from ltu.training.model.device import has_bfloat16, training_device
 
 TEST = (4,)
 MADE = 12  # files of silence, noise and speech each
+UNHEARD = "unheard.md"
+UNTIL = ("", "prepared", "encoder", "language")
 
 
 def main(
@@ -31,11 +35,15 @@ def main(
     work: Annotated[Path, typer.Option(help="folder for what is made on the way")] = Path("build/demo-model"),
     folds: Annotated[str, typer.Option(help="folds to train on")] = "1,2,3",
     start: Annotated[
-        Path | None, typer.Option(help="student.safetensors of an earlier run, whose encoder learns on")
+        Path | None,
+        typer.Option(help="student.safetensors of an earlier run, whose encoder learns on, with --bank"),
     ] = None,
     until: Annotated[
         str,
-        typer.Option(help="end early: encoder (encoder.pt, for the study), language (fold 4 is not asked)"),
+        typer.Option(
+            help="end early: prepared (the work folder holds what a machine without network needs), "
+            "encoder (encoder.pt, for the study), language (fold 4 is not asked)"
+        ),
     ] = "",
     threads: Annotated[int, typer.Option(help="processor cores to use")] = 2,
     fresh: Annotated[
@@ -51,64 +59,99 @@ def main(
     batch: Annotated[int, typer.Option(help="sounds of a step, with --fresh")] = 256,
 ) -> None:
     """Trains the encoder, then projector and LoRA, on folds 1-3; reports fold 4 once. A stage that left its
-    files in the work folder is not repeated; on a processor, one that was killed goes on."""
+    files in the work folder is not repeated; with --bank, one that was killed goes on."""
+    fresh = training_device().type == "cuda" if fresh is None else fresh
+    _check(work, start, until, fresh)
     torch.set_num_threads(threads)
     work.mkdir(parents=True, exist_ok=True)
-    config = _config(sounds, work, base or (demo_base() if until != "encoder" else Path("none")))
-    classes, numbers = sound_classes(table("sounds")), [int(fold) for fold in folds.split(",")]
-    recordings = read_folds(sounds, numbers, classes)
-    on_the_spot = training_device().type == "cuda" if fresh is None else fresh
-    rounds = [work / f"round-{number + 1}" / "out" for number in range(len(stages.ROUNDS))]
-    if on_the_spot:
-        unheard = read_folds(sounds, numbers, free=False)
-        encoder = endless.Settings(seconds=seconds, batch=batch)
-        _encoder_at_once(recordings, unheard, config, work, encoder)
-        if until == "encoder":
-            return
-        language = lessons.Settings(seconds=language_seconds)
-        _language_at_once(recordings, unheard, config, work, rounds[-1], language, threads)
-    else:
-        _encoder(recordings, config, work, start)
-        if until == "encoder":
-            return
-        _language(recordings, config, work, rounds)
-    if until == "language":
+    numbers = [int(fold) for fold in folds.split(",")]
+    recordings = read_folds(sounds, numbers, sound_classes(table("sounds")))
+    if until == "prepared":
+        _prepare(recordings, work)
         return
-    config = replace(config, train=replace(config.train, output=rounds[-1]))
-    with logged("evaluation", work):
-        evaluate(recordings, read_folds(sounds, TEST), config, work)
-    output.mkdir(parents=True, exist_ok=True)
-    for name in ("ltu.safetensors", "ltu.json", "MODEL_CARD.md"):
-        shutil.copy(config.train.output / name, output / name)
+    config = _config(sounds, work, base or (Path() if until == "encoder" else demo_base()))
+    if fresh:
+        unheard = read_folds(sounds, numbers, free=False)
+        workers = max(1, min(lessons.Settings.workers, threads - 2))
+        of_language = lessons.Settings(seconds=language_seconds, workers=workers)
+        by_the_clock = endless.Settings(seconds=seconds, batch=batch), of_language
+        _train_fresh(recordings, unheard, config, work, by_the_clock, until)
+    else:
+        _train(recordings, config, work, start, until)
+    if not until:
+        _finish(recordings, read_folds(sounds, TEST), config, work, output)
 
 
-def _encoder_at_once(
-    recordings: list[Sound], unheard: list[Sound], config: Config, work: Path, settings: endless.Settings
-) -> None:
-    if not (work / "encoder.pt").is_file():
-        with logged("encoder", work):
-            quick.learn_sounds(recordings, unheard, config, work, settings, training_device())
+def _check(work: Path, start: Path | None, until: str, fresh: bool) -> None:
+    """Raises BadParameter for options that don't go together."""
+    if until not in UNTIL:
+        raise typer.BadParameter(f"{until!r} is none of {', '.join(UNTIL[1:])}", param_hint="--until")
+    if fresh and start:
+        raise typer.BadParameter(
+            "goes with --bank; with --fresh nothing begins with it", param_hint="--start"
+        )
+    if (work / "encoder.pt").is_file() and fresh is not (work / FIGURES).is_file():
+        raise typer.BadParameter(
+            "its encoder was trained the other way; give another folder", param_hint="--work"
+        )
 
 
-def _language_at_once(
+def _prepare(recordings: list[Sound], work: Path) -> None:
+    """Fetches the teacher and measures the words that a run by the clock would have to; speech is made."""
+    load_yamnet(work)
+    quick.words_of(_heard(recordings, work), work)
+
+
+def _heard(recordings: list[Sound], work: Path) -> list[Recording]:
+    """What questions are about."""
+    return [*recordings, *make_unknown(work / "made", MADE, stages.SEED)]
+
+
+def _train_fresh(
     recordings: list[Sound],
     unheard: list[Sound],
     config: Config,
     work: Path,
-    output: Path,
-    settings: lessons.Settings,
-    threads: int,
+    by_the_clock: tuple[endless.Settings, lessons.Settings],
+    until: str,
 ) -> None:
-    device = training_device()
-    settings = replace(settings, workers=max(1, min(settings.workers, threads - 2)))
-    heard = [*recordings, *make_unknown(work / "made", MADE, stages.SEED)]
-    if not (output / "ltu.safetensors").is_file():
+    """By the clock. `unheard`: recordings that nothing is trained on, on which figures are told."""
+    device, (of_encoder, of_language) = training_device(), by_the_clock
+    outputs = [_output(work, number + 1) for number in range(len(stages.ROUNDS))]
+    if not (work / "encoder.pt").is_file():
+        with logged("encoder", work):
+            quick.learn_sounds(recordings, unheard, config, work, of_encoder, device)
+    if until == "encoder":
+        return
+    heard = _heard(recordings, work)
+    if not (outputs[-1] / "ltu.safetensors").is_file():
         words = quick.words_of(heard, work)
         with logged("language", work):
-            quick.learn_language(heard, words, config, work, output, settings, device)
-    if unheard and not (work / "unheard.md").is_file():
-        with logged("evaluation on unheard recordings of folds 1-3", work):
-            quick.report(output, unheard, config, work / "unheard.md", device)
+            quick.learn_language(heard, words, config, work, outputs, of_language, device)
+    if unheard and not (work / UNHEARD).is_file():
+        with logged("evaluation on the training folds' recordings that licences leave out", work):
+            quick.report(outputs[-1], unheard, config, work / UNHEARD, device)
+
+
+def _train(recordings: list[Sound], config: Config, work: Path, start: Path | None, until: str) -> None:
+    """From a bank, as long as it takes."""
+    _encoder(recordings, config, work, start)
+    if until != "encoder":
+        _language(recordings, config, work)
+
+
+def _output(work: Path, round: int = len(stages.ROUNDS)) -> Path:
+    """Where a round, counted from 1, leaves its checkpoint."""
+    return work / f"round-{round}" / "out"
+
+
+def _finish(recordings: list[Sound], held_out: list[Sound], config: Config, work: Path, output: Path) -> None:
+    config = replace(config, train=replace(config.train, output=_output(work)))
+    with logged("evaluation", work):
+        evaluate(recordings, held_out, config, work, training_device())
+    output.mkdir(parents=True, exist_ok=True)
+    for name in ("ltu.safetensors", "ltu.json", "MODEL_CARD.md"):
+        shutil.copy(config.train.output / name, output / name)
 
 
 def _encoder(recordings: list[Sound], config: Config, work: Path, start: Path | None) -> None:
@@ -119,15 +162,16 @@ def _encoder(recordings: list[Sound], config: Config, work: Path, start: Path | 
             stages.learn_sounds(recordings, config, work, Recipe(), start)
 
 
-def _language(recordings: list[Sound], config: Config, work: Path, rounds: list[Path]) -> None:
-    heard = [*recordings, *make_unknown(work / "made", MADE, stages.SEED)]
-    if (rounds[-1] / "ltu.safetensors").is_file():
+def _language(recordings: list[Sound], config: Config, work: Path) -> None:
+    heard = _heard(recordings, work)
+    if (_output(work) / "ltu.safetensors").is_file():
         return
     assert config.train.checkpoint is not None
     if not (config.train.checkpoint / "ltu.safetensors").is_file():
         with logged("projector", work):
             stages.warm_start(heard, config, work)
-    for number, output in enumerate(rounds):
+    for number in range(len(stages.ROUNDS)):
+        output = _output(work, number + 1)
         config = replace(
             config,
             data=replace(config.data, items=output.parent / "items.jsonl"),

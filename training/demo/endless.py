@@ -10,17 +10,16 @@ teacher heard is, and the student learns the probe's answers to all that is made
 
 import copy
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ltu.errors import Error
-from ltu.training.demo.distil import LEAST_DEVIATION, LOSSES, Student, _save
+from ltu.training.demo.clock import Clock, rate
+from ltu.training.demo.distil import LEAST_DEVIATION, LOSSES, Student, follow
 from ltu.training.demo.fresh import Fresh, Maker
 from ltu.training.demo.mels import log_mel, normalised
 from ltu.training.demo.yamnet import EMBEDDING, HOP, PATCH, YAMNet, batch_patches
@@ -31,6 +30,8 @@ LONG = 0.15  # share of the batches that hold ten seconds, and half as many entr
 SHORT_FRAMES, LONG_FRAMES = 512, 1024
 MOST_HIDDEN = 12  # mel bands that a view hides at most, in one place, for every other entry
 MOST_ERROR = 0.02  # of the teacher in half precision, relative
+OF_MOMENTS = 20  # batches whose moments give the embedding's mean and deviation
+PROBE_RATE, PROBE_ROWS = 3e-3, 2048  # learning rate and batch of the probe
 
 
 @dataclass(frozen=True)
@@ -118,30 +119,32 @@ class Probe:
 
 
 def fit_probe(maker: Maker, teacher: Teacher, settings: Settings) -> Probe:
+    """From batches of sounds that are made now, of which at least one."""
+    torch.manual_seed(settings.seed)
     heard, shares, moments = [], [], []
-    started = time.monotonic()
+    clock = Clock(settings.probe_seconds)
     for number in range(settings.probe_batches):
-        if time.monotonic() - started > settings.probe_seconds:
+        if number and clock.done() >= 1:
             break
         fresh = maker.batch(settings.batch, SHORT_FRAMES)
         found = teacher.hear(fresh)
         heard.append(found.embedding)
         shares.append(fresh.shares)
-        if number < 20:
+        if number < OF_MOMENTS:
             moments.append(found.moments.flatten(0, 1).sqrt())
     roots, x, y = torch.cat(moments), torch.cat(heard), torch.cat(shares)
     linear = nn.Linear(EMBEDDING, y.shape[1]).to(x.device)
     probe = Probe(roots.mean(0), roots.std(0) + LEAST_DEVIATION, linear)
     x = probe.standard(x)
-    optimiser = torch.optim.AdamW(linear.parameters(), 3e-3, weight_decay=settings.probe_decay)
+    optimiser = torch.optim.AdamW(linear.parameters(), PROBE_RATE, weight_decay=settings.probe_decay)
     for step in range(settings.probe_steps):
-        optimiser.param_groups[0]["lr"] = 3e-3 * (1 - step / settings.probe_steps)
-        rows = torch.randint(len(x), (min(len(x), 2048),), device=x.device)
+        optimiser.param_groups[0]["lr"] = PROBE_RATE * (1 - step / settings.probe_steps)
+        rows = torch.randint(len(x), (min(len(x), PROBE_ROWS),), device=x.device)
         optimiser.zero_grad()
         F.cross_entropy(linear(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     linear.requires_grad_(False)
-    print(f"probe: {time.monotonic() - started:.0f} s, {len(x)} sounds", flush=True)
+    print(f"probe: {clock.elapsed():.0f} s, {len(x)} sounds", flush=True)
     return probe
 
 
@@ -152,22 +155,20 @@ class Learnt:
     steps: int
 
 
-def learn(
-    maker: Maker, teacher: Teacher, probe: Probe, labels: int, config: EncoderConfig, settings: Settings,
-    device: torch.device, work: Path,
-) -> Learnt:  # fmt: skip
+def learn(maker: Maker, teacher: Teacher, probe: Probe, config: EncoderConfig, settings: Settings) -> Learnt:
     """The averaged student when the time is over. Raises Error when the loss is no number."""
     torch.manual_seed(settings.seed)
-    model = Student(labels, config).to(device)
+    device = maker.device
+    model = Student(probe.linear.out_features, config).to(device)
     average = copy.deepcopy(model).eval().requires_grad_(False)
     optimiser = torch.optim.AdamW(
         _decaying(model, settings), settings.learning_rate, fused=device.type == "cuda"
     )
-    started, saved_at, step, done = time.monotonic(), time.monotonic(), 0, 0.0
+    clock, step = Clock(settings.seconds), 0
     lengths = torch.Generator().manual_seed(settings.seed)
-    while done < 1:
+    while (done := clock.done()) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _rate(done, settings.warm_up)
+            group["lr"] = settings.learning_rate * rate(done, settings.warm_up)
         long = float(torch.rand((), generator=lengths)) < LONG
         frames, size = (LONG_FRAMES, settings.batch // 2) if long else (SHORT_FRAMES, settings.batch)
         fresh = maker.batch(size, frames)
@@ -176,18 +177,14 @@ def learn(
         loss.sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        _follow(average, model, min(settings.average, (step + 1) / (step + 10)))
+        follow(average, model, min(settings.average, (step + 1) / (step + 10)))
         step += 1
         if step % settings.report == 0 or step in (1, 2, 5, 20):
             values = loss.tolist()  # waits for the card
             parts = ", ".join(f"{n} {v:.3f}" for n, v in zip(LOSSES, values, strict=True))
-            print(f"encoder: {time.monotonic() - started:.0f} s, step {step}: {parts}", flush=True)
+            print(f"encoder: {clock.elapsed():.0f} s, step {step}: {parts}", flush=True)
             if not math.isfinite(sum(values)):
                 raise Error(f"step {step}: the loss is no number; lower the learning rate")
-        done = (time.monotonic() - started) / settings.seconds
-        if time.monotonic() - saved_at > 60:
-            _save(work / "student.pt", model, average, optimiser, step)
-            saved_at = time.monotonic()
     return Learnt(average, probe, step)
 
 
@@ -199,11 +196,6 @@ def _decaying(model: nn.Module, settings: Settings) -> list[dict[str, object]]:
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-
-
-def _rate(done: float, warm_up: float) -> float:
-    """Linear warm-up, then a cosine towards zero."""
-    return min(1.0, done / warm_up + 0.01) * (0.5 + 0.5 * math.cos(math.pi * min(done, 1.0)))
 
 
 def _loss(
@@ -281,14 +273,9 @@ def draw_patches(features: Tensor, frames: Tensor, kept: int, config: EncoderCon
     return chosen.float().topk(kept, 1).indices
 
 
-@torch.no_grad()
-def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
-
-
 def whole_clips(maker: Maker, count: int, frames: int) -> Iterator[Fresh]:
     """The maker's recordings as they are, in their order."""
-    device = maker._device
+    device = maker.device
     for start in range(0, count, 128):
         yield maker.views(torch.arange(start, min(count, start + 128), device=device), frames, plain=True)
 

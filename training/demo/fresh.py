@@ -61,7 +61,7 @@ class Maker:
         self._counts = torch.tensor([len(own) for own in by_label], device=device)
         most = max(map(len, by_label))
         self._table = torch.tensor([own + [0] * (most - len(own)) for own in by_label], device=device)
-        self._device = device
+        self.device = device
         self._random = torch.Generator(device).manual_seed(seed)
 
     def batch(self, size: int, frames: int) -> Fresh:
@@ -70,10 +70,10 @@ class Maker:
         begin = dict(zip(KINDS, [0, *(round(end) for end in ends[:-1].tolist())], strict=True))
         together, third, fourth = begin["follow"], begin["three"], begin["four"]
         chosen = [self._pick(count) for count in (size, size - together, size - third, size - fourth)]
-        plain = torch.arange(sum(map(len, chosen)), device=self._device) < begin["single"]
+        plain = torch.arange(sum(map(len, chosen)), device=self.device) < begin["single"]
         samples = WINDOW + SHIFT * (frames - 1)
         parts = torch.split(self._varied(torch.cat(chosen), samples, plain), [len(each) for each in chosen])
-        waveforms, shares = parts[0].clone(), torch.ones(size, 1, device=self._device)
+        waveforms, shares = parts[0].clone(), torch.ones(size, 1, device=self.device)
         pairs = slice(together, size), slice(third, size), slice(fourth, size)
         weights = [shares]
         for number, (rows, other) in enumerate(zip(pairs, parts[1:], strict=True)):
@@ -88,11 +88,11 @@ class Maker:
             waveforms[rows] = mixed
             for weight in weights:
                 weight[rows] *= share
-            new = torch.zeros(size, 1, device=self._device)
+            new = torch.zeros(size, 1, device=self.device)
             new[rows] = 1 - share
             weights.append(new)
         waveforms[begin["single"] :] = self._finished(waveforms[begin["single"] :])
-        found = torch.zeros(size, len(self._counts), device=self._device)
+        found = torch.zeros(size, len(self._counts), device=self.device)
         for first, weight, own in zip((0, together, third, fourth), weights, chosen, strict=True):
             found[first:].scatter_add_(1, self._labels[own][:, None], weight[first:])
         return self._ended(waveforms, self._ends(chosen[0], frames, begin["single"]), found)
@@ -100,7 +100,7 @@ class Maker:
     def views(self, chosen: Tensor, frames: int, plain: bool) -> Fresh:
         """The recordings of these numbers, each alone: as they are, or varied and about as loud."""
         rows = len(chosen)
-        as_is = torch.full((rows,), plain, device=self._device)
+        as_is = torch.full((rows,), plain, device=self.device)
         waveforms = self._varied(chosen, WINDOW + SHIFT * (frames - 1), as_is)
         if not plain:
             still = self._varied(chosen, waveforms.shape[1], ~as_is).abs().amax(1, keepdim=True)
@@ -108,11 +108,11 @@ class Maker:
             waveforms = self._noisy(waveforms)
             waveforms = (waveforms / _peak(waveforms) * still * gain).clamp(-1, 1)
         ends = self._ends(chosen, frames, rows if plain else 0)
-        return self._ended(waveforms, ends, torch.zeros(rows, 0, device=self._device))
+        return self._ended(waveforms, ends, torch.zeros(rows, 0, device=self.device))
 
     def _pick(self, count: int) -> Tensor:
         """Numbers of recordings."""
-        label = torch.randint(len(self._counts), (count,), generator=self._random, device=self._device)
+        label = torch.randint(len(self._counts), (count,), generator=self._random, device=self.device)
         within = (self._uniform(count) * self._counts[label]).long()
         return self._table[label, within.minimum(self._counts[label] - 1)]
 
@@ -123,17 +123,17 @@ class Maker:
         still = plain[:, None]
         size = _quick_size(samples)
         spectrum = torch.fft.rfft(waveforms, size)
-        places = torch.linspace(0, 1, spectrum.shape[1], device=self._device)
+        places = torch.linspace(0, 1, spectrum.shape[1], device=self.device)
         decibels = self._curves(len(chosen), places.sqrt(), EQUALISED)  # finer where low frequencies lie
         cut = 0.2 + 0.8 * self._uniform(len(chosen), 1)
         cut = torch.where(self._uniform(len(chosen), 1) < CUT_OFF, cut, 1.0)
         decibels = decibels - 300 * (places - cut).clamp(min=0)
         spectrum = spectrum * 10 ** (decibels / 20)
-        echoing = torch.randperm(len(chosen), generator=self._random, device=self._device)
+        echoing = torch.randperm(len(chosen), generator=self._random, device=self.device)
         echoing = echoing[: round(ECHOING * len(chosen))]
         spectrum[echoing] = spectrum[echoing] * self._room(len(echoing), size)
         changed = torch.fft.irfft(spectrum, size)[:, :samples]
-        times = torch.linspace(0, 1, samples, device=self._device)
+        times = torch.linspace(0, 1, samples, device=self.device)
         swelling = (self._uniform(len(chosen), 1) < SWELLING).float()
         changed = changed * 10 ** (swelling * self._curves(len(chosen), times, SWELL) / 20)
         changed = changed / _peak(changed)
@@ -149,7 +149,7 @@ class Maker:
         first = torch.where(backwards & ~looped, length - 1.0, first)
         step = torch.where(plain, 1.0, torch.where(backwards, -speed, speed))
         first, looped = torch.where(plain, 0.0, first), looped & ~plain
-        place = first[:, None] + step[:, None] * torch.arange(samples, device=self._device)
+        place = first[:, None] + step[:, None] * torch.arange(samples, device=self.device)
         whole = place.floor()
         t = (place - whole).float()
         index, count = whole.long(), length[:, None]
@@ -172,7 +172,7 @@ class Maker:
         share = (math.pi / 2 * self._uniform(len(first), 1)).sin().square()  # Beta(1/2, 1/2)
         mixed = share.sqrt() * first + (1 - share).sqrt() * other
         samples = first.shape[1]
-        before = torch.arange(samples, device=self._device) < share[:bands] * samples
+        before = torch.arange(samples, device=self.device) < share[:bands] * samples
         mixed[:bands] = torch.where(before, first[:bands], other[:bands])
         mixed[bands:envelope], share[bands:envelope] = self._crossed(
             first[bands:envelope], other[bands:envelope]
@@ -185,7 +185,7 @@ class Maker:
     def _crossed(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """What lies below a frequency of one, above it of the other."""
         size = _quick_size(low.shape[1])
-        places = torch.linspace(0, 1, size // 2 + 1, device=self._device)
+        places = torch.linspace(0, 1, size // 2 + 1, device=self.device)
         corner = 0.02 + 0.4 * self._uniform(len(low), 1).square()
         passes = ((corner - places) / (0.2 * corner)).sigmoid()
         below = torch.fft.irfft(torch.fft.rfft(low, size) * passes, size)[:, : low.shape[1]]
@@ -199,13 +199,13 @@ class Maker:
         return noisy / _peak(noisy) * 10 ** (-1.5 * self._uniform(len(noisy), 1))
 
     def _noisy(self, waveforms: Tensor) -> Tensor:
-        rows = torch.randperm(len(waveforms), generator=self._random, device=self._device)
+        rows = torch.randperm(len(waveforms), generator=self._random, device=self.device)
         rows = rows[: round(NOISY * len(waveforms))]
         size = _quick_size(waveforms.shape[1])
         spectrum = torch.view_as_complex(self._normal(len(rows), size // 2 + 1, 2))
         low, high = COLOURS
         slope = low + (high - low) * self._uniform(len(rows), 1)
-        frequency = torch.arange(spectrum.shape[1], device=self._device).clamp(min=1).float()
+        frequency = torch.arange(spectrum.shape[1], device=self.device).clamp(min=1).float()
         noise = torch.fft.irfft(spectrum * frequency**slope, size)[:, : waveforms.shape[1]]
         behind = _level(waveforms[rows], noise) * 10 ** (self._uniform(len(rows), 1) * 1.85 - 2)
         found = waveforms.clone()
@@ -217,15 +217,15 @@ class Maker:
         own = (1 + (self._lengths[first] - WINDOW) // SHIFT).clamp(max=frames)
         some = (LEAST_FRAMES + self._uniform(len(first)) * (frames - LEAST_FRAMES)).long()
         drawn = torch.where(self._uniform(len(first)) < SHORTER, some, frames)
-        return torch.where(torch.arange(len(first), device=self._device) < plain, own, drawn)
+        return torch.where(torch.arange(len(first), device=self.device) < plain, own, drawn)
 
     def _ended(self, waveforms: Tensor, frames: Tensor, shares: Tensor) -> Fresh:
-        times = torch.arange(waveforms.shape[1], device=self._device)
+        times = torch.arange(waveforms.shape[1], device=self.device)
         return Fresh(waveforms * (times < (WINDOW + SHIFT * (frames - 1))[:, None]), frames, shares)
 
     def _curves(self, rows: int, places: Tensor, decibels: float) -> Tensor:
         """Smooth random curves [rows, places] of so many decibels on average over places from 0 to 1."""
-        order = torch.arange(1, WAVES + 1, device=self._device)
+        order = torch.arange(1, WAVES + 1, device=self.device)
         angles = math.pi * order[:, None] * places
         strength = -decibels * self._uniform(rows, 1).clamp(min=1e-6).log() / order**0.7
         height = strength * self._normal(rows, WAVES)
@@ -235,7 +235,7 @@ class Maker:
 
     def _room(self, rows: int, size: int) -> Tensor:
         """The spectrum of an impulse and its decaying echoes."""
-        times = torch.arange(size, device=self._device) / 16_000
+        times = torch.arange(size, device=self.device) / 16_000
         decay = ECHO_SECONDS * (0.1 + self._uniform(rows, 1))
         echo = self._normal(rows, size) * (-times / decay).exp()
         echo = echo / echo.square().sum(1, keepdim=True).sqrt() * self._uniform(rows, 1) * 1.5
@@ -243,10 +243,10 @@ class Maker:
         return found
 
     def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self._random, device=self._device)
+        return torch.rand(shape, generator=self._random, device=self.device)
 
     def _normal(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self._random, device=self._device)
+        return torch.randn(shape, generator=self._random, device=self.device)
 
 
 def _level(first: Tensor, second: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ are rows of a table of encoder outputs that lies on the device.
 """
 
 import math
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from ltu.errors import Error
 from ltu.prompt import Prompter
+from ltu.training.demo.clock import Clock, rate
 from ltu.training.demo.questions import Item
 from ltu.training.demo.sounds import Recording
 from ltu.training.demo.stages import ROUNDS, SEED, Round, pool
@@ -40,7 +40,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Settings:
-    seconds: float = 85.0
+    seconds: float = 85.0  # both rounds
     first_words: float = 0.55  # share of the time for the first of ROUNDS
     views: int = 24  # of each clip: itself and varied ones
     positions: int = 8000  # of a batch
@@ -153,11 +153,12 @@ def teach(
         _groups(model, plan.round.learning_rate, settings), betas=(0.9, settings.beta2), weight_decay=0.0
     )
     rates = [group["lr"] for group in optimiser.param_groups]
-    started, step, done = time.monotonic(), 0, 0.0
+    clock, step = Clock(plan.seconds), 0
     for batch in lessons:
-        factor = min(1.0, done / settings.warm_up + 0.01) * (0.5 + 0.5 * math.cos(math.pi * done))
-        for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
+        if (done := clock.done()) >= 1:
+            break
+        for group, of_part in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = of_part * rate(done, settings.warm_up)
         inputs = {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
         inputs["encoded"] = views[inputs["encoded"]]
         with quick_products(device):
@@ -169,17 +170,14 @@ def teach(
         step += 1
         if step % settings.report == 0 or step in (1, 5):
             value = loss.item()
-            print(f"language: {time.monotonic() - started:.0f} s, step {step}: {value:.3f}", flush=True)
+            print(f"language: {clock.elapsed():.0f} s, step {step}: {value:.3f}", flush=True)
             if not math.isfinite(value):
                 raise Error(f"language: the loss of step {step} is no number; lower the learning rate")
-        done = (time.monotonic() - started) / plan.seconds
-        if done >= 1:
-            break
     return step
 
 
-def _groups(model: LTU, rate: float, settings: Settings) -> list[dict[str, object]]:
-    parts = {"projector": settings.learning_rate_of_projector, "lora": rate}
+def _groups(model: LTU, of_lora: float, settings: Settings) -> list[dict[str, object]]:
+    parts = {"projector": settings.learning_rate_of_projector, "lora": of_lora}
     return [
         {"params": [p for n, p in model.named_parameters() if PARTS[part] in n and p.requires_grad], "lr": lr}
         for part, lr in parts.items()

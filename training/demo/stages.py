@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from ltu.files import write_json_lines
 from ltu.training.config import Config
 from ltu.training.demo.bank import make_bank, read_bank
-from ltu.training.demo.distil import Recipe, distil
+from ltu.training.demo.distil import Recipe, Student, distil
 from ltu.training.demo.projector import fit_projector
 from ltu.training.demo.properties import Scale
 from ltu.training.demo.questions import Item, table, training_items
@@ -44,9 +44,12 @@ class Round:
     first_words: bool
 
     def describe(self) -> str:
-        learnt = "the first word of yes/no answers" if self.first_words else "whole answers"
         pools = f"{self.pools} pools of {PAIRS} true and {PAIRS} false questions about each term"
-        return f"{pools}, {learnt}, learning rate {self.learning_rate:g}"
+        return f"{pools}, {self.learns()}"
+
+    def learns(self) -> str:
+        learnt = "the first word of yes/no answers" if self.first_words else "whole answers"
+        return f"{learnt}, learning rate {self.learning_rate:g}"
 
 
 ROUNDS = (Round(14, 1e-3, first_words=True), Round(4, 5e-4, first_words=False))
@@ -67,7 +70,12 @@ def learn_sounds(
     further runs."""
     labels = len(labels_of(recordings))
     student = distil(read_bank(work / "bank"), labels, config.encoder, recipe, work, start)
-    half = {name: tensor.detach().half() for name, tensor in student.named_parameters()}
+    save_student(student, work)
+
+
+def save_student(student: Student, work: Path) -> None:
+    """`student.safetensors`, then `encoder.pt`, which says that the stage has ended."""
+    half = {name: tensor.detach().half().contiguous() for name, tensor in student.named_parameters()}
     save_file(half, work / "student.safetensors")
     torch.save(student.encoder.state_dict(), work / "encoder.pt")
 
@@ -79,12 +87,15 @@ def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> N
     model.audio_encoder.load_state_dict(torch.load(work / "encoder.pt"))
     clips = {recording.file: recording.clip for recording in recordings}
     encoded = encode_views(model.audio_encoder, clips, views=2, seed=SEED)
-    words = [table("sounds")[r.label].get("names", [UNNAMED])[0].lower() for r in recordings]
-    fit_projector(
-        model, [encoded[r.file] for r in recordings], words, Tokenizer.from_str(base.tokenizer_json)
-    )
+    tokenizer = Tokenizer.from_str(base.tokenizer_json)
+    fit_projector(model, [encoded[r.file] for r in recordings], first_names(recordings), tokenizer)
     assert config.train.checkpoint is not None
     save_checkpoint(config.train.checkpoint, model, config, base, [clip.hash for clip in clips.values()], ())
+
+
+def first_names(recordings: Sequence[Recording]) -> list[str]:
+    """What the projector is fitted to."""
+    return [table("sounds")[r.label].get("names", [UNNAMED])[0].lower() for r in recordings]
 
 
 def learn_language(recordings: Sequence[Recording], config: Config, number: int) -> None:
