@@ -129,9 +129,9 @@ class Maker:
         cut = torch.where(self._uniform(len(chosen), 1) < CUT_OFF, cut, 1.0)
         decibels = decibels - 300 * (places - cut).clamp(min=0)
         spectrum = spectrum * 10 ** (decibels / 20)
-        echoing = torch.randperm(len(chosen), generator=self._random, device=self.device)
-        echoing = echoing[: round(ECHOING * len(chosen))]
-        spectrum[echoing] = spectrum[echoing] * self._room(len(echoing), size)
+        echoing = self._some(len(chosen), ECHOING)
+        if len(echoing):
+            spectrum[echoing] = spectrum[echoing] * self._room(len(echoing), size)
         changed = torch.fft.irfft(spectrum, size)[:, :samples]
         times = torch.linspace(0, 1, samples, device=self.device)
         swelling = (self._uniform(len(chosen), 1) < SWELLING).float()
@@ -174,9 +174,9 @@ class Maker:
         samples = first.shape[1]
         before = torch.arange(samples, device=self.device) < share[:bands] * samples
         mixed[:bands] = torch.where(before, first[:bands], other[:bands])
-        mixed[bands:envelope], share[bands:envelope] = self._crossed(
-            first[bands:envelope], other[bands:envelope]
-        )
+        if bands < envelope:
+            rows = slice(bands, envelope)
+            mixed[rows], share[rows] = self._crossed(first[rows], other[rows])
         rows = slice(envelope, two)
         mixed[rows] = first[rows] * (_envelope(other[rows]) / _envelope(first[rows])).clamp(max=30)
         share[rows] = 0.5
@@ -199,8 +199,10 @@ class Maker:
         return noisy / _peak(noisy) * 10 ** (-1.5 * self._uniform(len(noisy), 1))
 
     def _noisy(self, waveforms: Tensor) -> Tensor:
-        rows = torch.randperm(len(waveforms), generator=self._random, device=self.device)
-        rows = rows[: round(NOISY * len(waveforms))]
+        """With noise behind NOISY of them, 3 to 40 dB below."""
+        rows = self._some(len(waveforms), NOISY)
+        if not len(rows):
+            return waveforms
         size = _quick_size(waveforms.shape[1])
         spectrum = torch.view_as_complex(self._normal(len(rows), size // 2 + 1, 2))
         low, high = COLOURS
@@ -241,6 +243,11 @@ class Maker:
         echo = echo / echo.square().sum(1, keepdim=True).sqrt() * self._uniform(rows, 1) * 1.5
         found: Tensor = 1 + torch.fft.rfft(echo, size)
         return found
+
+    def _some(self, rows: int, share: float) -> Tensor:
+        """Numbers of a share of the rows, drawn without return; none of few."""
+        order = torch.randperm(rows, generator=self._random, device=self.device)
+        return order[: round(share * rows)]
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self._random, device=self.device)
