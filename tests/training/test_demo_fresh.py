@@ -15,6 +15,7 @@ from ltu.training.demo import fresh, mels
 from ltu.training.demo.endless import Teacher
 from ltu.training.demo.fresh import KINDS, LEAST_FRAMES, Fresh, Maker
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 FRAMES = 110  # of a batch
 SAMPLES = 400 + 160 * (FRAMES - 1)
