@@ -321,3 +321,14 @@ def test_views_are_a_clip_alone() -> None:
     assert (powers(varied.waveforms).argmax(1) == torch.tensor([2, 0, 1, 2]).repeat(10)).float().mean() > 0.9
     quiet = varied.waveforms[3::4].abs().amax(1)  # of a clip whose peak is 0.1
     assert 0.1 * 10**-0.6 / 4 < quiet.min() < quiet.max() <= 0.1 * 10**0.4 + 1e-5
+
+
+@pytest.mark.parametrize("direction", [0.0, 1.0])
+def test_what_does_not_go_on_from_its_beginning_ends(
+    direction: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still(monkeypatch, REVERSED=direction)
+    made = Maker([np.ones(3_000, np.float32)], [0], CPU, 0)
+    played = made._played(torch.zeros(3, dtype=torch.long), 8_000, torch.zeros(3, dtype=torch.bool))
+    torch.testing.assert_close(played[:, :3_000], torch.ones(3, 3_000))
+    assert not played[:, 3_000:].any()
