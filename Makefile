@@ -103,8 +103,8 @@ format: $(VENV)/dev
 bench: $(VENV)/bench
 	$(BIN)/python bench/run.py
 
-# Trains the demo model from free recordings of sixty sounds, in stages of less than two hours on two cores: killed and started
-# again, it goes on. Needs espeak-ng. A second encoder for the study: FLAGS='--folds 1,2 --until encoder --work build/study-encoder'.
+# Trains the demo model from free recordings of sixty sounds: on a card by the clock, in minutes (an estimate); on a processor from
+# a bank, in hours, and killed and started again it goes on. Needs espeak-ng. A second encoder for the study: FLAGS='--folds 1,2 --until encoder --work build/study-encoder'.
 demo-model: $(VENV)/dev
 	@test -n "$(SOUNDS)" || { echo "usage: make demo-model SOUNDS=FOLDER_OF_esc50_AND_fsd-instruments"; exit 2; }
 	$(BIN)/python -m ltu.training.demo --sounds "$(SOUNDS)" --output python/ltu/assets/demo $(FLAGS)

@@ -1,5 +1,6 @@
 """A tiny random base model and tiny recordings, made in memory or a temporary folder."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,15 @@ def tiny_llama(vocabulary: int = 300) -> LlamaForCausalLM:
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
     tokens = {"vocab_size": vocabulary, "bos_token_id": 0, "eos_token_id": 1, "tie_word_embeddings": True}
     return LlamaForCausalLM(LlamaConfig(**sizes, **tokens, num_key_value_heads=2)).float()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Two for such small tensors wait for each other longer than they compute."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture

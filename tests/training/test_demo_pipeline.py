@@ -79,7 +79,7 @@ def test_language_stages_end_in_a_checkpoint_and_a_card(
         config = replace(config, train=replace(config.train, checkpoint=folder / "out"))
     with pytest.raises(KeyboardInterrupt), logged("evaluation", tmp_path):
         raise KeyboardInterrupt
-    report(trained, recordings, config, tmp_path)
+    report(trained, recordings, config, tmp_path, torch.device("cpu"))
     out = tmp_path / "round-1" / "out"
     description = json.loads((out / "ltu.json").read_text())
     assert len(description["train_clips"]) == len(trained)

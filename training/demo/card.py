@@ -1,7 +1,8 @@
 """The model card: what the demo model is, what it learnt from, and what it gets right."""
 
+import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from ltu.training.demo.questions import FORMATS, table, terms
 from ltu.training.demo.sounds import Sound
 from ltu.training.demo.terms import is_unknown, sound_classes
 from ltu.training.run.metadata import front_matter
+
+FIGURES = "quick.json"  # how long and how far stages went that ran by the clock, and what their encoder named
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,12 @@ def write_card(
     config: Config,
     figures: Figures,
     trained: Sequence[Sound],
-    recipe: Recipe,
     work: Path,
 ) -> None:
-    """`work`: the folder of the stages' log."""
+    """`work`: the folder of the stages' log, and of FIGURES if they ran by the clock."""
     known = [name for name in sound_classes(table(ABOUT)) if not is_unknown(name, table(ABOUT))]
     encoder, base = config.encoder, config.base.source
-    template = (files(__package__) / "card.md").read_text(encoding="utf-8")
-    text = template.format(
+    text = _template("card.md").format(
         name=config.name,
         license=config.license,
         base=base.name,
@@ -51,29 +52,51 @@ def write_card(
         blocks=encoder.blocks_a + encoder.blocks_u,
         r=config.lora.r,
         alpha=config.lora.alpha,
-        targets=" and ".join(config.lora.targets),
+        targets=", ".join(config.lora.targets),
         classes=", ".join(name.lower() for name in known),
         known=len(known),
         clips=len(trained),
-        entries=stages.PIECES * PIECE,
-        mixed=f"{MIXED:.0%}",
-        steps=recipe.steps,
-        batch=recipe.batch,
-        kept=recipe.kept,
-        last_steps=recipe.last_steps,
-        last_kept=recipe.last_kept,
-        learning_rate=recipe.learning_rate,
-        rounds="; then ".join(round.describe() for round in stages.ROUNDS),
-        views=config.data.views,
-        projector_rate=config.train.projector_learning_rate,
+        recipe=_fresh_recipe(work) if (work / FIGURES).is_file() else _bank_recipe(config, Recipe()),
         log=_log(work),
-        named=_named(figures, known),
-        table=_table(figures.asked),
-        esc10=_table([a for a in figures.asked if a.term.true_of <= set(figures.esc10)]),
+        named=named_table(figures, known),
+        table=terms_table(figures.asked),
+        esc10=terms_table([a for a in figures.asked if a.term.true_of <= set(figures.esc10)]),
         by_term=_by_term(figures.asked),
         authors=_authors(trained),
     )
     write_text(path, f"{front_matter(config)}\n{text}")
+
+
+def _template(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
+
+
+def _bank_recipe(config: Config, recipe: Recipe) -> str:
+    text = _template("recipe-bank.md").format(
+        **asdict(recipe),
+        entries=stages.PIECES * PIECE,
+        mixed_entries=f"{MIXED:.0%}",
+        rounds="; then ".join(round.describe() for round in stages.ROUNDS),
+        views=config.data.views,
+        projector_rate=config.train.projector_learning_rate,
+    )
+    return text.rstrip()
+
+
+def _fresh_recipe(work: Path) -> str:
+    done = json.loads((work / FIGURES).read_text(encoding="utf-8"))
+    rounds = [
+        f"{steps} steps of about {done['language']['positions']} positions, {round.learns()}"
+        for steps, round in zip(done["language_steps"], stages.ROUNDS, strict=True)
+    ]
+    text = _template("recipe-fresh.md").format(
+        **done["encoder"],
+        steps=done["encoder_steps"],
+        views=done["language"]["views"],
+        projector_rate=done["language"]["learning_rate_of_projector"],
+        rounds="; then ".join(rounds),
+    )
+    return text.rstrip()
 
 
 def _log(work: Path) -> str:
@@ -85,7 +108,7 @@ def _log(work: Path) -> str:
     return "\n".join(lines)
 
 
-def _named(figures: Figures, known: Collection[str]) -> str:
+def named_table(figures: Figures, known: Collection[str]) -> str:
     """Labels named wholly and alone, by kind of sound; "yes" about unknown ones."""
     unknown = {name.label for name in figures.named} - set(known)
     kinds: dict[str, Collection[str]] = {
@@ -106,7 +129,7 @@ def _named(figures: Figures, known: Collection[str]) -> str:
     return "\n".join(lines)
 
 
-def _table(asked: Sequence[Asked]) -> str:
+def terms_table(asked: Sequence[Asked]) -> str:
     rows: dict[str, Callable[[Asked], bool]] = {
         "names of the classes": lambda a: a.term.kind == "name",
         "synonyms, seen in training": lambda a: a.term.kind == "synonym" and a.term.seen,

@@ -117,7 +117,7 @@ def distil(
         loss.sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        _follow(average, model, min(recipe.average, (step + 1) / (step + 10)))
+        follow(average, model, min(recipe.average, (step + 1) / (step + 10)))
         last = step + 1 == recipe.steps
         if (step + 1) % 20 == 0 or last:
             parts = ", ".join(f"{n} {v:.3f}" for n, v in zip(LOSSES, loss.tolist(), strict=True))
@@ -162,9 +162,9 @@ def _schedule(step: int, recipe: Recipe) -> float:
 
 
 @torch.no_grad()
-def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
-    for mean, value in zip(average.parameters(), model.parameters(), strict=True):
-        mean.lerp_(value, 1 - decay)
+def follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """The averaged weights come nearer to the model's."""
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - decay)
 
 
 class _Batches(IterableDataset[tuple[Tensor, ...]]):

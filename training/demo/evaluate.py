@@ -17,7 +17,7 @@ from ltu.training.items.packing import Example, share_beginnings
 from ltu.training.model.device import quick_products
 from ltu.training.model.ltu import LTU
 
-BATCH = 4  # groups of questions
+BATCH = {"cpu": 4, "cuda": 32}  # groups of questions
 ABOUT = "sounds"  # the table of classes and terms
 RANDOM_NAMES = 10  # that an unknown recording is asked about
 PAIRS = 5  # most clips a term is asked about, of those of which it is true; as many others
@@ -63,6 +63,7 @@ class Judge:
     def __init__(self, model: LTU, prompter: Prompter, bos_id: int | None, eos_id: int) -> None:
         self._model, self._prompter = model.eval(), prompter
         self._bos_id, self._eos_id = bos_id, eos_id
+        self._device = model.audio_encoder.modality_a.device
         self._heard: dict[str, Tensor] = {}  # encoder outputs [1, 32, width]
 
     @torch.no_grad()
@@ -72,15 +73,16 @@ class Judge:
         collate = Collator(self._heard, "encoded", self._bos_id, answers_only=True, seed=0)
         groups = share_beginnings(examples, most=12)
         found: dict[Example, str] = {}
-        for start in range(0, len(groups), BATCH):
-            batch = groups[start : start + BATCH]
-            inputs = collate(batch)
+        size = BATCH[self._device.type]
+        for start in range(0, len(groups), size):
+            batch = groups[start : start + size]
+            inputs = {name: tensor.to(self._device) for name, tensor in collate(batch).items()}
             del inputs["labels"]
             at = torch.zeros_like(inputs["ids"], dtype=torch.bool)
             for row, group in enumerate(batch):
                 lengths = np.array([len(e.ids) - group.shared for e in group.examples])
                 at[row, group.shared + np.cumsum(lengths) - 1] = True
-            with quick_products(torch.device("cpu")):
+            with quick_products(self._device):
                 tokens = self._model(**inputs, at=at).logits.argmax(-1).tolist()
             answered = (example for group in batch for example in group.examples)
             found |= {e: self._prompter.decode([t]) for e, t in zip(answered, tokens, strict=True)}
@@ -90,9 +92,10 @@ class Judge:
     def answers(self, question: str, recordings: Sequence[Recording], format: Format) -> list[str]:
         """Whole answers to one question about each recording."""
         examples = [self._example((question, recording, format)) for recording in recordings]
-        ids = torch.tensor([example.ids for example in examples])  # one question: one length
+        # one question: one length
+        ids = torch.tensor([example.ids for example in examples], device=self._device)
         inputs = self._model.splice(ids, torch.cat([self._heard[r.file] for r in recordings]))
-        with quick_products(torch.device("cpu")):
+        with quick_products(self._device):
             made = self._model.llama.generate(  # type: ignore[no-untyped-call]
                 inputs_embeds=inputs,
                 attention_mask=torch.ones_like(ids),
@@ -106,7 +109,7 @@ class Judge:
     def _example(self, question: Question) -> Example:
         text, recording, format = question
         if recording.file not in self._heard:
-            features = torch.from_numpy(recording.clip.features().copy())
+            features = torch.from_numpy(recording.clip.features().copy()).to(self._device)
             self._heard[recording.file] = self._model.audio_encoder(features[None])
         ids = expand(self._prompter.sequence(text, [recording.clip], format).ids)
         return Example(tuple(ids), len(ids), (recording.file,))

@@ -11,6 +11,7 @@ import soundfile
 from ltu.audio import load_audio
 from ltu.defaults import SAMPLE_RATE
 from ltu.errors import Error
+from ltu.files import replacing
 from ltu.training.demo.sounds import Recording
 
 ESPEAK = "espeak-ng"
@@ -28,7 +29,7 @@ Rng = np.random.Generator
 
 
 def make_unknown(folder: Path, each: int, seed: int) -> list[Recording]:
-    """`each` files of Silence, Noise and Speech in the folder, unless they are there. Raises Error."""
+    """`each` files of Silence, Noise and Speech in the folder; speech that is there stays. Raises Error."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     found = []
@@ -39,7 +40,8 @@ def make_unknown(folder: Path, each: int, seed: int) -> list[Recording]:
             found.append(path)
     for number in range(each):
         path = folder / f"speech-{number:02}.wav"
-        speak(path, number)
+        if not path.is_file():  # where it was prepared, espeak-ng need not be
+            speak(path, number)
         found.append(path)
     return [Recording(str(p.resolve()), p.name.partition("-")[0].capitalize(), load_audio(p)) for p in found]
 
@@ -71,5 +73,6 @@ def speak(path: Path, number: int) -> None:
         )
     voice, text = VOICES[number % len(VOICES)], TEXTS[(number // 2) % len(TEXTS)]
     pitch, speed = 20 + 9 * (number % 8), 120 + 15 * (number % 6)
-    command = [ESPEAK, "-v", voice, "-p", str(pitch), "-s", str(speed), "-w", str(path), text]
-    subprocess.run(command, check=True, capture_output=True)
+    with replacing(path) as draft:
+        command = [ESPEAK, "-v", voice, "-p", str(pitch), "-s", str(speed), "-w", str(draft), text]
+        subprocess.run(command, check=True, capture_output=True)

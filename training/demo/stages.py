@@ -1,6 +1,6 @@
 """The stages of the demo model; each reads what the one before left, and goes on where it was killed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from ltu.files import write_json_lines
 from ltu.training.config import Config
 from ltu.training.demo.bank import make_bank, read_bank
-from ltu.training.demo.distil import Recipe, distil
+from ltu.training.demo.distil import Recipe, Student, distil
 from ltu.training.demo.projector import fit_projector
 from ltu.training.demo.properties import Scale
 from ltu.training.demo.questions import Item, table, training_items
@@ -44,9 +44,12 @@ class Round:
     first_words: bool
 
     def describe(self) -> str:
-        learnt = "the first word of yes/no answers" if self.first_words else "whole answers"
         pools = f"{self.pools} pools of {PAIRS} true and {PAIRS} false questions about each term"
-        return f"{pools}, {learnt}, learning rate {self.learning_rate:g}"
+        return f"{pools}, {self.learns()}"
+
+    def learns(self) -> str:
+        learnt = "the first word of yes/no answers" if self.first_words else "whole answers"
+        return f"{learnt}, learning rate {self.learning_rate:g}"
 
 
 ROUNDS = (Round(14, 1e-3, first_words=True), Round(4, 5e-4, first_words=False))
@@ -67,7 +70,12 @@ def learn_sounds(
     further runs."""
     labels = len(labels_of(recordings))
     student = distil(read_bank(work / "bank"), labels, config.encoder, recipe, work, start)
-    half = {name: tensor.detach().half() for name, tensor in student.named_parameters()}
+    save_student(student, work)
+
+
+def save_student(student: Student, work: Path) -> None:
+    """`student.safetensors`, then `encoder.pt`, which says that the stage has ended."""
+    half = {name: tensor.detach().half().contiguous() for name, tensor in student.named_parameters()}
     save_file(half, work / "student.safetensors")
     torch.save(student.encoder.state_dict(), work / "encoder.pt")
 
@@ -79,12 +87,15 @@ def warm_start(recordings: Sequence[Recording], config: Config, work: Path) -> N
     model.audio_encoder.load_state_dict(torch.load(work / "encoder.pt"))
     clips = {recording.file: recording.clip for recording in recordings}
     encoded = encode_views(model.audio_encoder, clips, views=2, seed=SEED)
-    words = [table("sounds")[r.label].get("names", [UNNAMED])[0].lower() for r in recordings]
-    fit_projector(
-        model, [encoded[r.file] for r in recordings], words, Tokenizer.from_str(base.tokenizer_json)
-    )
+    tokenizer = Tokenizer.from_str(base.tokenizer_json)
+    fit_projector(model, [encoded[r.file] for r in recordings], first_names(recordings), tokenizer)
     assert config.train.checkpoint is not None
     save_checkpoint(config.train.checkpoint, model, config, base, [clip.hash for clip in clips.values()], ())
+
+
+def first_names(recordings: Sequence[Recording]) -> list[str]:
+    """What the projector is fitted to."""
+    return [table("sounds")[r.label].get("names", [UNNAMED])[0].lower() for r in recordings]
 
 
 def learn_language(recordings: Sequence[Recording], config: Config, number: int) -> None:
@@ -92,22 +103,23 @@ def learn_language(recordings: Sequence[Recording], config: Config, number: int)
     round, rng = ROUNDS[number], np.random.default_rng(SEED + number)
     scale = Scale([recording.clip for recording in recordings])
     heard = {recording.file: scale.words(recording.clip) for recording in recordings}
-    items = [item for _ in range(round.pools) for item in _pool(recordings, heard, round, rng)]
+    by_class: dict[str, list[str]] = {}
+    for recording in recordings:
+        by_class.setdefault(recording.label, []).append(recording.file)
+    items = [item for _ in range(round.pools) for item in pool(by_class, heard, round, rng)]
     config.data.items.parent.mkdir(parents=True, exist_ok=True)
     write_json_lines(config.data.items, (item.row() for item in items))
     train(replace(config, train=replace(config.train, learning_rate=round.learning_rate)))
 
 
-def _pool(
-    recordings: Sequence[Recording],
-    heard: dict[str, tuple[str, ...]],
+def pool(
+    by_class: Mapping[str, Sequence[str]],
+    heard: Mapping[str, Sequence[str]],
     round: Round,
     rng: np.random.Generator,
 ) -> list[Item]:
-    """Many questions about few clips: they share the clips' positions."""
-    by_class: dict[str, list[str]] = {}
-    for recording in recordings:
-        by_class.setdefault(recording.label, []).append(recording.file)
+    """Many questions about few clips, which share the clips' positions. `by_class`: the clips of each class;
+    `heard`: what words are true of each."""
     clips = {
         file: name
         for name, files in by_class.items()

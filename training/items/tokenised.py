@@ -11,7 +11,6 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from datasets import Dataset
 
 from ltu.errors import Error, PromptError
 from ltu.files import replacing, write_json
@@ -59,6 +58,8 @@ class Tokeniser:
 
 class Examples(Sequence[Example]):
     def __init__(self, path: Path) -> None:
+        from datasets import Dataset  # here, because runs that make their items as they go need none
+
         self._table = Dataset.from_file(str(path))
 
     def __len__(self) -> int:

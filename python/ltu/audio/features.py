@@ -58,12 +58,12 @@ def _log_mel_of_frames(frames: Floats, mels: int) -> Float32:
     previous = np.concatenate([frames[:, :1], frames[:, :-1]], axis=1)
     spectrum = np.fft.rfft((frames - PRE_EMPHASIS * previous) * np.hanning(WINDOW), FFT)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
-    energies = [power[:, band] @ weights for band, weights in _mel_filters(mels)]
+    energies = [power[:, band] @ weights for band, weights in mel_filters(mels)]
     return np.log(np.maximum(np.stack(energies, axis=1), FLOOR)).astype(np.float32)
 
 
 @cache
-def _mel_filters(mels: int) -> list[tuple[slice, Floats]]:
+def mel_filters(mels: int) -> list[tuple[slice, Floats]]:
     """Bins and their weights: triangles that are even on the mel scale; the Nyquist bin has no weight.
 
     Products of the few bins that count are too small for BLAS to wake its threads, which would go on to spin
