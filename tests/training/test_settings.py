@@ -141,6 +141,9 @@ def test_sizes_that_no_run_can_have_are_named_before_anything_is_made(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has what is missing here")
 def test_what_this_machine_lacks_is_said_before_anything_is_read(tmp_path: Path, base_folder: Path) -> None:
+    output = write_run(tmp_path, base_folder, ["lora"], "items.jsonl")
+    with pytest.raises(Error, match=r"train\.output: .*items\.jsonl is a file; give a folder"):
+        train(read_config(output))
     for options, message in (
         ('precision = "float16"', "float16 needs a GPU"),
         ('report_to = ["pigeon"]', r"train\.report_to: pigeon is not installed"),
