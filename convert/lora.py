@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ltu import defaults
-from ltu.convert.vocabulary import read_json
 from ltu.checks import short
+from ltu.convert.vocabulary import read_json
 from ltu.errors import ModelFileError
 
+LARGEST = 1e30  # of an adapter's numbers; whole ones may be too large for a float
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 UNSUPPORTED = (
@@ -88,9 +89,6 @@ def read_settings(weights: Path) -> LoraSettings:
         {name: int(value) for name, value in _pattern(config, "rank_pattern", path).items()},
         str(path),
     )
-
-
-LARGEST = 1e30  # of an adapter's numbers; whole ones may be too large for a float
 
 
 def _number(config: Mapping[str, Any], name: str, path: Path) -> float:
