@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ltu import defaults
+from ltu.checks import short
 from ltu.convert.vocabulary import read_json
 from ltu.errors import ModelFileError
 
+LARGEST = 1e30  # of an adapter's numbers; whole ones may be too large for a float
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 UNSUPPORTED = (
@@ -91,8 +93,8 @@ def read_settings(weights: Path) -> LoraSettings:
 
 def _number(config: Mapping[str, Any], name: str, path: Path) -> float:
     value = config.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ModelFileError(f"{path}: {name} is {value!r}, expected a positive number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < LARGEST:
+        raise ModelFileError(f"{path}: {name} is {short(value)}, expected a positive number")
     return float(value)
 
 

@@ -185,7 +185,7 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_a_mark_blank_lines_and_windows_line_ends_are_read_over(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\r\n  \n{"a": 2}')
+    path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\r\n  \n\xef\xbb\xbf{"a": 2}')
     assert list(files.read_json_lines(path)) == [(1, {"a": 1}), (4, {"a": 2})]
 
 

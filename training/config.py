@@ -7,7 +7,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, get_args, get_origin
 
-from ltu.defaults import TEMPLATE
+from ltu.checks import at_most
+from ltu.defaults import FRAMES, MELS, TEMPLATE
 from ltu.errors import Error
 from ltu.text_files import read_text
 from ltu.training.model.encoder import EncoderConfig
@@ -19,6 +20,7 @@ else:
     import tomli as tomllib
 
 Part = Literal["lora", "projector", "encoder"]
+LARGEST_SEED = 2**32 - 1  # NumPy's
 
 
 SCHEDULERS = (  # of transformers', those that need no settings of their own
@@ -77,6 +79,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Raises ValueError naming the key."""
         above_zero(self, "shared", "views")
+        at_most(self, views=1000)
         if self.max_text_tokens is not None:
             above_zero(self, "max_text_tokens")
         if not 0 <= self.bad_items <= 1:
@@ -118,6 +121,7 @@ class TrainConfig:
             raise ValueError("encoder_weights: a checkpoint brings its encoder; give one of the two")
         counts = "batch", "gradient_accumulation_steps", "logging_steps", "eval_steps", "save_steps"
         above_zero(self, "epochs", "learning_rate", "adam_epsilon", *counts)
+        at_most(self, epochs=1_000_000, seed=LARGEST_SEED)
         if self.positions is not None:
             above_zero(self, "positions")
         for name in ("projector_learning_rate", "weight_decay", "gradient_clipping", "warm_up", "seed"):
@@ -144,6 +148,12 @@ class Config:
     train: TrainConfig
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     lora: LoraSizes = field(default_factory=LoraSizes)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError naming the key."""
+        for name, made in (("frames", FRAMES), ("mels", MELS)):
+            if (size := getattr(self.encoder, name)) != made:
+                raise ValueError(f"encoder: {name}: {size}; the features that it is trained on have {made}")
 
 
 def read_config(path: Path) -> Config:

@@ -10,6 +10,7 @@ from ltu.text_files import open_text
 
 CHUNK = 1 << 20  # characters that are read at a time
 LONGEST = 1 << 22  # characters of one item; more is a broken file, which must not fill the memory
+LONGEST_NUMBER = 1000  # digits; Python writes no more than 4300
 SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -25,12 +26,22 @@ def read_json_list(path: Path) -> Iterator[dict[str, Any]]:
         yield from _elements(_Scanner(file))
 
 
+def _integer(digits: str) -> int:
+    if len(digits) > LONGEST_NUMBER:
+        raise ValueError(f"it holds a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"it holds {name}, which is not JSON")
+
+
 class _Scanner:
     """JSON text with a place in it; more is read as the place comes to the end."""
 
     def __init__(self, file: TextIO) -> None:
         self._file, self._text, self._at = file, "", 0
-        self._decode = json.JSONDecoder().raw_decode
+        self._decode = json.JSONDecoder(parse_int=_integer, parse_constant=_no_number).raw_decode
 
     def peek(self) -> str:
         """The next character that is not white space; "" at the end."""

@@ -1,6 +1,7 @@
 #include "answer/reading.h"
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace ltu {
 
@@ -22,7 +23,7 @@ int32_t Reading::run(int32_t state, std::string_view bytes) {
     const auto byte = static_cast<unsigned char>(c);
     int32_t after = states_[static_cast<size_t>(state)].next[byte];
     if (after < 0) {
-      after = number(step(*states_[static_cast<size_t>(state)].configuration, byte));
+      after = number(read(*states_[static_cast<size_t>(state)].configuration, byte));
       states_[static_cast<size_t>(state)].next[byte] = after;
     }
     state = after;
@@ -49,7 +50,7 @@ int32_t Reading::rule_of(int32_t position) const {
   return position < 0 ? -1 - position : program_.positions[static_cast<size_t>(position)].rule;
 }
 
-// A word has ended: phrases that end with it have matched. Of these the one that began earliest wins, then
+// No letter follows: phrases that end here have matched. Of these the one that began earliest wins, then
 // the earlier rule; what can't win over it any more is dropped.
 void Reading::complete(Configuration &c, bool at_end) const {
   for (size_t g = 0; g < c.groups.size(); ++g) {
@@ -73,9 +74,24 @@ void Reading::complete(Configuration &c, bool at_end) const {
   }
 }
 
+// One of `same_letters` is read when it is whole; what turns out to be none is read as it stands.
+Reading::Configuration Reading::read(Configuration c, unsigned char byte) const {
+  const std::string letter = std::exchange(c.letter, {}) + static_cast<char>(byte);
+  const auto same = program_.same_letters.lower_bound(letter);
+  if (same == program_.same_letters.end() || !same->first.starts_with(letter)) {
+    for (const char held : std::string_view(letter).substr(0, letter.size() - 1))
+      c = step(std::move(c), static_cast<unsigned char>(held));
+    return letter.size() > 1 ? read(std::move(c), byte) : step(std::move(c), byte);
+  }
+  if (same->first == letter)
+    return step(std::move(c), same->second);
+  c.letter = letter;
+  return c;
+}
+
 Reading::Configuration Reading::step(Configuration c, unsigned char byte) const {
   const bool word = is_word(byte);
-  if (!word && c.in_word)
+  if (!word)
     complete(c, false);
   Configuration after{.groups = {}, .best = c.best, .opened = c.opened || word, .in_word = word};
   std::set<int32_t> taken;
@@ -102,7 +118,7 @@ Reading::Configuration Reading::step(Configuration c, unsigned char byte) const 
     if (!next.empty())
       after.groups.push_back(std::move(next));
   }
-  if (word && !c.in_word && (c.best < 0 || !program_.by_position)) { // phrases begin with a word
+  if (!c.in_word && (c.best < 0 || !program_.by_position)) { // phrases begin behind no letter
     Group fresh;
     for (size_t rule = 0; rule < program_.rules.size(); ++rule) {
       const bool allowed = program_.rules[rule].at != ReadingProgram::At::start || !c.opened;

@@ -3,6 +3,7 @@
 #include <bitset>
 #include <cstdint>
 #include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct ReadingProgram {
   std::vector<Position> positions;
   Decision decisions; // of which the last one means that no rule has matched: yes, no, neither
   bool by_position;   // the match that begins earlier in the answer wins, the order only between equals
+  // Bytes of letters that are read as another one. None begins inside another.
+  std::map<std::string, uint8_t> same_letters = {};
 };
 
 // A reading as one deterministic automaton over an answer's bytes. Its states are made when they are first
@@ -55,6 +58,7 @@ private:
     std::vector<Group> groups;
     int32_t best = -1; // the rule that has matched; groups are then only those that can still win over it
     bool opened = false, in_word = false;
+    std::string letter; // the beginning of one of `same_letters`, not read yet
     auto operator<=>(const Configuration &) const = default;
   };
   struct State {
@@ -69,6 +73,7 @@ private:
 
   int32_t number(Configuration configuration);
   void complete(Configuration &configuration, bool at_end) const;
+  Configuration read(Configuration configuration, unsigned char byte) const;
   Configuration step(Configuration configuration, unsigned char byte) const;
   Decision decision(const Configuration &configuration) const;
   Decision settled(const Configuration &configuration) const;

@@ -11,8 +11,12 @@ namespace {
 std::shared_ptr<Reading>
 reading_of(const std::vector<std::tuple<int, int, std::vector<int32_t>>> &rules,
            const std::vector<std::tuple<int32_t, bool, py::bytes, std::vector<int32_t>>> &positions,
-           bool by_position, Decision decisions) {
-  ReadingProgram program{.rules = {}, .positions = {}, .decisions = decisions, .by_position = by_position};
+           bool by_position, Decision decisions, std::map<std::string, uint8_t> same_letters) {
+  ReadingProgram program{.rules = {},
+                         .positions = {},
+                         .decisions = decisions,
+                         .by_position = by_position,
+                         .same_letters = std::move(same_letters)};
   const auto check = [](bool sound) {
     if (!sound)
       throw Error("a reading's rules and positions don't fit together");
@@ -39,7 +43,8 @@ reading_of(const std::vector<std::tuple<int, int, std::vector<int32_t>>> &rules,
 
 void bind_reading(py::module_ &m) {
   py::class_<Reading, std::shared_ptr<Reading>>(m, "Reading")
-      .def(py::init(&reading_of), "rules"_a, "positions"_a, "by_position"_a, "decisions"_a = 3)
+      .def(py::init(&reading_of), "rules"_a, "positions"_a, "by_position"_a, "decisions"_a = 3,
+           "same_letters"_a = std::map<std::string, uint8_t>{})
       .def(
           "run",
           [](Reading &r, int32_t state, const py::bytes &text) { return r.run(state, std::string(text)); },

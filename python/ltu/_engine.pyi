@@ -1,6 +1,6 @@
 """The C++ engine. Types in, types out; every array is C-contiguous. Raises the classes of ltu.errors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ class Reading:
     positions: (rule, whether a phrase can end there, the bytes it takes, positions that can follow).
     by_position: the match that begins earlier wins, the order of the rules only between equals.
     decisions: how many there are; the last one is that of an answer that no rule matches.
+    same_letters: bytes of letters that are read as another one.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Reading:
         positions: Sequence[tuple[int, bool, bytes, Sequence[int]]],
         by_position: bool,
         decisions: int = 3,
+        same_letters: Mapping[bytes, int] = {},
     ) -> None: ...
     def run(self, state: int, text: bytes) -> int: ...
     def decided(self, state: int) -> int:

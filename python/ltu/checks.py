@@ -24,6 +24,13 @@ def whole(name: str, value: Any, least: int, end: int = 1 << 31) -> int:
     return int(value)
 
 
+def at_most(table: object, **limits: int) -> None:
+    """Raises ValueError naming the first field above its limit: what no machine could hold or end."""
+    for name, most in limits.items():
+        if (value := getattr(table, name)) > most:
+            raise ValueError(f"{name}: {short(value)} is more than {most}")
+
+
 def flag(name: str, value: object) -> bool:
     """True or False. Raises Error."""
     if not isinstance(value, bool):

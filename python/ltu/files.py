@@ -151,7 +151,7 @@ def _concerns(error: OSError, draft: Path) -> bool:
 
 def _row(line: str, where: str, what: str) -> dict[str, Any]:
     problem = f"{where}: is not {what}"
-    row = parse_json(checked(line, where), problem)
+    row = parse_json(checked(line, where).removeprefix("\ufeff"), problem)  # of files put together
     if not isinstance(row, dict):
         raise Error(f"{problem}: it is no JSON object, {{…}}")
     return row

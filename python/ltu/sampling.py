@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from ltu import _engine
 
 
-LEAST = 1e-30  # below, logits divided by it leave the range of float32
+LEAST, MOST = 1e-30, 1e30  # beyond, logits divided by it leave the range of float32
 RANGES = {
-    "temperature": f"from {LEAST} to {1 / LEAST:g}, or 0 (greedy)",
-    "top_p": "above 0 and at most 1 (off)",
-    "repetition_penalty": f"from {LEAST} to {1 / LEAST:g}; 1 is off",
+    "temperature": f"from {LEAST} to {MOST}, or 0 (greedy)",
+    "top_p": f"from {LEAST} to 1 (off)",
+    "repetition_penalty": f"from {LEAST} to {MOST}; 1 is off",
 }
 
 
 def _fits(name: str, value: float) -> bool:
     if name == "top_p":
-        return 0 < value <= 1
-    return LEAST <= value <= 1 / LEAST or (name == "temperature" and value == 0)
+        return LEAST <= value <= 1
+    return LEAST <= value <= MOST or (name == "temperature" and value == 0)
 
 
 class SamplingFields(TypedDict, total=False):

@@ -1,6 +1,7 @@
 """The conversion matrix: each setting of a LLaMA computes as in transformers, or is refused by name."""
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -127,6 +128,9 @@ def test_lora_counts_as_much_as_in_peft(tmp_path: Path, settings: Mapping[str, A
     [
         ({"use_dora": True}, "use_dora is not supported"),
         ({"lora_alpha": "16"}, "lora_alpha is '16', expected a positive number"),
+        ({"lora_alpha": 10**400}, r"lora_alpha is 1000\S+…, expected a positive number"),
+        ({"alpha_pattern": {"q_proj": math.inf}}, "q_proj is inf, expected a positive number"),
+        ({"rank_pattern": {"q_proj": 0}}, "q_proj is 0, expected a positive number"),
         ({"r": 4}, r"r of model\.layers\.0\.\S+ is 4, its LoRA has rank 8"),
         ({"alpha_pattern": []}, None),
         ({"alpha_pattern": {"(": 3}}, r"alpha_pattern holds '\(', which is no expression"),

@@ -4,6 +4,8 @@ import random
 
 import pytest
 
+import ltu
+from ltu import _engine
 from ltu.readings import READINGS, decide
 from ltu.readings.automaton import automaton
 from ltu.readings.rules import DECISIONS
@@ -86,8 +88,25 @@ WORDS += [
     "non-",
 ]
 WORDS += ["like", "from", "hard", "possible", "I", "think", "would", "say", "only", "outside"]
+WORDS += ["ｎｏ", "Ｙｅｓ", "ｉｔ", "𝗻𝗼𝘁", "ｉｓ", "Ｄｏｍｅｓｔｉｃ ｄｏｇ", "ｎ\ufeff", "。"]
 WORDS += [TERM, "domestic dogs", "domestic, dog", "can not", "type of animal"]
-GAPS = [" "] * 12 + ["  ", ", ", ". ", "; ", "\n", ' "', ") ", "? ", "? ", ": ", "’ ", "\x01", ", it is "]
+GAPS = [" "] * 12 + [
+    "  ",
+    ", ",
+    ". ",
+    "; ",
+    "\n",
+    ' "',
+    ") ",
+    "? ",
+    "? ",
+    ": ",
+    "’ ",
+    "\u3000",
+    "．",
+    "\x01",
+    ", it is ",
+]
 
 
 def random_answer(rng: random.Random) -> str:
@@ -97,6 +116,17 @@ def random_answer(rng: random.Random) -> str:
     )
 
 
+def read_byte_by_byte(machine: _engine.Reading, answer: str) -> tuple[int, bool]:
+    """(decision, whether it was decided before the end); what has been decided stays so."""
+    state, settled = 0, -1
+    for byte in answer.encode():
+        state = machine.run(state, bytes([byte]))
+        assert settled in (-1, machine.decided(state)), answer
+        settled = machine.decided(state)
+    assert settled in (-1, machine.at_end(state)), answer
+    return machine.at_end(state), settled >= 0
+
+
 @pytest.mark.parametrize("reading", READINGS)
 def test_the_automaton_reads_as_re_does_and_never_changes_what_it_has_decided(reading: str) -> None:
     rng = random.Random(20261124)
@@ -104,17 +134,43 @@ def test_the_automaton_reads_as_re_does_and_never_changes_what_it_has_decided(re
     early = 0
     for _ in range(8000):
         answer = random_answer(rng)
-        state, settled = 0, -1
-        for byte in answer.encode():
-            state = machine.run(state, bytes([byte]))
-            if settled >= 0:
-                assert machine.decided(state) == settled, answer
-            settled = machine.decided(state)
-        outcome = machine.at_end(state)
+        outcome, settled = read_byte_by_byte(machine, answer)
         assert DECISIONS[outcome] == decide(answer, TERM, reading), answer
-        assert settled in (-1, outcome), answer
-        early += settled >= 0
+        early += settled
     assert early > 1000
+
+
+ODD_WORDS = ["鸟", "café", "été", "(b)", "C++", "Ｂ"]  # begin or end with no ASCII letter
+
+
+@pytest.mark.parametrize("term", ODD_WORDS)
+def test_terms_of_any_script_are_read_alike(term: str) -> None:
+    rng = random.Random(28)
+    machine = automaton("careful", term)
+    claims = [
+        "It is a {}.",
+        "It is not a {}!",
+        "{}",
+        "no {}",
+        "It sounds like {}, I think",
+        "not{} {}s, a {}x",
+    ]
+    answers = [rng.choice(claims).replace("{}", rng.choice([term, *ODD_WORDS])) for _ in range(300)]
+    found = [decide(answer, term) for answer in answers]
+    assert [DECISIONS[read_byte_by_byte(machine, answer)[0]] for answer in answers] == found
+    assert set(found) == {"yes", "no", "neither"}
+
+
+def test_options_of_any_script_are_read_alike() -> None:
+    rng = random.Random(28)
+    options = ltu.Options(("鸟", "鸟鸟", "café", "été", "(b)", "C++", "C", "Ｂ"))
+    machine = options.automaton()
+    pieces = [*options.options, " ", "a", "是", ".", "+", "é"]
+    answers = ["".join(rng.choices(pieces, k=rng.randint(1, 8))) for _ in range(2000)]
+    found = [options.decide(answer) for answer in answers]
+    assert [options.decisions[read_byte_by_byte(machine, answer)[0]] for answer in answers] == found
+    assert set(found) == set(options.decisions)
+    assert (options.decide("这是鸟。"), options.decide("Ｂ")) == ("鸟", "Ｂ")
 
 
 @pytest.mark.parametrize("text", ["Yes, it is.", "No.", "It is a bird.", "", "It is not a sound."])

@@ -1,5 +1,6 @@
 """Hard answers are read as a person reads them, by the oracle and by the engine's automaton."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,27 @@ def test_they_are_read_as_a_person_reads_them(decision: str) -> None:
     assert [(answer, decide(answer, term)) for term, answer in mine] == [
         (answer, decision) for _, answer in mine
     ]
+
+
+FULL_WIDTH = {0x20: 0x3000} | {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
+
+
+def test_the_width_of_letters_decides_nothing() -> None:
+    for decision, term, answer in ANSWERS:
+        wide = answer.translate(FULL_WIDTH)
+        assert unicodedata.normalize("NFKC", wide) == unicodedata.normalize("NFKC", answer)
+        machine = automaton("careful", term)
+        found = DECISIONS[machine.at_end(machine.run(0, wide.encode()))]
+        assert (decide(wide, term), found) == (decision, decision), wide
+
+
+def test_a_letter_that_is_cut_off_says_as_little_as_its_replacement() -> None:
+    machine = automaton("careful", "dog")
+    for answer in ("Ｙｅｓ", "Ｎｏ，　ｎｏ", "no\ufeffｗ", "It is a 𝐝𝐨𝐠", "No\U0001d7ff", "ｎ\uffff"):
+        whole = answer.encode()
+        for end in range(len(whole) + 1):
+            seen = whole[:end].decode(errors="replace")
+            assert DECISIONS[machine.at_end(machine.run(0, whole[:end]))] == decide(seen, "dog"), seen
 
 
 def test_the_automaton_reads_them_alike_and_never_takes_back_what_it_has_decided() -> None:

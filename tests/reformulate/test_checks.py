@@ -111,7 +111,6 @@ def test_words_that_only_look_like_media_words_are_accepted(revised: str) -> Non
         "What barks in [AUDIO]?",
         '{"revised_prompt": "What barks in [AUDIO]?"',
         '{"prompt": "What barks in [AUDIO]?"}',
-        '{"revised_prompt": "What barks in [AUDIO]?", "note": ""}',
         '{"revised_prompt": ["What barks in [AUDIO]?"]}',
         '["What barks in [AUDIO]?"]',
         "null",
@@ -130,6 +129,7 @@ WRAPPED = '{"revised_prompt": "What barks in [AUDIO]?"}'
         f"```json\n{WRAPPED}\n```",
         f"Here is the revised prompt:\n\n{WRAPPED}\nI hope this helps.",
         f"<think>They want {{a prompt}}.</think>\n{WRAPPED}",
+        '{"note": "", "revised_prompt": "What barks in [AUDIO]?"}',
         f"\ufeff{WRAPPED}",
     ],
 )
@@ -153,8 +153,13 @@ def test_prompts_that_could_not_be_written_or_read_are_refused(prompt: str, reas
 def test_two_objects_and_endless_brackets_are_no_answer() -> None:
     for answer in (f"{WRAPPED} or {WRAPPED}", "[" * 100_000):
         assert "JSON" in check_answer("open", "What happens?", answer).problem
-    body = {"choices": [{"message": {"content": "half \ud83d"}}]}
-    read_completion(body).answer.encode()
+    reply = read_completion({"choices": [{"message": {"content": "half \ud83d"}}]})
+    assert (reply.answer, reply.problem) == ("half ?", "it holds halves of characters")
+
+
+def test_an_answer_may_come_in_parts() -> None:
+    parts = [{"type": "text", "text": WRAPPED[:9]}, {"type": "other"}, {"type": "text", "text": WRAPPED[9:]}]
+    assert read_completion({"choices": [{"message": {"content": parts}}]}).answer == WRAPPED
 
 
 @pytest.mark.parametrize(

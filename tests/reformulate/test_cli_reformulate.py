@@ -505,3 +505,11 @@ def test_a_missing_or_broken_file_is_one_line_and_exit_1(tmp_path: Path) -> None
     broken.write_text('[{"instruction": ')
     assert "broken.json: item 1" in failed(broken, "--output", output, "--offline")
     assert "no such folder" in failed(broken, "--output", tmp_path / "none" / "out.jsonl", "--offline")
+
+
+def test_a_model_that_never_gives_a_prompt_is_not_asked_for_ever(tmp_path: Path, server: Server) -> None:
+    server.behaviour = lambda request: Fault(content="I cannot do that.")
+    source = write_source(tmp_path / "source.json", items(400))
+    line = failed(source, "--output", tmp_path / "rows.jsonl", "--base-url", server.url, "--api-key", "k")
+    assert "of 100 questions in a row every answer was refused (the last: it is not valid JSON)" in line
+    assert len({request.question for request in server.requests}) < 150  # of 240

@@ -137,6 +137,19 @@ def test_a_source_without_a_usable_item_is_an_error(tmp_path: Path) -> None:
         survey(Selection(path))
 
 
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [("NaN", "holds NaN"), ("-Infinity", "holds -Infinity"), ("9" * 5000, "holds a number of 5000 digits")],
+)
+def test_what_json_does_not_have_is_named_before_anybody_is_asked(
+    tmp_path: Path, value: str, problem: str
+) -> None:
+    path = write_source(tmp_path / "source.json", items(5))
+    path.write_text(path.read_text().replace('"input": ""', f'"input": {value}', 1))
+    with pytest.raises(Error, match=rf"item 1 cannot be read \(it {problem}[^\n]*"):
+        survey(Selection(path))
+
+
 def big_source(path: Path, count: int = 1500) -> Path:
     """Uneven strata, shuffled."""
     rows = [row for place, row in enumerate(items(count)) if place % 5 != 0 or place % 4 == 0]

@@ -141,8 +141,8 @@ def test_damaged_features_are_one_line_and_not_trained_on(recordings: Path, tmp_
 
 
 @pytest.mark.parametrize("suffix", ["arrow", "json"])
-@pytest.mark.parametrize("share", [0, 0.99])
-def test_tokenised_items_that_were_cut_short_are_made_anew(
+@pytest.mark.parametrize("share", [0, 0.99, 1])
+def test_tokenised_items_that_were_cut_short_or_damaged_are_made_anew(
     tmp_path: Path, base_folder: Path, suffix: str, share: float
 ) -> None:
     opened = open_base(base_folder)
@@ -153,7 +153,11 @@ def test_tokenised_items_that_were_cut_short_are_made_anew(
     whole, counts = tokenised(items, "digest", (), [], tokeniser, tmp_path)
     expected = list(whole)
     (path,) = tmp_path.glob(f"examples-*.{suffix}")
-    os.truncate(path, int(share * path.stat().st_size))
+    damaged = path.read_bytes()
+    if share < 1:
+        os.truncate(path, int(share * len(damaged)))
+    else:  # as long as before
+        path.write_bytes(damaged[: len(damaged) // 2] + bytes(len(damaged) - len(damaged) // 2))
     again, others = tokenised(items, "digest", (), [], tokeniser, tmp_path)
     assert others == counts
     assert list(again) == expected

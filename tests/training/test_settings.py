@@ -113,8 +113,37 @@ def test_values_that_make_no_sense_are_named(
         read_config(path)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *[("lora.r", 999_999), ("lora.alpha", 10**30), ("encoder.width", 10**12), ("encoder.mlp", 999_999)],
+        *[("encoder.blocks_a", 999_999), ("encoder.blocks_u", 10**30), ("encoder.blocks_u", -1)],
+        *[("encoder.patch", 999_999), ("encoder.frames", 999_999), ("encoder.mels", 64)],
+        *[("data.views", 999_999), ("train.epochs", 10**12), ("train.seed", 2**32)],
+    ],
+)
+def test_sizes_that_no_run_can_have_are_named_before_anything_is_made(
+    tmp_path: Path, base_folder: Path, key: str, value: int
+) -> None:
+    table, _, name = key.partition(".")
+    path = write_run(tmp_path, base_folder, ["lora"])
+    lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{name} = ")]
+    lines.insert(lines.index(f"[{table}]") + 1, f"{name} = {value}")
+    path.write_text("\n".join(lines))
+    with pytest.raises(Error) as caught:
+        read_config(path)
+    message = str(caught.value)
+    assert name in message
+    assert "\n" not in message
+    assert len(message.removeprefix(str(path))) < 120
+    assert str(value) in message or "0 or more" in message or name == "patch"
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has what is missing here")
 def test_what_this_machine_lacks_is_said_before_anything_is_read(tmp_path: Path, base_folder: Path) -> None:
+    output = write_run(tmp_path, base_folder, ["lora"], "items.jsonl")
+    with pytest.raises(Error, match=r"train\.output: .*items\.jsonl is a file; give a folder"):
+        train(read_config(output))
     for options, message in (
         ('precision = "float16"', "float16 needs a GPU"),
         ('report_to = ["pigeon"]', r"train\.report_to: pigeon is not installed"),

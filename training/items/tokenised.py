@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ltu.errors import Error, PromptError
-from ltu.files import replacing, write_json
+from ltu.files import replacing, sha256, write_json
 from ltu.prompt import Prompter
 from ltu.training.items.examples import Row, cut, example, read_items
 from ltu.training.items.packing import Example, Group
@@ -36,6 +36,7 @@ class Counts:
     clips: list[str]  # that the remaining items are about
     terms: list[str]
     bytes: int = 0  # of the Arrow file
+    sha256: str = ""  # of the Arrow file
 
 
 class Tokeniser:
@@ -112,16 +113,17 @@ def tokenised(
         with replacing(path) as draft:
             rows = read_items(items, prefixes, refused=lambda _: None)  # they were counted before
             counts = _write(draft, rows, usable, tokeniser)
-            counts = replace(counts, bytes=draft.stat().st_size)
+            counts = replace(counts, bytes=draft.stat().st_size, sha256=sha256(draft))
             write_json(path.with_suffix(".json"), asdict(counts))
     return Examples(path), counts
 
 
 def _counts(path: Path) -> Counts | None:
-    """What the cache says of an Arrow file; None where either is missing or was cut short."""
+    """What the cache says of an Arrow file; None where either is missing, was cut short or is damaged."""
     try:
         counts = Counts(**json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
-        return counts if path.stat().st_size == counts.bytes else None
+        whole = path.stat().st_size == counts.bytes and sha256(path) == counts.sha256
+        return counts if whole else None
     except (OSError, ValueError, TypeError):
         return None
 

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ltu.checks import at_most
 from ltu.defaults import FRAMES, LAYER_NORM_EPSILON, MELS, PATCH, TIME_POOL
 
 
@@ -32,8 +33,15 @@ class EncoderConfig:
         for name in ("width", "mlp", "heads", "patch"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: must be above 0")
+        for name in ("blocks_a", "blocks_u"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: must be 0 or more")
+        at_most(self, width=8192, mlp=32768, blocks_a=256, blocks_u=256, frames=65536, mels=1024)
         if self.width % self.heads or self.width % 4:
             raise ValueError(f"width: {self.width} must be a multiple of 4 and of heads, {self.heads}")
+        for name, step in (("mels", self.patch), ("frames", TIME_POOL * self.patch)):
+            if getattr(self, name) < 1 or getattr(self, name) % step:
+                raise ValueError(f"{name}: {getattr(self, name)} is no multiple of {step}, as patch asks")
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import CausalLMOutput
 
 from ltu import defaults
+from ltu.checks import at_most
 from ltu.errors import ModelFileError
 from ltu.training.model.base import LanguageModel
 from ltu.training.model.encoder import AudioEncoder, EncoderConfig
@@ -36,6 +37,7 @@ class LoraSizes:
         """Raises ValueError naming the key."""
         if self.r < 1 or not 0 < self.alpha < math.inf:
             raise ValueError(f"{'r' if self.r < 1 else 'alpha'}: must be above 0")
+        at_most(self, r=4096, alpha=65536)
         if not 0 <= self.dropout < 1:
             raise ValueError("dropout: must be from 0 to below 1")
         if unknown := sorted(set(self.targets) - set(MATRICES)):

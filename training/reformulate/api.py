@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 RETRIES = 8  # the client's: waits of 0.5 s to 8 s, or what the server asks for
 HOPELESS = 10  # questions in a row without an answer, after which the endpoint counts as down
+USELESS = 100  # questions in a row without an answer that can be used
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class _Asking:
     ) -> None:
         self._progress, self._endpoint, self._client = progress, endpoint, client
         self._seed, self._advance = seed, advance
-        self._unanswered = self._in_a_row = 0
+        self._unanswered = self._in_a_row = self._refused = 0
 
     async def all(self, concurrency: int) -> None:
         questions = self._progress.pending()
@@ -110,8 +111,15 @@ class _Asking:
             verdict = judge(question, reply)
             self._progress.record([(question, reply, verdict)])
             if verdict.prompt:
-                break
+                self._refused = 0
+                return
             question = question.refuse(reply.answer, verdict.problem)
+        self._refused += 1
+        if self._refused == USELESS:
+            raise Error(
+                f"{self._endpoint.name}: of {USELESS} questions in a row every answer was refused (the last: "
+                f"{question.refused[-1][1]}); give another --model, or start the same command again to go on"
+            )
 
     async def _ask(self, question: Question) -> Reply:
         from openai import APIError, APIStatusError

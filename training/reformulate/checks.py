@@ -30,8 +30,8 @@ def check_answer(kind: Kind, instruction: str, answer: str) -> Verdict:
         document = _document(answer)
     except (ValueError, RecursionError):
         return Verdict(problem="it is not valid JSON")
-    if not isinstance(document, dict) or list(document) != [KEY] or not isinstance(document[KEY], str):
-        return Verdict(problem=f'it is not one JSON object with the one key "{KEY}" and a text')
+    if not isinstance(document, dict) or not isinstance(document.get(KEY), str):
+        return Verdict(problem=f'it is not one JSON object with the key "{KEY}" and a text')
     prompt = " ".join(document[KEY].split())
     problem = check(kind, instruction, prompt)
     return Verdict("" if problem else prompt, problem)

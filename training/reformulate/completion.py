@@ -57,10 +57,18 @@ def read_completion(body: Any) -> Reply:
         answer, refusal, model = message.get("content"), message.get("refusal"), str(body.get("model") or "")
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return Reply("", "the server's answer is no chat completion")
-    if not isinstance(answer, str) or not answer:
+    answer = _text(answer)
+    if not answer:
         return Reply("", f"the model refused: {refusal}" if refusal else "it is empty", model, *tokens)
     whole = answer.encode(errors="replace").decode()  # halves of characters can't be stored
-    return Reply(whole, "", model, *tokens)
+    return Reply(whole, "" if whole == answer else "it holds halves of characters", model, *tokens)
+
+
+def _text(content: Any) -> str:
+    """A message's content: a text, or a list of parts of which some are text."""
+    if isinstance(content, list):
+        return "".join(_text(part.get("text")) for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else ""
 
 
 def judge(question: Question, reply: Reply) -> Verdict:

@@ -45,6 +45,9 @@ def arguments(config: Config) -> TrainingArguments:
     train = config.train
     if train.merged and not config.base.path.is_dir():
         raise Error("train.merged: needs the base as a Hugging Face directory; base.path is a file")
+    there = next(path for path in (train.output, *train.output.parents) if path.exists())
+    if not there.is_dir():
+        raise Error(f"train.output: {there} is a file; give a folder")
     if train.precision == "float16" and not torch.cuda.is_available():
         raise Error("train.precision: float16 needs a GPU; bfloat16 runs everywhere")
     available = integration_utils.get_available_reporting_integrations()  # type: ignore[no-untyped-call]

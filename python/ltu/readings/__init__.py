@@ -12,6 +12,7 @@ from ltu.checks import texts, unicode
 from ltu.errors import Error
 from ltu.readings.automaton import automaton, automaton_of
 from ltu.readings.decide import decide, decide_by
+from ltu.readings.letters import plain
 from ltu.readings.rules import READINGS, Decision, Either, Rule, Rules, rules_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class Options:
 
     def __post_init__(self) -> None:
         texts("options", self.options)
-        words = [tuple(option.lower().split()) for option in self.options]
+        words = [tuple(plain(option).lower().split()) for option in self.options]
         if not words or not all(words) or len(set(words)) < len(words):
             raise Error(f"options {self.options!r}: give at least one, each of at least one word, none twice")
 
@@ -74,6 +75,8 @@ class Options:
         return automaton_of(self._rules(), "")
 
     def _rules(self) -> Rules:
-        longest_first = sorted(self.options, key=lambda option: -len(option.split()))
-        rules = (Rule(option, "any", ((Either((tuple(option.split()),)),),)) for option in longest_first)
+        longest_first = sorted(self.options, key=lambda option: -len(" ".join(option.split())))
+        rules = (
+            Rule(option, "any", ((Either((tuple(plain(option).split()),)),),)) for option in longest_first
+        )
         return Rules(self.decisions, by_position=True, rules=tuple(rules))

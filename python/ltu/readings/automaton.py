@@ -22,6 +22,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ltu.readings.forms import forms
+from ltu.readings.letters import SAME_LETTERS
 from ltu.readings.rules import (
     BORDERS,
     LETTERS,
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 WORD = LETTERS.encode()
 BETWEEN = bytes(byte for byte in range(256) if byte not in WORD + SENTENCE_ENDS.encode())
 
+SAME_BYTES = {letter.encode(): ord(same) for letter, same in SAME_LETTERS.items()}
+
 TERM = b""  # what stands for the term takes no byte
 NO_WORD = bytes(byte for byte in range(256) if byte not in WORD)
 
@@ -62,7 +65,7 @@ def automaton_of(rules: Rules, term: str) -> "_engine.Reading":
     """The automaton of rules; its decisions are indices of theirs."""
     from ltu import _engine
 
-    return _engine.Reading(*compile_rules(rules, term), rules.by_position, len(rules.decisions))
+    return _engine.Reading(*compile_rules(rules, term), rules.by_position, len(rules.decisions), SAME_BYTES)
 
 
 def compile_rules(rules: Rules, term: str) -> tuple[EngineRules, EnginePositions]:

@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 
 from ltu.readings.forms import forms
+from ltu.readings.letters import plain
 from ltu.readings.rules import (
     BORDERS,
     LETTERS,
@@ -55,8 +56,8 @@ def decide_by(rules: Rules, text: str, term: str) -> Decision:
 
 def _marked(text: str, term: str) -> str:
     """The text with the term between marks, so that patterns are made once for all terms."""
-    plain = text.replace(OPEN, " ").replace(CLOSE, " ")
-    return _term(term).sub(rf"{OPEN}\g<0>{CLOSE}", plain) if term.strip() else plain
+    unmarked = plain(text).replace(OPEN, " ").replace(CLOSE, " ")
+    return _term(term).sub(rf"{OPEN}\g<0>{CLOSE}", unmarked) if term.strip() else unmarked
 
 
 @lru_cache(maxsize=4096)

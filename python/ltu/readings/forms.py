@@ -2,10 +2,12 @@
 
 import re
 
+from ltu.readings.letters import plain
+
 
 def forms(term: str) -> tuple[tuple[str, ...], ...]:
     """A term's words and those of its other number; what hyphens join are words of their own."""
-    words = tuple(part for word in term.split() for part in word.split("-") if part)
+    words = tuple(part for word in plain(term).split() for part in word.split("-") if part)
     if not words:
         return (tuple(term.split()),)
     found = {words: None}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 
+from ltu.readings.letters import plain
 from ltu.shard.spec.ontology import audioset, label_parts
 
 
@@ -12,6 +13,7 @@ def named(text: str, names: Iterable[str]) -> list[str]:
 
     The longest are looked for first, and each part of the text is used once.
     """
+    text = plain(text)
     free = [True] * len(text)
     folded = text.casefold() if len(text.casefold()) == len(text) else text.lower()
     found = []
