@@ -44,7 +44,8 @@ SMALL = endless.Settings(
 def ticks(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by a second each time it is looked at."""
     seconds = iter(range(1_000_000))
-    monkeypatch.setattr(clock.time, "monotonic", lambda: float(next(seconds)))
+    # In this module alone: other threads of the tests, servers among them, go by the process's clock.
+    monkeypatch.setattr(clock, "monotonic", lambda: float(next(seconds)))
 
 
 @pytest.fixture

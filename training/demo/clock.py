@@ -1,18 +1,18 @@
 """Learning that is bounded by time."""
 
 import math
-import time
+from time import monotonic
 
 
 class Clock:
     """Runs from when it is made, for so many seconds."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds, self._started = seconds, time.monotonic()
+        self._seconds, self._started = seconds, monotonic()
 
     def elapsed(self) -> float:
         """Seconds."""
-        return time.monotonic() - self._started
+        return monotonic() - self._started
 
     def done(self) -> float:
         """The share of the time that is over; 1 and more: it is up."""
