@@ -1,7 +1,7 @@
 #!/bin/bash
 # On a machine with a card: bash bench/gpu/on_card.sh PART… (or all); prepare.sh says what must be there. Each part has a limit
 # of its own and all together nine minutes. What a part finds is written to $OUT as it goes, with a log; gpu.json has all of it.
-# DEVICE=cpu SHAPE=toy CLIPS=6 STEPS=1 rehearses it.
+# DEVICE=cpu SHAPE=toy CLIPS=6 STEPS=1 rehearses it. PEER_SECONDS: that each way of Hugging Face answers for (15).
 export PYTHONUNBUFFERED=1 OUT=${OUT:-build/gpu-out} DEVICE=${DEVICE:-cuda} SHAPE=${SHAPE:-vicuna-7b} CLIPS=${CLIPS:-312} STEPS=${STEPS:-10}
 mkdir -p "$OUT"
 exec > >(tee "$OUT/log") 2>&1

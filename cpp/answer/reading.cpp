@@ -93,7 +93,8 @@ Reading::Configuration Reading::step(Configuration c, unsigned char byte) const 
   const bool word = is_word(byte);
   if (!word)
     complete(c, false);
-  Configuration after{.groups = {}, .best = c.best, .opened = c.opened || word, .in_word = word};
+  Configuration after{
+      .groups = {}, .best = c.best, .opened = c.opened || word, .in_word = word, .letter = {}};
   std::set<int32_t> taken;
   const auto keep = [&](Group &group, int32_t position) {
     if (taken.insert(position).second)

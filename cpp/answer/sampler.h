@@ -19,6 +19,7 @@ struct Sampling { // neutral as it stands; a model file has its own
 struct Candidate {
   int32_t token;
   float probability;
+  bool operator==(const Candidate &) const = default;
 };
 
 // The tokens that can be drawn, most probable first (equal ones by id), with probabilities that sum to 1:

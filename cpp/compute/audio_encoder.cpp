@@ -1,9 +1,9 @@
 #include "compute/audio_encoder.h"
+#include "compute/clip_paths.h"
 #include "compute/graph.h"
 #include "kernels/attention.h"
 #include "support/memory.h"
 #include <cmath>
-#include <numeric>
 
 namespace ltu {
 
@@ -26,19 +26,6 @@ std::vector<float> patches(const AudioConfig &audio, const float *features, int6
   });
   return out;
 }
-
-// For our kernels a clip's patches are the cells of one path, which each of them sees whole.
-struct ClipPaths {
-  std::vector<int32_t> cells, lengths;
-  std::vector<const int32_t *> paths;
-
-  ClipPaths(int64_t patches, int64_t clips)
-      : cells(static_cast<size_t>(patches * clips)), lengths(cells.size(), static_cast<int32_t>(patches)) {
-    std::iota(cells.begin(), cells.end(), 0);
-    for (size_t i = 0; i < cells.size(); ++i)
-      paths.push_back(cells.data() + i / static_cast<size_t>(patches) * static_cast<size_t>(patches));
-  }
-};
 
 // Every patch of a clip attends to all patches of that clip. qkv: [3 width, clips × patches] → [width, clips
 // × patches]

@@ -14,6 +14,7 @@ struct AudioEmbeddings {
 // The audio encoder and the projector on one device.
 class AudioEncoder {
 public:
+  static constexpr int64_t clips_at_once = 32; // that fill a large card's multiprocessors
   virtual ~AudioEncoder() = default;
 
   // features: [clips, frames, mels], normalised log-mel (ltu.audio.features).

@@ -1,17 +1,15 @@
 #include "cuda/audio_encoder.h"
+#include "compute/clip_paths.h"
 #include "cuda/attention_plan.h"
 #include "cuda/audio_rows.h"
 #include "cuda/path_attention.h"
 #include "cuda/weights.h"
 #include "ggml.h"
 #include <algorithm>
-#include <numeric>
 
 namespace ltu::cuda {
 
 namespace {
-
-constexpr int64_t clips_at_once = 32; // their products fill the multiprocessors of a large card
 
 const float *values(const ggml_tensor *vector) {
   return static_cast<const float *>(vector->data);
@@ -52,7 +50,7 @@ private:
   CardArray<PathBlock> blocks_{*card_};
   int64_t group_count_ = 0;
 
-  PinnedArray<float> features_on_host_{*card_}, results_on_host_{*card_};
+  PinnedVector<float> features_on_host_, results_on_host_;
   CardArray<float> features_{*card_};         // [clips, frames, mels]
   CardArray<float> x_{*card_}, wide_{*card_}; // [n, width], [n, widest product]
   CardArray<Half> normed_{*card_}, hidden_{*card_},
@@ -122,18 +120,12 @@ private:
     projected_.reserve(of(embeddings, audio_.projection));
   }
 
-  // A clip's patches are the cells of one path, which each of them sees whole.
   void plan(int64_t clips) {
     if (clips == planned_clips_)
       return;
-    const auto patches = static_cast<size_t>(audio_.patches()), n = patches * static_cast<size_t>(clips);
-    std::vector<int32_t> cells(n);
-    std::iota(cells.begin(), cells.end(), 0);
-    std::vector<const int32_t *> paths;
-    for (size_t i = 0; i < n; ++i)
-      paths.push_back(cells.data() + i / patches * patches);
+    const ClipPaths clip_paths(audio_.patches(), clips);
     AttentionPlan plan;
-    plan.make(paths, std::vector<int32_t>(n, static_cast<int32_t>(patches)));
+    plan.make(clip_paths.paths, clip_paths.lengths);
     const auto upload = [&]<class T>(CardArray<T> &place, const std::vector<T> &from) {
       card_->upload(place.reserve(from.size()), from.data(), from.size() * sizeof(T));
     };
@@ -147,7 +139,8 @@ private:
 
   void send(const float *features, int64_t clips) {
     const auto size = static_cast<size_t>(audio_.frames * audio_.mels);
-    float *host = features_on_host_.reserve(static_cast<size_t>(clips) * size);
+    features_on_host_.resize(static_cast<size_t>(clips) * size);
+    float *host = features_on_host_.data();
     device_.pool().run(static_cast<uint32_t>(clips),
                        [&](uint32_t clip) { std::copy_n(features + clip * size, size, host + clip * size); });
     card_->upload(features_.data(), host, static_cast<size_t>(clips) * size * sizeof(float));
@@ -155,10 +148,10 @@ private:
 
   void append(std::vector<float> &to, const CardArray<float> &from, int64_t size) {
     const auto count = static_cast<size_t>(size);
-    const float *host = results_on_host_.reserve(count);
+    results_on_host_.resize(count);
     card_->download(results_on_host_.data(), from.data(), count * sizeof(float));
     card_->wait();
-    to.insert(to.end(), host, host + count);
+    to.insert(to.end(), results_on_host_.begin(), results_on_host_.end());
   }
 };
 

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 struct CUevent_st;
 struct CUstream_st;
@@ -76,7 +77,6 @@ private:
   CUevent_st *event_ = nullptr;
 };
 
-// For vectors on the host that copy well.
 template <class T> struct PinnedAllocator {
   using value_type = T;
   PinnedAllocator() = default;
@@ -86,19 +86,20 @@ template <class T> struct PinnedAllocator {
   template <class U> void construct(U *) {} // who makes it larger writes it
   bool operator==(const PinnedAllocator &) const { return true; }
 };
+// On the host, where copies from and to the card take no detour.
+template <class T> using PinnedVector = std::vector<T, PinnedAllocator<T>>;
 
-// An array on the card, or one on the host that copies well. It grows and never shrinks; what it held is lost
-// then.
-template <class T, bool pinned> class Array {
+// An array on the card. It grows and never shrinks; what it held is lost then.
+template <class T> class CardArray {
 public:
-  explicit Array(Card &card) : card_(&card) {}
-  ~Array() { release(); }
-  Array(Array &&other) noexcept
+  explicit CardArray(Card &card) : card_(&card) {}
+  ~CardArray() { Card::release(data_); }
+  CardArray(CardArray &&other) noexcept
       : card_(other.card_), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {
   }
-  Array(const Array &) = delete;
-  Array &operator=(const Array &) = delete;
-  Array &operator=(Array &&) = delete;
+  CardArray(const CardArray &) = delete;
+  CardArray &operator=(const CardArray &) = delete;
+  CardArray &operator=(CardArray &&) = delete;
 
   T *data() const { return data_; }
   size_t size() const { return size_; }
@@ -106,9 +107,9 @@ public:
     if (size > size_) {
       if (data_)
         card_->wait(); // what is queued may use it
-      release();
-      void *memory = pinned ? card_->allocate_pinned(size * sizeof(T)) : card_->allocate(size * sizeof(T));
-      data_ = static_cast<T *>(memory);
+      Card::release(std::exchange(data_, nullptr));
+      size_ = 0;
+      data_ = static_cast<T *>(card_->allocate(size * sizeof(T)));
       size_ = size;
     }
     return data_;
@@ -118,15 +119,6 @@ private:
   Card *card_;
   T *data_ = nullptr;
   size_t size_ = 0;
-
-  void release() {
-    if (data_)
-      pinned ? Card::release_pinned(data_) : Card::release(data_);
-    data_ = nullptr;
-    size_ = 0;
-  }
 };
-template <class T> using CardArray = Array<T, false>;
-template <class T> using PinnedArray = Array<T, true>;
 
 } // namespace ltu::cuda

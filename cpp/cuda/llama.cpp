@@ -44,15 +44,14 @@ public:
 
 private:
   Card &card_;
-  std::vector<std::byte, PinnedAllocator<std::byte>> bytes_;
+  PinnedVector<std::byte> bytes_;
   CardArray<std::byte> device_;
 };
 
 // What belongs to one of the steps that are under way.
 struct Flight {
   explicit Flight(Card &card)
-      : upload(card), draws(card), logits(card), candidates(card), counts(card), candidates_on_host(card),
-        counts_on_host(card), done(card) {}
+      : upload(card), draws(card), logits(card), candidates(card), counts(card), done(card) {}
 
   Upload upload, draws;
   size_t places = 0, heard = 0, depths = 0, cells = 0, wanted = 0, order = 0, blocks = 0,
@@ -61,8 +60,8 @@ struct Flight {
   std::vector<RowDraw> rows;       // whose candidates are awaited
   CardArray<Candidate> candidates; // [rows, most_candidates]
   CardArray<int32_t> counts;
-  PinnedArray<Candidate> candidates_on_host;
-  PinnedArray<int32_t> counts_on_host;
+  PinnedVector<Candidate> candidates_on_host;
+  PinnedVector<int32_t> counts_on_host;
   Moment done;
   bool under_way = false, by_graph = false;
   std::map<int64_t, std::vector<float>> logits_on_host;
@@ -301,16 +300,18 @@ private:
           *card_, flight.logits.data(), llama_.vocabulary, flight.draws.at<int32_t>(history_place),
           flight.draws.at<RowToDraw>(jobs_place) + first, static_cast<int64_t>(std::min(at_once, n - first)),
           keys_.data(), candidates + first * most_candidates, counts + first);
-    card_->download(flight.counts_on_host.reserve(n), counts, n * sizeof(int32_t));
+    flight.counts_on_host.resize(n);
+    card_->download(flight.counts_on_host.data(), counts, n * sizeof(int32_t));
   }
 
   void take_candidates(Flight &flight) {
     const size_t n = flight.rows.size();
-    const std::span<const int32_t> counts(flight.counts_on_host.data(), n);
+    const PinnedVector<int32_t> &counts = flight.counts_on_host;
     const auto most = static_cast<size_t>(*std::max_element(counts.begin(), counts.end()));
     if (most == 0)
       return;
-    Candidate *host = flight.candidates_on_host.reserve(n * most_candidates);
+    flight.candidates_on_host.resize(n * most_candidates);
+    Candidate *host = flight.candidates_on_host.data();
     card_->fetch(host, flight.candidates.data(), most * sizeof(Candidate),
                  most_candidates * sizeof(Candidate), n);
     device_.pool().run(static_cast<uint32_t>((n + rows_a_part - 1) / rows_a_part), [&](uint32_t part) {

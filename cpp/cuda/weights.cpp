@@ -20,9 +20,7 @@ size_t elements(const TensorInfo &matrix) {
 class Loader {
 public:
   Loader(const GgufFile &file, Card &card, ThreadPool &pool)
-      : file_(file), card_(card), pool_(pool), staging_(card) {
-    staging_.reserve(staging_halves);
-  }
+      : file_(file), card_(card), pool_(pool), staging_(staging_halves) {}
 
   // One behind another.
   void fill(CardArray<Half> &place, const std::vector<const TensorInfo *> &matrices) {
@@ -40,13 +38,13 @@ private:
   const GgufFile &file_;
   Card &card_;
   ThreadPool &pool_;
-  PinnedArray<Half> staging_;
+  PinnedVector<Half> staging_;
 
   void copy(const TensorInfo &matrix, Half *place) {
     const auto columns = static_cast<size_t>(matrix.columns()), rows = static_cast<size_t>(matrix.rows());
     const size_t row_bytes = ggml_row_size(matrix.type, matrix.columns());
     const size_t rows_at_once = std::max<size_t>(1, staging_halves / columns);
-    Half *staging = staging_.reserve(columns);
+    staging_.resize(std::max(staging_.size(), columns));
     for (size_t first = 0; first < rows; first += rows_at_once) {
       const size_t count = std::min(rows_at_once, rows - first);
       const auto parts = static_cast<uint32_t>(pool_.threads());
@@ -54,7 +52,7 @@ private:
       pool_.run(parts, [&](uint32_t part) {
         const size_t begin = count * part / parts, end = count * (part + 1) / parts;
         const auto data = matrix.data.subspan((first + begin) * row_bytes, (end - begin) * row_bytes);
-        Half *to = staging + begin * columns;
+        Half *to = staging_.data() + begin * columns;
         if (matrix.type == GGML_TYPE_F16)
           return file_.read(data, reinterpret_cast<std::byte *>(to));
         std::vector<std::byte> packed(data.size());
@@ -69,7 +67,7 @@ private:
       if (beyond)
         file_.fail("tensor " + matrix.name +
                    " has a weight beyond float16's range; compute it on the CPU (--device cpu)");
-      card_.upload(place + first * columns, staging, count * columns * sizeof(Half));
+      card_.upload(place + first * columns, staging_.data(), count * columns * sizeof(Half));
       card_.wait();
     }
   }

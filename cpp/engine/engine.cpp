@@ -52,8 +52,6 @@ StepWidth::Options widths(const EngineOptions &options, bool one_at_a_time, int6
     widths.answers = widths.answer_rows = options.step_answers;
   if (options.step_prompt_positions)
     widths.prompt_positions = options.step_prompt_positions;
-  if (!rows_at_once)
-    widths.rows = widths.answer_rows + widths.prompt_positions;
   widths.draft_rows = one_at_a_time ? 1 : options.draft_width;
   return widths;
 }

@@ -73,11 +73,10 @@ public:
   // Clips that should be encoded together: on the CPU they gain nothing by it.
   int64_t clips_at_once() const {
     const bool alone = device_.own_kernels() || (options_.batch_invariant && !clips_invariant());
-    return alone ? 1 : clips_at_once_;
+    return alone ? 1 : AudioEncoder::clips_at_once;
   }
 
 private:
-  static constexpr int64_t clips_at_once_ = 32; // that a device is busy with
   EngineOptions options_;
   Device device_;
   Model model_;

@@ -12,14 +12,16 @@ public:
     int64_t answers = 128;          // that advance in one step; the rest wait for their turn
     int64_t answer_rows = 128;      // of one step; answers that have said the same share a row
     int64_t prompt_positions = 256; // of one step: bounds its time and memory
-    int64_t rows = 384;             // of both; prompts fill what answers leave
+    int64_t rows = 0;               // of both; prompts fill what answers leave; 0: so many of each
     int64_t draft_rows = 0;         // rows up to which drafts fill a step; 0: measured; 1: no drafts
   };
   explicit StepWidth(Options options) : options_(options) {}
 
   int64_t answers() const { return options_.answers; }
   int64_t answer_rows() const { return options_.answer_rows; }
-  int64_t rows() const { return options_.rows; }
+  int64_t rows() const {
+    return options_.rows ? options_.rows : options_.answer_rows + options_.prompt_positions;
+  }
   bool drafts() const { return options_.draft_rows != 1; }
   // While somebody waits for the next token of an answer, a step's prompts take a tenth of a second at most.
   int64_t prompt_positions(bool streaming) const;

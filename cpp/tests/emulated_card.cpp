@@ -2,8 +2,10 @@
 // cuda/emulated.h.
 #include "cuda/card.h"
 #include "cuda/emulated.h"
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 namespace ltu::cuda {
 
@@ -46,13 +48,21 @@ void Card::multiply(const Half *weights, int64_t rows, int64_t columns, const Ha
                     bool add) {
   const auto *w = reinterpret_cast<const half *>(weights);
   const auto *in = reinterpret_cast<const half *>(x);
-  for (int64_t i = 0; i < n; ++i)
-    for (int64_t r = 0; r < rows; ++r) {
+  const auto floats = [](const half *values, int64_t count) {
+    std::vector<float> found(static_cast<size_t>(count));
+    std::transform(values, values + count, found.begin(), to_float);
+    return found;
+  };
+  const std::vector<float> activations = floats(in, n * columns);
+  for (int64_t r = 0; r < rows; ++r) {
+    const std::vector<float> row = floats(w + r * columns, columns);
+    for (int64_t i = 0; i < n; ++i) {
       float sum = 0;
       for (int64_t c = 0; c < columns; ++c)
-        sum += to_float(w[r * columns + c]) * to_float(in[i * columns + c]);
+        sum += row[static_cast<size_t>(c)] * activations[static_cast<size_t>(i * columns + c)];
       y[i * rows + r] = add ? y[i * rows + r] + sum : sum;
     }
+  }
 }
 
 Moment::Moment(Card &card) : card_(card) {}

@@ -88,12 +88,6 @@ std::vector<std::vector<Candidate>> drawn(cuda::Card &card, const std::vector<Ro
   return result;
 }
 
-bool same(const std::vector<Candidate> &a, const std::vector<Candidate> &b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Candidate &x, const Candidate &y) {
-    return x.token == y.token && x.probability == y.probability;
-  });
-}
-
 void draws_have_the_bits_of_the_cpu(cuda::Card &card) {
   Random random(7);
   constexpr int vocabulary = 3000;
@@ -128,7 +122,7 @@ void draws_have_the_bits_of_the_cpu(cuda::Card &card) {
   const auto card_says = drawn(card, rows);
   for (size_t i = 0; i < rows.size(); ++i) {
     CHECK(!card_says[i].empty());
-    CHECK(same(card_says[i], distribution(rows[i].logits, rows[i].history, rows[i].sampling)));
+    CHECK(card_says[i] == distribution(rows[i].logits, rows[i].history, rows[i].sampling));
   }
 }
 
@@ -139,7 +133,7 @@ void a_small_vocabulary_needs_no_top_k(cuda::Card &card) {
     rows.push_back({random_floats(260, random), {3, 5}, {.temperature = 0.8F, .top_p = i % 2 ? 1.0F : 0.9F}});
   const auto card_says = drawn(card, rows);
   for (size_t i = 0; i < rows.size(); ++i)
-    CHECK(same(card_says[i], distribution(rows[i].logits, rows[i].history, rows[i].sampling)));
+    CHECK(card_says[i] == distribution(rows[i].logits, rows[i].history, rows[i].sampling));
 }
 
 void rows_that_the_card_cannot_do_are_left_to_the_cpu(cuda::Card &card) {

@@ -53,12 +53,6 @@ struct Drawn { // from every row of the youngest step; filled when it is collect
   }
 };
 
-bool same(const std::vector<Candidate> &a, const std::vector<Candidate> &b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Candidate &x, const Candidate &y) {
-    return x.token == y.token && x.probability == y.probability;
-  });
-}
-
 double relative_error(const std::vector<float> &a, const std::vector<float> &b) {
   double error = 0, norm = 0;
   for (size_t i = 0; i < a.size(); ++i) {
@@ -154,7 +148,7 @@ int main(int, char **arguments) {
       const std::span<const float> a = ours.language->logits(i), b = other.language->logits(i);
       our_logits.insert(our_logits.end(), a.begin(), a.end());
       other_logits.insert(other_logits.end(), b.begin(), b.end());
-      CHECK(same(drawn.candidates[static_cast<size_t>(i)], distribution(a, drawn.history, drawn.sampling)));
+      CHECK(drawn.candidates[static_cast<size_t>(i)] == distribution(a, drawn.history, drawn.sampling));
     }
   }
 
@@ -167,7 +161,7 @@ int main(int, char **arguments) {
   for (size_t step = 0, row = 0; step < 2; ++step) {
     ours.language->collect();
     for (size_t i = 0; i < together[step].candidates.size(); ++i, ++row) {
-      CHECK(same(together[step].candidates[i], one_by_one[step].candidates[i]));
+      CHECK(together[step].candidates[i] == one_by_one[step].candidates[i]);
       const std::span<const float> logits = ours.language->logits(static_cast<int64_t>(i));
       CHECK(std::equal(logits.begin(), logits.end(),
                        our_logits.begin() + static_cast<ptrdiff_t>(row * logits.size())));
