@@ -19,7 +19,7 @@ from ltu.prompt import Prompter
 from ltu.training.demo.clock import Clock, rate
 from ltu.training.demo.questions import Item
 from ltu.training.demo.sounds import Recording
-from ltu.training.demo.stages import ROUNDS, SEED, Round, pool
+from ltu.training.demo.stages import ROUNDS, SEED, Round, files_by_class, pool
 from ltu.training.items.batches import Batches
 from ltu.training.items.collate import Collator
 from ltu.training.items.examples import Row, example
@@ -106,9 +106,7 @@ class Lessons(IterableDataset[Arrays]):
             number += apart
 
     def _groups(self, prompter: Prompter, rng: np.random.Generator) -> list[Group]:
-        by_class: dict[str, list[str]] = {}
-        for clip in self._clips:
-            by_class.setdefault(clip.label, []).append(clip.file)
+        by_class = files_by_class((clip.label, clip.file) for clip in self._clips)
         words = {clip.file: clip.words for clip in self._clips}
         groups: list[Group] = []
         for _ in range(self._settings.pools):

@@ -1,6 +1,6 @@
 """The stages of the demo model; each reads what the one before left, and goes on where it was killed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -103,13 +103,19 @@ def learn_language(recordings: Sequence[Recording], config: Config, number: int)
     round, rng = ROUNDS[number], np.random.default_rng(SEED + number)
     scale = Scale([recording.clip for recording in recordings])
     heard = {recording.file: scale.words(recording.clip) for recording in recordings}
-    by_class: dict[str, list[str]] = {}
-    for recording in recordings:
-        by_class.setdefault(recording.label, []).append(recording.file)
+    by_class = files_by_class((recording.label, recording.file) for recording in recordings)
     items = [item for _ in range(round.pools) for item in pool(by_class, heard, round, rng)]
     config.data.items.parent.mkdir(parents=True, exist_ok=True)
     write_json_lines(config.data.items, (item.row() for item in items))
     train(replace(config, train=replace(config.train, learning_rate=round.learning_rate)))
+
+
+def files_by_class(clips: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Of each label's clips (label, file)."""
+    found: dict[str, list[str]] = {}
+    for label, file in clips:
+        found.setdefault(label, []).append(file)
+    return found
 
 
 def pool(
